@@ -1,0 +1,265 @@
+// Package gce makes the Compute Engine calls that a pool needs, stays within the API's quotas, and says what each failure means.
+//
+// It drives Google's own client library and repeats nothing by itself: whether a call is made again is for the caller to
+// decide, who goes by the Class of the Failure.
+package gce
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/api/compute/v1"
+	"google.golang.org/api/option"
+)
+
+// CallTimeout bounds one API call. Compute Engine answers within a few seconds or, seen in the field, not at all.
+const CallTimeout = 30 * time.Second
+
+// maxPages bounds one list: 500,000 VMs in a zone. A server that never stops handing out pages must not stall a zone for ever.
+const maxPages = 1000
+
+// A Client calls the Compute Engine API for one project. It is safe for concurrent use.
+type Client struct {
+	project string
+	service *compute.Service
+	jitter  func() time.Duration
+
+	mu      sync.Mutex
+	regions map[string]*pacer
+	slots   map[string]chan struct{}
+}
+
+// New returns a client for a project. The HTTP client brings the credentials. An empty endpoint is Google's own; jitter is
+// added to each wait for the next minute, so that daemons refused together do not come back together.
+func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter func() time.Duration) (*Client, error) {
+	opts := []option.ClientOption{option.WithHTTPClient(hc)}
+	if endpoint != "" {
+		// The library resolves its paths relative to the endpoint, so that one without the slash would lose its last element.
+		opts = append(opts, option.WithEndpoint(strings.TrimSuffix(endpoint, "/")+"/"))
+	}
+	service, err := compute.NewService(ctx, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("make the Compute Engine client: %w", err)
+	}
+	service.UserAgent = "prevmtable"
+	return &Client{
+		project: project, service: service, jitter: jitter,
+		regions: map[string]*pacer{}, slots: map[string]chan struct{}{},
+	}, nil
+}
+
+// A VM is an instance as far as a pool is concerned.
+type VM struct {
+	Name    string
+	Status  string    // Instance.status as the API gives it
+	Created time.Time // by Google's clock
+}
+
+// Live reports whether the VM is, or will be, running. A status that this program does not know counts as live, since
+// taking a running VM for dead costs more than the reverse.
+// See https://cloud.google.com/compute/docs/instances/instance-lifecycle.
+func (vm VM) Live() bool {
+	switch vm.Status {
+	case "PENDING_STOP", "STOPPING", "SUSPENDING", "DEPROVISIONING":
+		return false
+	}
+	return !vm.Stopped() && vm.Status != "SUSPENDED"
+}
+
+// Stopped reports whether the VM has come to rest and only costs its disks, its addresses and its name.
+func (vm VM) Stopped() bool { return vm.Status == "TERMINATED" || vm.Status == "STOPPED" }
+
+// Running reports whether the VM has been started and handed to its guest.
+func (vm VM) Running() bool { return vm.Status == "RUNNING" }
+
+// List returns the VMs of a zone whose names start with prefix. An answer that says of itself that it is incomplete is an
+// error.
+func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
+	call := c.service.Instances.List(c.project, zone).
+		Filter(fmt.Sprintf("name eq '%s.*'", prefix)).
+		Fields("items(name,status,creationTimestamp)", "nextPageToken", "warning(code,message)")
+	var vms []VM
+	for range maxPages {
+		var page *compute.InstanceList
+		err := c.read(ctx, zone, func(ctx context.Context) (err error) {
+			page, err = call.Context(ctx).Do()
+			return err
+		})
+		if err == nil && page.Warning != nil && incomplete(page.Warning.Code) {
+			err = fmt.Errorf("the answer is incomplete: %s %s", page.Warning.Code, page.Warning.Message)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", zone, err)
+		}
+		for _, i := range page.Items {
+			// A server may ignore the filter, or understand it otherwise.
+			if strings.HasPrefix(i.Name, prefix) {
+				vms = append(vms, vmOf(i))
+			}
+		}
+		if page.NextPageToken == "" {
+			return vms, nil
+		}
+		call.PageToken(page.NextPageToken)
+	}
+	return nil, fmt.Errorf("list %s: still not at the end after %d pages", zone, maxPages)
+}
+
+// incomplete reports whether a list with this warning lacks something. NO_RESULTS_ON_PAGE, for one, does not.
+func incomplete(warning string) bool {
+	return warning == "UNREACHABLE" || warning == "PARTIAL_SUCCESS" || warning == "LIST_OVERHEAD_QUOTA_EXCEED"
+}
+
+// Get returns one VM; found is false if it does not exist.
+func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool, err error) {
+	err = c.read(ctx, zone, func(ctx context.Context) error {
+		i, err := c.service.Instances.Get(c.project, zone, name).Fields("name,status,creationTimestamp").Context(ctx).Do()
+		if err == nil {
+			vm = vmOf(i)
+		}
+		return err
+	})
+	if Is(err, NotFound) {
+		return VM{}, false, nil
+	}
+	if err == nil && vm.Name != name {
+		err = fmt.Errorf("the answer is about %q", vm.Name)
+	}
+	if err != nil {
+		return VM{}, false, fmt.Errorf("get %s in %s: %w", name, zone, err)
+	}
+	return vm, true, nil
+}
+
+func vmOf(i *compute.Instance) VM {
+	created, _ := time.Parse(time.RFC3339, i.CreationTimestamp) // zero where the API leaves it out
+	return VM{Name: i.Name, Status: i.Status, Created: created}
+}
+
+// Insert asks for a VM. The answer is an operation that has only begun: stock-outs are found out in it. Admit comes first.
+func (c *Client) Insert(ctx context.Context, zone, requestID string, instance *compute.Instance) (Operation, error) {
+	var op *compute.Operation
+	err := c.call(ctx, zone, func(ctx context.Context) (err error) {
+		op, err = c.service.Instances.Insert(c.project, zone, instance).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
+		return err
+	})
+	if err != nil {
+		return Operation{}, fmt.Errorf("insert %s in %s: %w", instance.Name, zone, err)
+	}
+	return operationOf(op), nil
+}
+
+// Delete asks for a VM's end. Admit comes first.
+func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Operation, error) {
+	var op *compute.Operation
+	err := c.call(ctx, zone, func(ctx context.Context) (err error) {
+		op, err = c.service.Instances.Delete(c.project, zone, name).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
+		return err
+	})
+	if err != nil {
+		return Operation{}, fmt.Errorf("delete %s in %s: %w", name, zone, err)
+	}
+	return operationOf(op), nil
+}
+
+// operationFields are those that operationOf reads.
+const operationFields = "name,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message))"
+
+// An Operation is a zonal operation on a VM.
+type Operation struct {
+	Name     string
+	Kind     string    // insert, delete, or what else Google calls it
+	Target   string    // the VM's name
+	Inserted time.Time // when Google took it on, by Google's clock
+	Done     bool
+	Failure  *Failure // how it ended, if badly; only with Done
+}
+
+func operationOf(op *compute.Operation) Operation {
+	inserted, _ := time.Parse(time.RFC3339, op.InsertTime)
+	o := Operation{
+		Name: op.Name, Kind: op.OperationType, Target: path.Base(op.TargetLink), Inserted: inserted, Done: op.Status == "DONE",
+	}
+	if o.Done {
+		o.Failure = operationFailure(op)
+	}
+	return o
+}
+
+// Unfinished returns the insert and delete operations of a zone that are still under way on VMs whose names start with prefix.
+func (c *Client) Unfinished(ctx context.Context, zone, prefix string) ([]Operation, error) {
+	var unfinished []Operation
+	err := c.operations(ctx, zone, "status != DONE", func(page []Operation) (more bool) {
+		for _, op := range page {
+			if !op.Done && strings.HasPrefix(op.Target, prefix) && (op.Kind == "insert" || op.Kind == "delete") {
+				unfinished = append(unfinished, op)
+			}
+		}
+		return true
+	})
+	return unfinished, err
+}
+
+// Operations returns the operations of a zone, newest first, on VMs whose names start with prefix, that Google took on at
+// since or later, done or not. One call tells of up to 500.
+func (c *Client) Operations(ctx context.Context, zone, prefix string, since time.Time) ([]Operation, error) {
+	var ops []Operation
+	filter := fmt.Sprintf("targetLink eq '.*/instances/%s.*'", prefix)
+	err := c.operations(ctx, zone, filter, func(page []Operation) (more bool) {
+		for _, op := range page {
+			if op.Inserted.Before(since) {
+				return false
+			}
+			ops = append(ops, op)
+		}
+		return true
+	})
+	return ops, err
+}
+
+func (c *Client) operations(ctx context.Context, zone, filter string, take func([]Operation) (more bool)) error {
+	call := c.service.ZoneOperations.List(c.project, zone).Filter(filter).OrderBy("creationTimestamp desc").
+		Fields("items("+operationFields+")", "nextPageToken")
+	for range maxPages {
+		var page *compute.OperationList
+		err := c.read(ctx, zone, func(ctx context.Context) (err error) {
+			page, err = call.Context(ctx).Do()
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("list operations of %s: %w", zone, err)
+		}
+		ops := make([]Operation, len(page.Items))
+		for i, op := range page.Items {
+			ops[i] = operationOf(op)
+		}
+		if !take(ops) || page.NextPageToken == "" {
+			return nil
+		}
+		call.PageToken(page.NextPageToken)
+	}
+	return fmt.Errorf("list operations of %s: still not at the end after %d pages", zone, maxPages)
+}
+
+// Operation returns one operation; found is false if Google no longer knows of it, which says nothing about its VM.
+func (c *Client) Operation(ctx context.Context, zone, name string) (op Operation, found bool, err error) {
+	err = c.read(ctx, zone, func(ctx context.Context) error {
+		o, err := c.service.ZoneOperations.Get(c.project, zone, name).Fields(operationFields).Context(ctx).Do()
+		if err == nil {
+			op = operationOf(o)
+		}
+		return err
+	})
+	if Is(err, NotFound) {
+		return Operation{}, false, nil
+	}
+	if err != nil {
+		return Operation{}, false, fmt.Errorf("get operation %s of %s: %w", name, zone, err)
+	}
+	return op, true, nil
+}

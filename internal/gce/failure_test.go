@@ -1,0 +1,179 @@
+package gce
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/api/compute/v1"
+)
+
+// answer makes one insert against a server that gives one answer.
+func answer(t *testing.T, status int, body string) error {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	defer server.Close()
+	c, err := New(context.Background(), server.Client(), server.URL+"/compute/v1", "demo", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.jitter = func() time.Duration { return 0 }
+	_, err = c.Insert(context.Background(), "us-central1-b", "", &compute.Instance{Name: "pool-1"})
+	return err
+}
+
+// envelope is the form of Google's HTTP errors.
+func envelope(code int, reason, message string) string {
+	return fmt.Sprintf(`{"error":{"code":%d,"message":%q,"errors":[{"message":%q,"domain":"global","reason":%q}]}}`, code, message, message, reason)
+}
+
+func TestFailureOfCall(t *testing.T) {
+	for _, test := range []struct {
+		status          int
+		reason, message string
+		class           Class
+		global          bool
+	}{
+		{403, "rateLimitExceeded", "Rate Limit Exceeded", RateLimited, false},
+		{403, "rateLimitExceeded", "Quota exceeded for quota metric 'Read requests' and limit 'Read requests per minute per region' of service 'compute.googleapis.com' for consumer 'project_number:1'.", RateLimited, false},
+		{403, "quotaExceeded", "Quota exceeded for quota group 'OperationReadGroup' and limit 'Operation read requests per 100 seconds' of service", RateLimited, false},
+		{429, "", "slow down", RateLimited, false},
+		{403, "quotaExceeded", "Quota 'CPUS' exceeded.  Limit: 8.0 in region us-east1.", Quota, false},
+		{403, "quotaExceeded", "Quota 'GPUS_ALL_REGIONS' exceeded. Limit: 0.0 globally.", Quota, true},
+		{403, "quotaExceeded", "Quota 'CPUS_ALL_REGIONS' exceeded.", Quota, true},
+		{503, "insufficientCapacity", "There is not enough capacity.", Exhausted, false},
+		{503, "", "The zone 'projects/p/zones/z' does not have enough resources available to fulfill the request.", Exhausted, false},
+		{503, "backendError", "Internal error. Please try again or contact Google Support. (Code: '5913B7676272E.AC29531.6D091185')", Trouble, false},
+		{500, "SERVICE_UNAVAILABLE_FOR_LOCATION", "The zone is down.", Trouble, false},
+		{400, "resourceNotReady", "The resource 'projects/p/zones/z/instances/n' is not ready", Trouble, false},
+		{400, "invalid", "Invalid value for field 'resource.machineType'", Refused, false},
+		{400, "required", "Required field 'resource.disks' not specified", Refused, false},
+		{403, "forbidden", "Required 'compute.instances.create' permission for 'projects/p/zones/z/instances/n'", Refused, false},
+		{403, "accessNotConfigured", "Compute Engine API has not been used", Refused, false},
+		{403, "", "Location us-central1-q is not found or access is unauthorized.", Refused, false},
+		{412, "conditionNotMet", "Constraint constraints/compute.vmExternalIpAccess violated for project", Refused, false},
+		{404, "notFound", "The resource 'projects/p/zones/z' was not found", NotFound, false},
+		{409, "alreadyExists", "The resource 'projects/p/zones/z/instances/n' already exists", Exists, false},
+		{503, "", "", Uncertain, false},
+		{500, "", "", Uncertain, false},
+		{408, "", "", Uncertain, false},
+		{418, "", "", Trouble, false},
+	} {
+		t.Run(fmt.Sprintf("%d_%s_%s", test.status, test.reason, test.class), func(t *testing.T) {
+			err := answer(t, test.status, envelope(test.status, test.reason, test.message))
+			f, ok := errors.AsType[*Failure](err)
+			if !ok || f.Class != test.class || f.Global != test.global || f.Status != test.status {
+				t.Errorf("%v: %+v, want class %s, global %v", err, f, test.class, test.global)
+			}
+			if !strings.HasPrefix(err.Error(), "insert pool-1 in us-central1-b: ") || !strings.Contains(err.Error(), fmt.Sprint(test.status)) {
+				t.Errorf("the error does not say what was done and what came of it: %v", err)
+			}
+		})
+	}
+}
+
+// Answers that do not come from Compute Engine itself.
+func TestFailureOfTransport(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+	}{
+		"proxy's page": {502, "<html><h1>502 Bad Gateway</h1>\n</html>"},
+		"empty answer": {200, ""},
+		"cut answer":   {200, `{"kind": "compute#oper`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := answer(t, test.status, test.body)
+			if !Is(err, Uncertain) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q, want an uncertain failure in one line", err)
+			}
+		})
+	}
+}
+
+func TestFailureOfOperation(t *testing.T) {
+	const details = `{"code":"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS","message":"The zone 'projects/p/zones/us-central1-b' does not have enough resources available to fulfill the request.  'NULL:0/NULL:0/NULL:0 (state:STOCKOUT, sub-state:STOCKOUT, resource type:compute)'."}`
+	for _, test := range []struct {
+		err    string
+		status int64
+		class  Class
+	}{
+		{details, 503, Exhausted},
+		{`{"code":"ZONE_RESOURCE_POOL_EXHAUSTED","message":"m"}`, 503, Exhausted},
+		{`{"code":"RESOURCE_POOL_EXHAUSTED","message":"m"}`, 503, Exhausted},
+		{`{"code":"REGION_RESOURCE_POOL_EXHAUSTED","message":"m"}`, 503, Exhausted},
+		{`{"code":"GPU_STOCKOUT","message":"m"}`, 503, Exhausted},
+		{`{"code":"NEW_CODE","message":"(state:STOCKOUT, resource type:compute)"}`, 503, Exhausted},
+		{`{"code":"NEW_CODE","message":"m"},{"code":"STOCKOUT","message":"m"}`, 503, Exhausted},
+		{`{"code":"QUOTA_EXCEEDED","message":"Quota 'CPUS' exceeded.  Limit: 8.0 in region us-east1."}`, 403, Quota},
+		{`{"code":"IP_SPACE_EXHAUSTED_WITH_DETAILS","message":"IP space is exhausted"}`, 400, Quota},
+		{`{"code":"RESOURCE_OPERATION_RATE_EXCEEDED","message":"Too frequent operations from the source resource."}`, 400, RateLimited},
+		{`{"code":"CONCURRENT_OPERATIONS_QUOTA_EXCEEDED","message":"m"}`, 403, RateLimited},
+		{`{"code":"UNSUPPORTED_OPERATION","message":"Instance failed to start due to preemption."}`, 400, Trouble},
+		{`{"code":"ANY","message":"Instance failed to start due to preemption."}`, 400, Trouble},
+		{`{"code":"INTERNAL_ERROR","message":"Internal error."}`, 503, Trouble},
+		{`{"code":"NEW_CODE","message":"m"}`, 500, Trouble},
+		{`{"code":"RESOURCE_NOT_FOUND","message":"m"}`, 404, NotFound},
+		{`{"code":"VPC_NOT_FOUND","message":"m"}`, 400, Refused},
+		{`{"code":"IAM_PERMISSION_DENIED","message":"m"}`, 403, Refused},
+		{`{"code":"CONFLICT","message":"m"}`, 409, Exists},
+	} {
+		var op compute.Operation
+		text := fmt.Sprintf(`{"status":"DONE","httpErrorStatusCode":%d,"httpErrorMessage":"X","error":{"errors":[%s]}}`, test.status, test.err)
+		if err := json.Unmarshal([]byte(text), &op); err != nil {
+			t.Fatal(err)
+		}
+		if f := operationOf(&op).Failure; f == nil || f.Class != test.class {
+			t.Errorf("%s: %+v, want %s", test.err, f, test.class)
+		}
+	}
+	if f := operationOf(&compute.Operation{Status: "DONE", HttpErrorStatusCode: 200}).Failure; f != nil {
+		t.Errorf("an operation that ended with 200 has failed: %v", f)
+	}
+	if f := operationOf(&compute.Operation{Status: "RUNNING"}).Failure; f != nil {
+		t.Errorf("an operation that has not ended has failed: %v", f)
+	}
+}
+
+func TestZoneAbsent(t *testing.T) {
+	for _, test := range []struct {
+		status       int
+		reason, text string
+		zone         string
+		want         bool
+	}{
+		{404, "notFound", "The resource 'projects/p/zones/us-central1-z' was not found", "us-central1-z", true},
+		{400, "invalid", "Invalid value for field 'zone': 'us-central1-z'. Unknown zone.", "us-central1-z", true},
+		{404, "notFound", "The resource 'projects/p' was not found", "us-central1-z", false},
+		{404, "notFound", "The resource 'projects/p/zones/us-central1-zz' was not found", "us-central1-z", false},
+		{403, "forbidden", "Location us-central1-z is not found or access is unauthorized.", "us-central1-z", false},
+		{503, "backendError", "The resource 'projects/p/zones/us-central1-z' was not found", "us-central1-z", false},
+	} {
+		err := answer(t, test.status, envelope(test.status, test.reason, test.text))
+		if got := ZoneAbsent(err, test.zone); got != test.want {
+			t.Errorf("%v: absent is %v", err, got)
+		}
+	}
+}
+
+func TestLive(t *testing.T) {
+	for status, want := range map[string][2]bool{ // live, stopped
+		"PENDING": {true, false}, "PROVISIONING": {true, false}, "STAGING": {true, false}, "RUNNING": {true, false},
+		"REPAIRING": {true, false}, "A_NEW_ONE": {true, false},
+		"PENDING_STOP": {false, false}, "STOPPING": {false, false}, "SUSPENDING": {false, false}, "SUSPENDED": {false, false},
+		"DEPROVISIONING": {false, false}, "STOPPED": {false, true}, "TERMINATED": {false, true},
+	} {
+		if vm := (VM{Status: status}); vm.Live() != want[0] || vm.Stopped() != want[1] {
+			t.Errorf("%s: live %v, stopped %v", status, vm.Live(), vm.Stopped())
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package gce
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+	"google.golang.org/api/compute/v1"
+)
+
+func testClient(t *testing.T) *Client {
+	c, err := New(t.Context(), http.DefaultClient, "", "demo", func() time.Duration { return 3 * time.Second })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// busiest returns the highest number of the times, which are in order, within any 60 s.
+func busiest(times []time.Time) int {
+	most, from := 0, 0
+	for i, at := range times {
+		for at.Sub(times[from]) >= time.Minute {
+			from++
+		}
+		most = max(most, i-from+1)
+	}
+	return most
+}
+
+// A backlog of creations fills its share of the quota at once and never goes over it; a deletion in the midst does not wait.
+func TestAdmit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, start := testClient(t), time.Now()
+		var mu sync.Mutex
+		var times []time.Time
+		var wg sync.WaitGroup
+		for i := range 3000 {
+			wg.Go(func() {
+				release, err := c.Admit(t.Context(), []string{"us-central1-a", "us-central1-b"}[i%2], Creation)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer release()
+				mu.Lock()
+				times = append(times, time.Now())
+				mu.Unlock()
+				time.Sleep(time.Second) // the call
+			})
+		}
+		time.Sleep(50 * time.Second)
+		for range 100 {
+			release, err := c.Admit(t.Context(), "us-central1-a", Deletion)
+			if err != nil {
+				t.Fatal(err)
+			}
+			release()
+		}
+		if d := time.Since(start); d != 50*time.Second {
+			t.Errorf("deletions waited for creations: %v", d)
+		}
+		wg.Wait()
+		if most := busiest(times); len(times) != 3000 || most > creationsPerMinute || most < creationsPerMinute-100 {
+			t.Errorf("%d creations, at most %d within 60 s, want all, and up to %d", len(times), most, creationsPerMinute)
+		}
+		if d := time.Since(start); d > 3*minute {
+			t.Errorf("3,000 creations were admitted in %v", d)
+		}
+	})
+}
+
+func TestAdmitGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testClient(t)
+		c.Rest("us-central1-a")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for range 2 * slotsPerZone { // a slot that were not given back would block
+			if _, err := c.Admit(ctx, "us-central1-a", Creation); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("%v, want the context's error", err)
+			}
+		}
+	})
+}
+
+// After a refusal over the rate, the calls to that region, and to no other, wait for the next minute.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testClient(t)
+		time.Sleep(20 * time.Second) // a bubble begins at a full minute
+		start := time.Now()
+		c.Rest("us-central1-a")
+		for _, test := range []struct {
+			zone string
+			want time.Duration
+		}{{"europe-west1-b", 0}, {"us-central1-f", 43 * time.Second}} {
+			if err := c.read(t.Context(), test.zone, func(context.Context) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(start); d != test.want {
+				t.Errorf("%s: call after %v, want %v", test.zone, d, test.want)
+			}
+		}
+	})
+}
+
+// A zone whose calls hang holds up no other, and no call lasts longer than its deadline.
+func TestHangingZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := transport(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		c, err := New(t.Context(), &http.Client{Transport: hang}, "http://gce", "demo", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range slotsPerZone {
+			if _, err := c.Admit(t.Context(), "us-central1-a", Creation); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		if _, err := c.Admit(t.Context(), "us-central1-b", Creation); err != nil || time.Since(start) > 0 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		_, err = c.Insert(t.Context(), "us-central1-b", "", &compute.Instance{Name: "pool-1"})
+		if !Is(err, Uncertain) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != CallTimeout {
+			t.Errorf("%v after %v, want an uncertain failure after %v", err, time.Since(start), CallTimeout)
+		}
+	})
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type source func() (*oauth2.Token, error)
+
+func (f source) Token() (*oauth2.Token, error) { return f() }
+
+// A call for which there is no token was not sent; nothing about its outcome is open.
+func TestTokenFails(t *testing.T) {
+	base := transport(func(*http.Request) (*http.Response, error) { t.Error("sent"); return nil, errors.New("sent") })
+	tokens := WithToken(base, source(func() (*oauth2.Token, error) { return nil, errors.New("metadata server away") }))
+	c, err := New(t.Context(), &http.Client{Transport: tokens}, "http://gce", "demo", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Insert(t.Context(), "us-central1-b", "", &compute.Instance{Name: "pool-1"}); !Is(err, NotSent) {
+		t.Errorf("%v, want a failure of class %q", err, NotSent)
+	}
+}
+
+// A token that does not come keeps no call beyond its deadline.
+func TestTokenHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens := WithToken(nil, source(func() (*oauth2.Token, error) { time.Sleep(time.Hour); return nil, errors.New("late") }))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r, _ := http.NewRequestWithContext(ctx, "GET", "http://gce", nil)
+		start := time.Now()
+		if _, err := tokens.RoundTrip(r); err == nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		time.Sleep(time.Hour) // the token's request ends in its own time
+	})
+}
