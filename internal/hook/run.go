@@ -1,0 +1,241 @@
+package hook
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+
+	"cloud.google.com/go/compute/metadata"
+)
+
+const (
+	fetchAgain = 2 * time.Second // between two attempts to fetch a script
+	drainTime  = time.Second     // how long a process that left the script's group may hold the output open
+	maxLine    = 8 << 10         // bytes of one log line; a longer line is cut into pieces
+	maxOutput  = 1 << 20         // bytes of output logged per run
+)
+
+// Runner fetches and runs the scripts of hooks. Its methods may be called from several goroutines at once.
+type Runner struct {
+	// Fetch returns the value of a project metadata attribute, and gives up when its context ends. The error
+	// [metadata.NotDefinedError] means that there is none; after any other one it is called again, until the run's limit.
+	Fetch func(ctx context.Context, attribute string) ([]byte, error)
+	Env   []string     // the environment the scripts inherit, as from [os.Environ]
+	Dir   string       // where scripts are written to while they run; empty means [os.TempDir]
+	Log   *slog.Logger // gets the scripts' output, and nothing else
+}
+
+// Run fetches the event's script, runs it, and returns when it has ended and what it left running in its process group
+// is killed. When ctx ends, or the event's limit is over, the whole group is killed at once. The error says what kept
+// the script from ending well. Processes that moved to a group of their own, as with setsid, live on.
+func (r *Runner) Run(ctx context.Context, e Event) error {
+	over := fmt.Errorf("over its limit of %v s", e.Limit.Seconds())
+	ctx, cancel := context.WithTimeoutCause(ctx, e.Limit, over)
+	defer cancel()
+
+	script, err := r.fetch(ctx, e.Attribute)
+	if err != nil {
+		return err
+	}
+	if strings.HasSuffix(shebang(script), "\r") {
+		// Some such scripts start, and fail with messages that hide the reason.
+		return errors.New("cannot run: the script's lines end in CR LF; save it with LF alone")
+	}
+	path, err := r.write(script, e.Kind)
+	defer os.Remove(path)
+	if err != nil {
+		return fmt.Errorf("write script: %w", err)
+	}
+	output, input := io.Pipe()
+	cmd := exec.Command(path)
+	cmd.Env = r.environment(e)
+	cmd.Stdout, cmd.Stderr = input, input
+	cmd.WaitDelay = drainTime
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return whyNot(err, script, path)
+	}
+	var logging sync.WaitGroup
+	logging.Go(func() { r.logOutput(output, e) })
+	err = wait(ctx, cmd)
+	input.Close()
+	logging.Wait()
+	return err
+}
+
+func (r *Runner) fetch(ctx context.Context, attribute string) ([]byte, error) {
+	for {
+		script, err := r.Fetch(ctx, attribute)
+		if err == nil {
+			return script, nil
+		}
+		if _, absent := errors.AsType[metadata.NotDefinedError](err); absent {
+			return nil, fmt.Errorf("attribute %q does not exist", attribute)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("fetch attribute %q: %w; last error: %w", attribute, context.Cause(ctx), err)
+		case <-time.After(fetchAgain):
+		}
+	}
+}
+
+// write puts the script into a private file and returns its path, which is not empty if there is something to remove.
+func (r *Runner) write(script []byte, kind string) (path string, err error) {
+	// Linux refuses to execute a file that any process has open for writing ("text file busy"), and a process that is
+	// forked for another hook just now has a copy of our descriptor until it calls exec. os/exec forks, and waits for
+	// the exec, with this lock held for writing: so no process is born while the file is open.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+
+	f, err := os.CreateTemp(r.Dir, "prevmtable-"+kind+"-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(script)
+	if err == nil {
+		err = f.Chmod(0o700)
+	}
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// environment returns the script's environment. NAME is taken out where the event has none: the daemon may well have
+// been started by a script with a NAME of its own.
+func (r *Runner) environment(e Event) []string {
+	var env []string
+	for _, variable := range r.Env {
+		switch key, _, _ := strings.Cut(variable, "="); key {
+		case "HOOK", "PROJECT", "ZONE", "NAME":
+		default:
+			env = append(env, variable)
+		}
+	}
+	env = append(env, "HOOK="+e.Kind, "PROJECT="+e.Project, "ZONE="+e.Zone)
+	if e.Name != "" {
+		env = append(env, "NAME="+e.Name)
+	}
+	return env
+}
+
+// wait waits for the command to end, and kills its process group then, or before when ctx ends.
+func wait(ctx context.Context, cmd *exec.Cmd) error {
+	group := cmd.Process.Pid
+	ended := make(chan struct{})
+	go func() {
+		awaitEnd(group)
+		close(ended)
+	}()
+	killed := false
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		killed = true
+		syscall.Kill(-group, syscall.SIGKILL)
+		<-ended
+	}
+	// The command is not reaped yet, so nobody else can have got its number.
+	syscall.Kill(-group, syscall.SIGKILL)
+	err := cmd.Wait()
+	go reapOrphans(group)
+	switch {
+	case errors.Is(err, exec.ErrWaitDelay): // the script ended well, and drainTime is over
+		return nil
+	case err != nil && killed:
+		return fmt.Errorf("killed: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+// awaitEnd returns when the process has ended, and leaves it to be reaped.
+func awaitEnd(pid int) {
+	const idIsPID = 1   // P_PID
+	var info [16]uint64 // siginfo_t, at most 128 bytes; macOS insists on it
+	for {
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, idIsPID, uintptr(pid),
+			uintptr(unsafe.Pointer(&info)), syscall.WEXITED|syscall.WNOWAIT, 0, 0)
+		if errno != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// reapOrphans reaps the members of a process group that have become our children because their parent died. That
+// happens when the daemon is process 1, as in a container; nobody else would.
+func reapOrphans(group int) {
+	for {
+		if _, err := syscall.Wait4(-group, nil, 0, nil); err != nil && err != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// shebang returns what follows the #! of the script's first line, or nothing.
+func shebang(script []byte) string {
+	line, _, _ := strings.Cut(string(script), "\n")
+	if line, ok := strings.CutPrefix(line, "#!"); ok {
+		return line
+	}
+	return ""
+}
+
+// whyNot says in the words of the script's author why it could not be started.
+func whyNot(err error, script []byte, path string) error {
+	interpreter := append(strings.Fields(shebang(script)), "")[0]
+	switch _, missing := exec.LookPath(interpreter); {
+	case errors.Is(err, syscall.ENOEXEC):
+		return errors.New("cannot run: no #! line; the script must begin with one, such as #!/bin/sh")
+	case errors.Is(err, syscall.EACCES) && missing == nil:
+		return fmt.Errorf("cannot run: files in %s may not be executed (is it mounted noexec?); set TMPDIR to a directory where they may",
+			filepath.Dir(path))
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("cannot run: the #! line names %q: %w", interpreter, errors.Unwrap(err))
+	}
+	return fmt.Errorf("cannot run: %w", err)
+}
+
+// logOutput logs what is read from a script, line by line, until its end.
+func (r *Runner) logOutput(output io.Reader, e Event) {
+	log := r.Log.With("hook", e.Kind, "zone", e.Zone)
+	if e.Name != "" {
+		log = log.With("name", e.Name)
+	}
+	lines := bufio.NewScanner(io.LimitReader(output, maxOutput))
+	lines.Split(splitLine)
+	for lines.Scan() {
+		log.Info("hook output", "line", lines.Text())
+	}
+	if dropped, _ := io.Copy(io.Discard, output); dropped > 0 {
+		log.Warn("hook output over 1 MiB dropped", "bytes", dropped)
+	}
+}
+
+// splitLine is a [bufio.SplitFunc] for lines that cuts long ones into pieces of at most maxLine bytes, between runes.
+func splitLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if end := bytes.IndexByte(data, '\n'); 0 <= end && end <= maxLine {
+		return end + 1, bytes.TrimSuffix(data[:end], []byte("\r")), nil
+	}
+	if len(data) > maxLine {
+		cut := maxLine
+		for cut > maxLine-utf8.UTFMax && !utf8.RuneStart(data[cut]) {
+			cut--
+		}
+		return cut, data[:cut], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
+}
