@@ -1,0 +1,160 @@
+package pool
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// What a plan does about a zone, by what is known of it:
+//
+//	view        its VMs count   created there           deleted there   elsewhere
+//	known       yes             unless held; one VM     yes             –
+//	                            while on trial
+//	unknown     as last known   no                      no              no scale-in anywhere
+//	new         none known      no                      no              no creation, no scale-in anywhere
+//	written off no              no                      no              –
+//
+// and about the pool, where starting counts creations in flight, and live leaves out deletions in flight:
+//
+//	live + starting < target    create the difference: each VM where the fewest are, ties round-robin
+//	live + starting > target    scale in: those starting first (when they have started), then VMs not running,
+//	                            then those of the fullest zone, oldest first
+//	stopped VMs                 deleted if so configured, whatever the target
+
+// A view says how far a zone can be seen.
+type view int
+
+const (
+	known      view = iota
+	unknown         // its last list failed
+	unseen          // it has not been listed since it was taken into the configuration
+	writtenOff      // unknown or unseen for so long that the pool goes on without it
+)
+
+// A situation is all that a plan depends on.
+type situation struct {
+	target   int
+	room     int // creations that may be added to those in flight
+	next     int // zone with which ties begin, as an index
+	zones    []zoneView
+	deleting bool // whether VMs may be deleted: the snapshot is fresh
+}
+
+// A zoneView is one zone of a situation.
+type zoneView struct {
+	name     string
+	view     view
+	held     bool
+	trial    bool        // may have one creation in flight until one succeeds
+	live     int         // VMs live and not being deleted
+	starting int         // creations in flight
+	spare    []candidate // those of the live VMs that may be chosen for scale-in
+	stopped  []candidate // to be deleted
+}
+
+// A candidate is a VM that may be deleted.
+type candidate struct {
+	name    string
+	running bool
+	created time.Time
+}
+
+// A plan says what is to be done.
+type plan struct {
+	create  []string // zones, a VM each
+	scaleIn []doomed
+	stopped []doomed
+	next    int // for the next situation
+}
+
+// A doomed VM is one to be deleted.
+type doomed struct{ zone, name string }
+
+// makePlan decides. It is a pure function: the same situation gives the same plan.
+func makePlan(s situation) plan {
+	p := plan{next: s.next}
+	total, starting, create, scaleIn := 0, 0, true, s.deleting
+	for _, z := range s.zones {
+		switch z.view {
+		case writtenOff:
+			continue
+		case unseen:
+			create, scaleIn = false, false
+		case unknown:
+			scaleIn = false
+		}
+		total += z.live + z.starting
+		starting += z.starting
+		if s.deleting && z.view == known {
+			for _, c := range slices.SortedFunc(slices.Values(z.stopped), oldestFirst) {
+				p.stopped = append(p.stopped, doomed{z.name, c.name})
+			}
+		}
+	}
+	switch missing := s.target - total; {
+	case missing > 0 && create:
+		p.fill(s, min(missing, s.room))
+	case missing < 0 && scaleIn:
+		p.thin(s, -missing-starting)
+	}
+	return p
+}
+
+// fill distributes n creations.
+func (p *plan) fill(s situation, n int) {
+	zones := slices.Clone(s.zones)
+	for range n {
+		best := -1
+		for i := range zones {
+			i = (p.next + i) % len(zones)
+			z := zones[i]
+			if z.view != known || z.held || z.trial && z.starting > 0 {
+				continue
+			}
+			if best < 0 || z.live+z.starting < zones[best].live+zones[best].starting {
+				best = i
+			}
+		}
+		if best < 0 {
+			return
+		}
+		zones[best].starting++
+		p.create = append(p.create, zones[best].name)
+		p.next = (best + 1) % len(zones)
+	}
+}
+
+// thin chooses n VMs to delete.
+func (p *plan) thin(s situation, n int) {
+	zones := slices.Clone(s.zones)
+	for _, running := range []bool{false, true} {
+		queues := make([][]candidate, len(zones))
+		for i, z := range zones {
+			for _, c := range z.spare {
+				if z.view == known && c.running == running {
+					queues[i] = append(queues[i], c)
+				}
+			}
+			slices.SortFunc(queues[i], oldestFirst)
+		}
+		for ; n > 0; n-- {
+			fullest := -1
+			for i, z := range zones {
+				if len(queues[i]) > 0 && (fullest < 0 || z.live+z.starting > zones[fullest].live+zones[fullest].starting) {
+					fullest = i
+				}
+			}
+			if fullest < 0 {
+				break
+			}
+			p.scaleIn = append(p.scaleIn, doomed{zones[fullest].name, queues[fullest][0].name})
+			queues[fullest] = queues[fullest][1:]
+			zones[fullest].live--
+		}
+	}
+}
+
+func oldestFirst(a, b candidate) int {
+	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
+}

@@ -1,0 +1,257 @@
+// Package pool keeps the VMs of a pool at their number. This is the heart of prevmtable.
+//
+// One goroutine, in Run, owns all state. An update lists the allowed zones (update.go), compares them with what was known
+// before to see which VMs vanished, makes a plan (plan.go), and carries it out (operation.go). Whatever takes long is done
+// beside that goroutine and comes back to it as a function to call, so that there is no lock in here, and nothing slow keeps
+// the pool from being looked after.
+package pool
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gce"
+	"prevmtable/internal/hook"
+)
+
+const (
+	// grace is how long an update waits for zones that do not answer before it goes on with those that have.
+	grace = 5 * time.Second
+	// drain is what operations and hooks in flight get at the end. Container engines kill after 10 s.
+	drain = 8 * time.Second
+	// maxInFlight bounds the creations in flight, and with them the work that a wrong target can do.
+	maxInFlight = 2000
+)
+
+// Options are what a pool needs from its surroundings.
+type Options struct {
+	Project   string
+	Attribute string // where the configuration comes from, for messages
+	GCE       *gce.Client
+	Log       *slog.Logger
+	// Documents brings the configuration's text, and each change of it.
+	Documents <-chan config.Document
+	// Self says which VM the daemon runs on; an empty name means that it runs on none. It is asked until it answers.
+	Self func(context.Context) (zone, name string, err error)
+	// Hook runs one hook to its end; HookParallelism of them may run at once.
+	Hook            func(context.Context, hook.Event) error
+	HookParallelism int
+	// DryRun logs what would be done, and does nothing.
+	DryRun bool
+	// Seed is what names and the zone to begin with are drawn from.
+	Seed [32]byte
+}
+
+// A Pool keeps VMs alive.
+type Pool struct {
+	Options
+	log *slog.Logger
+
+	config     *config.Config // in force; nil before the first valid document
+	paused     bool           // the attribute is absent
+	zones      map[string]*zone
+	operations map[key]*operation
+	gone       map[key]time.Time // VMs that have ended, and when: a stale list may still show them as live
+	self       struct {
+		known      bool
+		zone, name string
+	}
+
+	random  *rand.ChaCha8
+	next    int    // zone that is the first among equals
+	updates int    // timed updates begun
+	replan  bool   // something happened that may call for creations
+	state   string // as last logged
+	hooks   *hook.Queue
+
+	rest, grace, watch *time.Timer
+	watching           bool            // the watch timer is running
+	watched            map[string]bool // zones whose operations are being asked for
+
+	begun  context.Context // ends at the signal to stop: nothing is begun after it
+	work   context.Context // ends when what is in flight is dropped
+	beside int             // functions running beside the loop
+	events chan func()     // what they hand back
+}
+
+// New returns a pool that Run keeps.
+func New(o Options) *Pool {
+	random := rand.NewChaCha8(o.Seed)
+	return &Pool{
+		Options: o, log: o.Log, random: random, next: int(random.Uint64() >> 1),
+		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]time.Time{}, watched: map[string]bool{},
+		rest: idleTimer(), grace: idleTimer(), watch: idleTimer(),
+		hooks: hook.NewQueue(o.HookParallelism), events: make(chan func()),
+	}
+}
+
+// idleTimer returns a timer that is not running.
+func idleTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+// Run looks after the pool until ctx ends; then what is in flight gets up to 8 s. No failure of Google's or of a hook ends it.
+func (p *Pool) Run(ctx context.Context) {
+	work, drop := context.WithCancel(context.WithoutCancel(ctx))
+	p.begun, p.work = ctx, work
+	p.findSelf()
+	for ctx.Err() == nil {
+		select {
+		case d := <-p.Documents:
+			p.configure(d)
+		case <-p.rest.C:
+			p.update(true)
+		case <-p.grace.C:
+			p.late()
+		case <-p.watch.C:
+			p.watchOperations()
+		case then := <-p.events:
+			p.hear(then)
+		case <-ctx.Done():
+		}
+		if p.replan && ctx.Err() == nil {
+			p.act(false)
+		}
+		p.replan = false
+	}
+	p.finish()
+	drop()
+	for ; p.beside > 0; p.beside-- {
+		<-p.events
+	}
+}
+
+// finish waits for what is in flight, up to a limit.
+func (p *Pool) finish() {
+	p.log.Info("stopping", "operations", len(p.operations), "hooks", p.hooks.Len()+p.hooks.Running(), "within", drain)
+	deadline := time.After(drain)
+	for !p.idle() {
+		select {
+		case <-p.watch.C:
+			p.watchOperations()
+		case then := <-p.events:
+			p.hear(then)
+		case <-deadline:
+			p.log.Warn("dropped what was still in flight", "operations", len(p.operations), "hooks", p.hooks.Len()+p.hooks.Running())
+			return
+		}
+	}
+}
+
+// aside runs f beside the loop, and on the loop's goroutine what f returns.
+func (p *Pool) aside(f func() (then func())) {
+	p.beside++
+	go func() { p.events <- f() }()
+}
+
+func (p *Pool) hear(then func()) {
+	p.beside--
+	then()
+}
+
+// idle reports whether nothing is in flight that would be lost by ending.
+func (p *Pool) idle() bool {
+	return len(p.operations) == 0 && p.hooks.Running()+p.hooks.Len() == 0
+}
+
+// configure takes a document from the attribute.
+func (p *Pool) configure(d config.Document) {
+	switch {
+	case d.Err != nil:
+		p.log.Warn("configuration cannot be read; the last one stays in force", "attribute", p.Attribute, "err", d.Err)
+		return
+	case d.Absent:
+		p.log.Warn("no configuration: the pool is paused until the attribute is there", "attribute", p.Attribute)
+		p.paused = true
+		return
+	}
+	p.paused = false
+	c, warnings, err := config.Parse(d.Text)
+	for _, w := range warnings {
+		p.log.Warn("configuration", "warning", fmt.Sprintf("%s: %s", p.Attribute, w))
+	}
+	if err != nil {
+		p.log.Error("configuration refused; the last valid one stays in force", "err", fmt.Errorf("%s: %w", p.Attribute, err))
+		if p.config != nil {
+			p.update(false) // the pool may have been paused
+		}
+		return
+	}
+	p.log.Info("configuration in force", "prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest)
+	old := p.config
+	if old == nil {
+		old = c
+	}
+	p.config = c
+	p.setZones(old, c, time.Now())
+	p.update(false)
+}
+
+// findSelf asks which VM this is until there is an answer. Until then nothing is deleted: it might be this one.
+func (p *Pool) findSelf() {
+	p.aside(func() func() {
+		for complained := false; ; complained = true {
+			zone, name, err := p.Self(p.begun)
+			if err == nil {
+				return func() { p.knowSelf(zone, name) }
+			}
+			if !complained {
+				p.log.Warn("cannot find out on which VM this is; nothing is deleted until then", "err", err)
+			}
+			if sleep(p.begun, 5*time.Second) != nil {
+				return func() {}
+			}
+		}
+	})
+}
+
+func (p *Pool) knowSelf(zone, name string) {
+	p.self.known, p.self.zone, p.self.name = true, zone, name
+	if z := p.zones[zone]; z != nil {
+		delete(z.members, name)
+	}
+}
+
+// act makes a plan and carries it out. Deletions are planned from a fresh snapshot only.
+func (p *Pool) act(fresh bool) {
+	if p.config == nil || p.paused {
+		return
+	}
+	s := p.situation(fresh, time.Now())
+	plan := makePlan(s)
+	p.report(s, plan)
+	if p.DryRun {
+		p.print(plan)
+		return
+	}
+	p.next = plan.next
+	for _, zone := range plan.create {
+		p.create(zone)
+	}
+	for _, d := range append(plan.scaleIn, plan.stopped...) {
+		p.delete(d.zone, d.name)
+	}
+}
+
+// newUUID draws a UUID from the pool's own source, so that a run can be repeated.
+func (p *Pool) newUUID() string { return uuid.Must(uuid.NewRandomFromReader(p.random)).String() }
+
+// sleep waits for d, or returns the error of a context that ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

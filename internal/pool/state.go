@@ -1,0 +1,201 @@
+package pool
+
+import (
+	"strings"
+	"time"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gce"
+)
+
+// A zone is what the pool knows of one allowed zone. Only the loop's goroutine touches it.
+type zone struct {
+	name    string
+	listing bool      // a list is on its way
+	late    bool      // and updates no longer wait for it
+	listed  bool      // it has been listed since it was taken into the configuration
+	absent  bool      // Google says that it does not exist
+	unknown time.Time // since when it cannot be seen; zero if it can
+	lost    bool      // it has been written off, and the log says so
+	trouble string    // why it cannot be seen, as last logged
+	hiding  bool      // its lists do not show all VMs that are there
+
+	members map[string]*member // live VMs
+	stopped map[string]gce.VM  // VMs at rest, as last listed
+	retries map[string]retry   // deletions that failed
+
+	hold hold
+	// trial allows one creation at a time, from the first hold until a creation succeeds that was begun after it.
+	trial bool
+	early []time.Time // updates of the last ten minutes that saw VMs lost soon after their creation
+}
+
+// A member is a live VM of the pool.
+type member struct {
+	gce.VM
+	seen  bool      // a list has shown it
+	alive time.Time // when it was last known to be live
+	asked time.Time // when it was last asked for by name, for want of a list that shows it
+}
+
+// A retry says when a failed deletion may be tried again.
+type retry struct {
+	at       time.Time
+	distance time.Duration
+}
+
+// A hold leaves a zone alone for a while. How long follows from the configuration in force, not from the one at the failure.
+type hold struct {
+	failure *gce.Failure // nil: no hold
+	since   time.Time
+	updates int  // timed updates begun before it; one more must begin before it ends
+	doubled int  // how often its length has doubled, where it does
+	early   bool // it is for VMs lost early, so that a creation's success proves nothing
+}
+
+// end returns when a hold ends at the earliest.
+func (h hold) end(c *config.Config) time.Time {
+	least := max(c.Exhaustion, time.Minute)
+	d := c.Exhaustion
+	switch h.failure.Class {
+	case gce.Exhausted, gce.Quota:
+	case gce.Refused:
+		d = least
+	default:
+		d = min(c.Rest<<h.doubled, least)
+	}
+	return h.since.Add(d)
+}
+
+// maxDoubling keeps the length of a hold within what a time.Duration can say.
+const maxDoubling = 16
+
+func (p *Pool) held(z *zone, now time.Time) bool {
+	return z.absent || z.hold.failure != nil && (p.updates == z.hold.updates || now.Before(z.hold.end(p.config)))
+}
+
+// putOnHold leaves a zone alone after a creation there, begun at started, failed.
+func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
+	old, next := z.hold, hold{failure: f, since: now, updates: p.updates}
+	again := old.failure != nil && started.Before(old.end(p.config)) // begun before the hold, or with it: one of a batch
+	if old.failure != nil && old.failure.Class == f.Class {
+		next.doubled = old.doubled
+		if !again {
+			next.doubled = min(old.doubled+1, maxDoubling)
+		}
+	}
+	if again && next.end(p.config).Before(old.end(p.config)) {
+		return
+	}
+	z.hold, z.trial = next, true
+	if !again || old.failure.Class != f.Class {
+		p.log.Warn("zone held", "zone", z.name, "class", f.Class, "until", next.end(p.config), "err", f)
+	}
+}
+
+// release ends the trial of a zone in which a creation begun at started has succeeded.
+func (p *Pool) release(z *zone, started time.Time) {
+	if z.trial && !started.Before(z.hold.end(p.config)) {
+		z.trial = false
+		if !z.hold.early {
+			z.hold = hold{}
+		}
+		p.log.Info("zone in use again", "zone", z.name)
+	}
+}
+
+// Zones that cannot be seen are written off after SecondsForExhaustion, within these bounds: long enough for a passing fault,
+// short enough for the VMs that are missed.
+const (
+	minWriteOff = time.Minute
+	maxWriteOff = 5 * time.Minute
+)
+
+func (p *Pool) view(z *zone, now time.Time) view {
+	switch {
+	case z.unknown.IsZero():
+		return known
+	case now.Sub(z.unknown) >= min(max(p.config.Exhaustion, minWriteOff), maxWriteOff):
+		return writtenOff
+	case !z.listed:
+		return unseen
+	}
+	return unknown
+}
+
+// situation gathers what a plan depends on. Deletions are planned from a fresh snapshot only.
+func (p *Pool) situation(fresh bool, now time.Time) situation {
+	starting, deleting := map[*zone]int{}, map[*zone]int{}
+	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, deleting: fresh && p.self.known}
+	for _, o := range p.operations {
+		if o.kind == gce.Creation {
+			s.room--
+		}
+		z := p.zoneOf(o)
+		if z == nil {
+			continue
+		}
+		if o.kind == gce.Creation {
+			starting[z]++
+		} else if z.members[o.name] != nil {
+			deleting[z]++
+		}
+	}
+	for _, name := range p.config.Zones {
+		z := p.zones[name]
+		v := zoneView{
+			name: name, view: p.view(z, now), held: p.held(z, now), trial: z.trial,
+			live: len(z.members) - deleting[z], starting: starting[z],
+		}
+		if s.deleting {
+			for name, m := range z.members {
+				if p.deletable(z, name, now) {
+					v.spare = append(v.spare, candidate{name: name, running: m.Running(), created: m.Created})
+				}
+			}
+			for name := range z.stopped {
+				if p.config.DeleteStopped && p.deletable(z, name, now) {
+					v.stopped = append(v.stopped, candidate{name: name})
+				}
+			}
+		}
+		s.zones = append(s.zones, v)
+	}
+	return s
+}
+
+// deletable reports whether a deletion of a VM may be begun now.
+func (p *Pool) deletable(z *zone, name string, now time.Time) bool {
+	return p.operations[key{z.name, name}] == nil && !now.Before(z.retries[name].at)
+}
+
+// zoneOf returns the zone of the configuration that an operation belongs to, nil if its zone or prefix has been taken out.
+func (p *Pool) zoneOf(o *operation) *zone {
+	if strings.HasPrefix(o.name, p.config.Prefix) {
+		return p.zones[o.zone]
+	}
+	return nil
+}
+
+// setZones takes the zones of a new configuration, keeping what is known of those that stay under the same prefix.
+func (p *Pool) setZones(old, c *config.Config, now time.Time) {
+	zones := map[string]*zone{}
+	for _, name := range c.Zones {
+		if z := p.zones[name]; z != nil && old.Prefix == c.Prefix {
+			zones[name] = z
+			continue
+		}
+		zones[name] = &zone{name: name, unknown: now, members: map[string]*member{}, retries: map[string]retry{}}
+	}
+	for name, z := range p.zones {
+		if zones[name] != z && len(z.members) > 0 {
+			p.log.Info("VMs let go: their zone or prefix is no longer configured", "zone", name, "prefix", old.Prefix, "vms", len(z.members))
+		}
+	}
+	p.zones = zones
+	for _, z := range zones {
+		if z.hold.failure != nil && z.hold.failure.Class == gce.Refused {
+			z.hold, z.trial = hold{}, false // the new template may be right
+		}
+	}
+}
