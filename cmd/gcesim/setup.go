@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"prevmtable/internal/gcesim"
+)
+
+// demo is the project that is simulated when nothing else is asked for: files in attributes are attributes by name.
+//
+//go:embed demo
+var demo embed.FS
+
+// setUp makes the project and reads its script.
+func setUp(o *options) (*gcesim.Project, []gcesim.Step, error) {
+	attributes, script, err := content(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	options := gcesim.Options{Project: o.project, Seed: o.seed, Metadata: attributes}
+	if o.zones != "" {
+		options.Zones = strings.Split(o.zones, ",")
+	}
+	steps, err := gcesim.ParseScript(script)
+	if err != nil {
+		return nil, nil, fmt.Errorf("script: %w", err)
+	}
+	return gcesim.New(options), steps, nil
+}
+
+// content is the project's metadata and its script: what the flags say, or else the demonstration.
+func content(o *options) (attributes map[string]string, script string, err error) {
+	if len(o.metadata) == 0 && len(o.metadataFiles) == 0 && o.script == "" {
+		return demoContent()
+	}
+	attributes = map[string]string{}
+	for _, pair := range o.metadata {
+		attributes[pair[0]] = pair[1]
+	}
+	for _, pair := range o.metadataFiles {
+		text, err := os.ReadFile(pair[1])
+		if err != nil {
+			return nil, "", fmt.Errorf("-metadata-from-file: %w", err)
+		}
+		attributes[pair[0]] = string(text)
+	}
+	if o.script == "" {
+		return attributes, "", nil
+	}
+	text, err := os.ReadFile(o.script)
+	if err != nil {
+		return nil, "", fmt.Errorf("-script: %w", err)
+	}
+	return attributes, string(text), nil
+}
+
+func demoContent() (map[string]string, string, error) {
+	attributes := map[string]string{}
+	files, err := demo.ReadDir("demo/attributes")
+	if err != nil {
+		return nil, "", err
+	}
+	for _, f := range files {
+		text, err := demo.ReadFile("demo/attributes/" + f.Name())
+		if err != nil {
+			return nil, "", err
+		}
+		name := strings.TrimSuffix(f.Name(), filepath.Ext(f.Name()))
+		attributes[name] = string(text)
+	}
+	script, err := demo.ReadFile("demo/script")
+	return attributes, string(script), err
+}
+
+// runSteps runs what a script wants at the start, and the rest in the background at its time, each step announced.
+func runSteps(ctx context.Context, p *gcesim.Project, steps []gcesim.Step, say *log.Logger) error {
+	start := time.Now()
+	for len(steps) > 0 && steps[0].At == 0 {
+		if err := runStep(p, steps[0], say); err != nil {
+			return err
+		}
+		steps = steps[1:]
+	}
+	go func() {
+		for _, s := range steps {
+			select {
+			case <-time.After(time.Until(start.Add(s.At))):
+			case <-ctx.Done():
+				return
+			}
+			say.Printf("at %v: %s", s.At, s.Command)
+			if err := runStep(p, s, say); err != nil {
+				say.Print(err)
+			}
+		}
+	}()
+	return nil
+}
+
+func runStep(p *gcesim.Project, s gcesim.Step, say *log.Logger) error {
+	out, err := p.Do(s.Command)
+	if out != "" {
+		say.Print(strings.TrimSpace(out))
+	}
+	if err != nil {
+		return fmt.Errorf("script, line %d: %s", s.Line, strings.TrimPrefix(err.Error(), "line 1: "))
+	}
+	return nil
+}
+
+// logged writes a line for each request.
+func logged(h http.Handler, say *log.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status := &statusWriter{ResponseWriter: w}
+		start := time.Now()
+		defer func() { // a broken connection is a panic
+			answer := "no answer"
+			if status.code != 0 {
+				answer = fmt.Sprint(status.code)
+			}
+			say.Printf("%s %s %s %v", r.Method, r.URL.RequestURI(), answer, time.Since(start).Round(time.Millisecond))
+		}()
+		h.ServeHTTP(status, r)
+	})
+}
+
+// statusWriter remembers the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	code int
+}
+
+func (w *statusWriter) WriteHeader(code int) {
+	w.code = code
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Flush is for the simulator's damaged answers, of which the first half has to arrive.
+func (w *statusWriter) Flush() {
+	if f, ok := w.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
+}

@@ -1,0 +1,79 @@
+package gcesim
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+)
+
+// serveBatch answers several calls in one request, by https://cloud.google.com/compute/docs/api/how-tos/batch. gcloud
+// sends its calls that way as soon as there are two of them.
+func (p *Project) serveBatch(w http.ResponseWriter, r *http.Request) {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || params["boundary"] == "" {
+		p.notSimulated(w, r)
+		return
+	}
+	var out bytes.Buffer
+	answers := multipart.NewWriter(&out)
+	parts := multipart.NewReader(io.LimitReader(r.Body, maxBody), params["boundary"])
+	for {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = p.answerPart(answers, part, r)
+		}
+		if err != nil {
+			p.deliver(w, r, refused(refuse(http.StatusBadRequest, "badRequest", "Failed to parse batch request: %v", err)), nil, Call{Method: "batch"})
+			return
+		}
+	}
+	if err := answers.Close(); err != nil {
+		panic(err) // writes to memory only
+	}
+	w.Header().Set("Content-Type", "multipart/mixed; boundary="+answers.Boundary())
+	_, _ = w.Write(out.Bytes())
+}
+
+func (p *Project) answerPart(answers *multipart.Writer, part *multipart.Part, outer *http.Request) error {
+	in, err := http.ReadRequest(bufio.NewReader(part))
+	if err != nil {
+		return err
+	}
+	in = in.WithContext(outer.Context())
+	rec := &recorder{header: http.Header{}}
+	rec.serve(p, in)
+	if rec.cut != nil {
+		abortPart(rec)
+	}
+	response := rec.response(in)
+	h := textproto.MIMEHeader{"Content-Type": {"application/http"}}
+	if id := part.Header.Get("Content-Id"); len(id) > 1 && id[0] == '<' {
+		h.Set("Content-Id", "<response-"+id[1:])
+	}
+	to, err := answers.CreatePart(h)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(to, "HTTP/1.1 %s\r\n", response.Status)
+	if err := response.Header.Write(to); err != nil {
+		return err
+	}
+	fmt.Fprint(to, "\r\n")
+	_, err = io.Copy(to, response.Body)
+	return err
+}
+
+// abortPart stands in for a broken connection inside a batch, which has one connection for all its calls.
+func abortPart(rec *recorder) {
+	rec.cut = nil
+	rec.status, rec.wrote = http.StatusBadGateway, true
+	rec.body.Reset()
+}

@@ -1,0 +1,190 @@
+package gcesim
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var vmCommands = []command{
+	{"preempt", "NAME|ZONE [N]", "preempt that VM, or the first N (all) live VMs of the zone in name order, now", 1, 2, preemptCommand},
+	{"preempt-at-start", "ZONE N [terminated|gone]", "the next N creations are preempted while starting, which leaves them TERMINATED or gone", 2, 3, forZones(setPreemptAtStart)},
+	{"vm", "ZONE NAME [STATUS] [standard|spot]", "put a VM there that somebody else made", 2, 4, putVM},
+	{"delete-vm", "NAME", "somebody deletes the VM by hand", 1, 1, byHand((*Project).deleteByHand)},
+	{"stop-vm", "NAME", "somebody stops the VM by hand", 1, 1, byHand((*Project).stopByHand)},
+	{"start-vm", "NAME", "somebody starts the stopped VM by hand", 1, 1, byHand((*Project).startByHand)},
+	{"vms", "[ZONE]", "print all VMs, one a line: zone, name, status", 0, 1, printVMs},
+}
+
+func preemptCommand(p *Project, args []string, now time.Time) (string, error) {
+	zones, err := p.zonesNamed(args[0])
+	if err != nil {
+		v := p.vmNamed(args[0])
+		switch {
+		case v == nil:
+			return "", fmt.Errorf("no VM and no zone %q", args[0])
+		case len(args) > 1:
+			return "", fmt.Errorf("a number goes with a zone, not with a VM")
+		case v.failed || !takesRoom(v.status(now)):
+			return "", fmt.Errorf("%s is %s, not live", v.name, v.status(now))
+		}
+		p.preempt(v, now)
+		return "", nil
+	}
+	n := -1
+	if len(args) > 1 {
+		if n, err = strconv.Atoi(args[1]); err != nil || n < 0 {
+			return "", fmt.Errorf("want a number of VMs, not %q", args[1])
+		}
+	}
+	for _, z := range zones {
+		left := n
+		for _, v := range slices.Clone(z.vms) {
+			if left == 0 {
+				break
+			}
+			if v.spot && !v.failed && takesRoom(v.status(now)) {
+				p.preempt(v, now)
+				left--
+			}
+		}
+	}
+	return "", nil
+}
+
+func (p *Project) vmNamed(name string) *vm {
+	for _, zone := range p.zoneNames() {
+		if v := p.zones[zone].find(name); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+func setPreemptAtStart(_ *Project, z *zone, args []string, _ time.Time) (err error) {
+	if len(args) > 1 {
+		if err := parseChoice(args[1], "terminated", "gone"); err != nil {
+			return err
+		}
+	}
+	z.preemptGone = len(args) > 1 && args[1] == "gone"
+	z.preemptNext, err = parseCount(args[0], "off", 0)
+	return err
+}
+
+// putVM makes a VM without an operation, as if it had been there before.
+func putVM(p *Project, args []string, now time.Time) (string, error) {
+	z := p.zones[args[0]]
+	if z == nil {
+		_, err := p.zonesNamed(args[0])
+		return "", err
+	}
+	name, status, spot := args[1], running, false
+	for _, word := range args[2:] {
+		switch word {
+		case "standard", "spot":
+			spot = word == "spot"
+		case "PENDING", provisioning, staging, running, "REPAIRING", "PENDING_STOP", stopping, "STOPPED", terminated, "SUSPENDING", "SUSPENDED", "DEPROVISIONING":
+			status = word
+		default:
+			if word != strings.ToUpper(word) {
+				return "", fmt.Errorf("want a STATUS in capitals, standard or spot, not %q", word)
+			}
+			status = word // the API may have values that nobody knows yet
+		}
+	}
+	if !validName.MatchString(name) {
+		return "", fmt.Errorf("%q is no name of a VM", name)
+	}
+	if z.find(name) != nil {
+		return "", fmt.Errorf("there is a %s in %s already", name, z.name)
+	}
+	scheduling := map[string]any{"automaticRestart": true}
+	if spot {
+		scheduling = map[string]any{"provisioningModel": "SPOT", "preemptible": true, "instanceTerminationAction": "STOP", "automaticRestart": false}
+	}
+	body := map[string]any{"name": name, "machineType": p.link("zones/%s/machineTypes/e2-micro", z.name), "scheduling": scheduling,
+		"disks":             []any{map[string]any{"boot": true, "autoDelete": true, "initializeParams": map[string]any{"sourceImage": "projects/debian-cloud/global/images/family/debian-13"}}},
+		"networkInterfaces": []any{map[string]any{"network": "global/networks/default"}}}
+	v := p.newVM(z, &instanceSpec{name: name, spot: spot, stop: true, body: body, raw: show(body)}, now)
+	z.add(v)
+	if takesRoom(status) {
+		p.live(v, now, 0)
+	}
+	v.turn(now, status)
+	if p.self.is(v) {
+		p.setSelf(z.name, name) // its ID has changed
+	}
+	return "", nil
+}
+
+// byHand makes a command on one VM, found by name in any zone.
+func byHand(f func(p *Project, v *vm, now time.Time) error) func(*Project, []string, time.Time) (string, error) {
+	return func(p *Project, args []string, now time.Time) (string, error) {
+		v := p.vmNamed(args[0])
+		if v == nil {
+			return "", fmt.Errorf("no VM %q", args[0])
+		}
+		return "", f(p, v, now)
+	}
+}
+
+func (p *Project) handOperation(v *vm, kind string, now, end time.Time) {
+	op := p.startOperation(&operation{zone: v.zone, kind: kind, user: "somebody@example.com",
+		target: "zones/" + v.zone.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, now)
+	op.end = end
+	v.busy = op
+}
+
+func (p *Project) deleteByHand(v *vm, now time.Time) error {
+	end := now.Add(p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
+	p.handOperation(v, "delete", now, end)
+	p.endLife(v, now, end, "hand")
+	return nil
+}
+
+func (p *Project) stopByHand(v *vm, now time.Time) error {
+	if !takesRoom(v.status(now)) {
+		return fmt.Errorf("%s is %s", v.name, v.status(now))
+	}
+	end := now.Add(p.within(v.zone.deleteTime, "stop by hand", v.zone.name, v.name, v.lives))
+	p.handOperation(v, "stop", now, end)
+	v.release()
+	v.endedBy = "hand"
+	v.lives++
+	v.removal++
+	v.turn(now, stopping)
+	v.then(end, terminated)
+	return nil
+}
+
+func (p *Project) startByHand(v *vm, now time.Time) error {
+	if s := v.status(now); s != terminated && s != "STOPPED" {
+		return fmt.Errorf("%s is %s, not stopped", v.name, s)
+	}
+	took := p.within(v.zone.insertTime, "start by hand", v.zone.name, v.name, v.lives)
+	p.handOperation(v, "start", now, now.Add(took))
+	v.endedBy, v.failed = "", false
+	p.live(v, now, took*9/10)
+	return nil
+}
+
+func printVMs(p *Project, args []string, now time.Time) (string, error) {
+	zone := "*"
+	if len(args) > 0 {
+		zone = args[0]
+	}
+	zones, err := p.zonesNamed(zone)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, z := range zones {
+		for _, v := range z.vms {
+			fmt.Fprintf(&b, "%s %s %s\n", z.name, v.name, v.status(now))
+		}
+	}
+	return b.String(), nil
+}

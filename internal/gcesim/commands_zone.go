@@ -1,0 +1,217 @@
+package gcesim
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// commands is the whole control language.
+var commands = slices.Concat(zoneCommands, vmCommands, listCommands, metadataCommands, apiCommands)
+
+// forZones makes a command whose first argument is a zone, or * for all of them.
+func forZones(f func(p *Project, z *zone, args []string, now time.Time) error) func(*Project, []string, time.Time) (string, error) {
+	return func(p *Project, args []string, now time.Time) (string, error) {
+		zones, err := p.zonesNamed(args[0])
+		if err != nil {
+			return "", err
+		}
+		for _, z := range zones {
+			if err := f(p, z, args[1:], now); err != nil {
+				return "", err
+			}
+		}
+		return "", nil
+	}
+}
+
+var zoneCommands = []command{
+	{"capacity", "ZONE N|unlimited", "room for so many VMs; live and starting ones count, and stay when it shrinks", 2, 2, forZones(setCapacity)},
+	{"stockout", "ZONE FORM", "the form in which the zone refuses when it is full", 2, 2, forZones(setStockout)},
+	{"stockout-time", "MIN MAX", "how long a creation is listed before it fails for want of room", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stockoutTime })},
+	{"optime", "ZONE MIN MAX [insert|delete]", "how long operations take", 3, 4, forZones(setOpTime)},
+	{"boot", "ZONE MIN MAX|off", "how long a VM takes to RUNNING, but not longer than its operation; off: 9/10 of it", 2, 3, forZones(setBoot)},
+	{"stop-time", "MIN MAX", "how long a preempted VM is STOPPING", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stopTime })},
+	{"life", "ZONE MEAN|off", "Spot VMs there live an exponentially distributed time, then are preempted", 2, 2, forZones(setLife)},
+	{"zone", "ZONE up|down|absent|unknown", "down: lists and inserts fail with 503; absent: 404 for the zone; unknown: the older 400", 2, 2, forZones(setZoneState)},
+	{"quota", "REGION|global METRIC N|off [http|operation]", "a limit on the number of VMs, refused at the call or (operation) in the operation", 3, 4, setQuota},
+	{"address-space", "REGION on|off", "on: the region's subnet is full, creations fail with IP_SPACE_EXHAUSTED", 2, 2, setAddressSpace},
+}
+
+func setCapacity(_ *Project, z *zone, args []string, _ time.Time) (err error) {
+	z.capacity, err = parseCount(args[0], "unlimited", unlimited)
+	return err
+}
+
+func setStockout(_ *Project, z *zone, args []string, _ time.Time) error {
+	var forms []string
+	for _, f := range stockoutForms {
+		forms = append(forms, f.name)
+	}
+	if err := parseChoice(args[0], forms...); err != nil {
+		return err
+	}
+	z.stockout = args[0]
+	return nil
+}
+
+// setSpan makes a command that sets a span of the project.
+func setSpan(of func(*Project) *span) func(*Project, []string, time.Time) (string, error) {
+	return func(p *Project, args []string, _ time.Time) (string, error) {
+		s, err := parseSpan(args)
+		if err == nil {
+			*of(p) = s
+		}
+		return "", err
+	}
+}
+
+func setOpTime(_ *Project, z *zone, args []string, _ time.Time) error {
+	s, err := parseSpan(args)
+	if err != nil {
+		return err
+	}
+	which := ""
+	if len(args) == 3 {
+		which = args[2]
+		if err := parseChoice(which, "insert", "delete"); err != nil {
+			return err
+		}
+	}
+	if which != "delete" {
+		z.insertTime = s
+	}
+	if which != "insert" {
+		z.deleteTime = s
+	}
+	return nil
+}
+
+func setBoot(_ *Project, z *zone, args []string, _ time.Time) error {
+	if args[0] == "off" {
+		z.bootTime = span{}
+		return nil
+	}
+	if len(args) < 2 {
+		return fmt.Errorf("want MIN MAX")
+	}
+	s, err := parseSpan(args)
+	if err == nil {
+		z.bootTime = s
+	}
+	return err
+}
+
+func setLife(p *Project, z *zone, args []string, now time.Time) error {
+	mean, err := parseDuration(args[0])
+	if err != nil {
+		return err
+	}
+	z.meanLife = mean
+	z.lifeEpoch++
+	for _, v := range z.vms {
+		if !v.failed && takesRoom(v.status(now)) {
+			p.planPreemption(v, now)
+		}
+	}
+	return nil
+}
+
+func setZoneState(_ *Project, z *zone, args []string, _ time.Time) error {
+	if err := parseChoice(args[0], "up", "down", "absent", "unknown"); err != nil {
+		return err
+	}
+	z.state = args[0]
+	return nil
+}
+
+func (p *Project) checkRegion(name string) error {
+	if !slices.Contains(p.regions(), name) {
+		return fmt.Errorf("no region %q; there are %s", name, strings.Join(p.regions(), " "))
+	}
+	return nil
+}
+
+func setQuota(p *Project, args []string, _ time.Time) (string, error) {
+	region, metric := args[0], args[1]
+	if region != "global" {
+		if err := p.checkRegion(region); err != nil {
+			return "", fmt.Errorf("%w, and global", err)
+		}
+	}
+	form := "operation"
+	if len(args) == 4 {
+		form = args[3]
+	}
+	if err := parseChoice(form, "http", "operation"); err != nil {
+		return "", err
+	}
+	n, err := parseCount(args[2], "off", -1)
+	if err != nil {
+		return "", err
+	}
+	p.quotas = slices.DeleteFunc(p.quotas, func(q *vmQuota) bool { return q.region == region && q.metric == metric })
+	if n >= 0 {
+		p.quotas = append(p.quotas, &vmQuota{region, metric, n, form == "http"})
+	}
+	return "", nil
+}
+
+func setAddressSpace(p *Project, args []string, _ time.Time) (string, error) {
+	if err := p.checkRegion(args[0]); err != nil {
+		return "", err
+	}
+	on, err := parseOnOff(args[1])
+	p.fullNets[args[0]] = on && err == nil
+	return "", err
+}
+
+var listCommands = []command{
+	{"stale", "ZONE DURATION|off", "lists of instances show how it was so long ago; gets do not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.stale }))},
+	{"ops-stale", "ZONE DURATION|off", "lists of operations show how it was so long ago; gets do not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.opsStale }))},
+	{"hide", "ZONE N|NAME|off", "lists of instances lack the first N live VMs that match, or that VM, without a word", 2, 2, forZones(setHide)},
+	{"ops-hide", "ZONE N|off", "lists of operations lack the first N that match", 2, 2, forZones(setOpsHide)},
+	{"filter-mode", "normal|ignore|none", "how instances.list reads filters: as it should, shows all, or shows nothing", 1, 1, setFilterMode(func(p *Project) *string { return &p.settings.filterMode })},
+	{"ops-filter-mode", "normal|ignore|none", "the same for lists of operations", 1, 1, setFilterMode(func(p *Project) *string { return &p.settings.opsFilterMode })},
+}
+
+func setStale(of func(*zone) *time.Duration) func(*Project, *zone, []string, time.Time) error {
+	return func(_ *Project, z *zone, args []string, _ time.Time) (err error) {
+		*of(z), err = parseDuration(args[0])
+		return err
+	}
+}
+
+func setHide(_ *Project, z *zone, args []string, _ time.Time) error {
+	if args[0] == "off" {
+		z.hide = 0
+		clear(z.hideNames)
+		return nil
+	}
+	if n, err := strconv.Atoi(args[0]); err == nil {
+		if n < 0 {
+			return fmt.Errorf("%d is negative", n)
+		}
+		z.hide = n
+		return nil
+	}
+	z.hideNames[args[0]] = true
+	return nil
+}
+
+func setOpsHide(_ *Project, z *zone, args []string, _ time.Time) (err error) {
+	z.opsHide, err = parseCount(args[0], "off", 0)
+	return err
+}
+
+func setFilterMode(of func(*Project) *string) func(*Project, []string, time.Time) (string, error) {
+	return func(p *Project, args []string, _ time.Time) (string, error) {
+		if err := parseChoice(args[0], "normal", "ignore", "none"); err != nil {
+			return "", err
+		}
+		*of(p) = args[0]
+		return "", nil
+	}
+}

@@ -1,0 +1,186 @@
+package gcesim
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// command is one command of the control language.
+type command struct {
+	name  string
+	usage string // its arguments
+	about string // one line: what it does
+	least int    // so many arguments at least
+	most  int    // and at most; negative: no limit
+	run   func(p *Project, args []string, now time.Time) (string, error)
+}
+
+// Do runs commands, one a line; blank lines and lines that begin with # are skipped. It stops at the first line that is
+// wrong and says which. What commands print is returned.
+func (p *Project) Do(lines string) (string, error) {
+	var out strings.Builder
+	number := 0
+	for line := range strings.Lines(lines) {
+		number++
+		s, err := p.doLine(strings.TrimRight(line, "\r\n"))
+		out.WriteString(s)
+		if err != nil {
+			return out.String(), fmt.Errorf("line %d: %w", number, err)
+		}
+	}
+	return out.String(), nil
+}
+
+func (p *Project) doLine(line string) (string, error) {
+	words := strings.Fields(line)
+	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+		return "", nil
+	}
+	i := slices.IndexFunc(commands, func(c command) bool { return c.name == words[0] })
+	if i < 0 {
+		return "", fmt.Errorf("no command %q; there are %s", words[0], strings.Join(commandNames(), " "))
+	}
+	c, args := commands[i], words[1:]
+	if c.name == "metadata" && len(args) > 1 { // the value is the rest of the line, blanks and all
+		rest := strings.TrimLeft(line, " \t")[len("metadata"):]
+		rest = strings.TrimLeft(rest, " \t")[len(args[0]):]
+		args = []string{args[0], strings.TrimLeft(rest, " \t")}
+	}
+	if c.name == "metadata-file" && len(args) == 2 { // read before the lock is taken
+		content, err := os.ReadFile(args[1])
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", c.name, err)
+		}
+		args = []string{args[0], string(content)}
+	}
+	if len(args) < c.least || c.most >= 0 && len(args) > c.most {
+		return "", fmt.Errorf("%s: want %s %s", c.name, c.name, c.usage)
+	}
+	now := p.enter()
+	defer p.mu.Unlock()
+	out, err := c.run(p, args, now)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.name, err)
+	}
+	p.signal()
+	if out != "" && !strings.HasSuffix(out, "\n") {
+		out += "\n"
+	}
+	return out, nil
+}
+
+func commandNames() []string {
+	names := make([]string, len(commands))
+	for i := range commands {
+		names[i] = commands[i].name
+	}
+	return names
+}
+
+// Help lists all commands with one line of explanation each.
+func Help() string {
+	var b strings.Builder
+	for _, c := range commands {
+		fmt.Fprintf(&b, "%s\n\t%s\n", strings.TrimSpace(c.name+" "+c.usage), c.about)
+	}
+	b.WriteString("\nKinds of faults:\n")
+	for _, name := range strings.Fields(faultKindNames()) {
+		fmt.Fprintf(&b, "\t%s\n", faultKinds[name].usage)
+	}
+	b.WriteString("\nForms of stock-outs:\n")
+	for _, f := range stockoutForms {
+		fmt.Fprintf(&b, "\t%s: %s\n", f.name, f.about)
+	}
+	fmt.Fprintf(&b, "\nZONE is a zone or * for all; durations are written 300ms, 5s, 2m. METHOD is one of %s.\n", strings.Join(faultMethods, " "))
+	return b.String()
+}
+
+// serveControl answers the control API: GET /sim/ lists the commands, GET /sim/state shows everything, POST /sim/ runs
+// the commands in its body.
+func (p *Project) serveControl(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	switch {
+	case r.Method == http.MethodPost:
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		out, err := p.Do(string(body))
+		if err != nil {
+			http.Error(w, out+err.Error(), http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, out)
+	case r.Method != http.MethodGet:
+		http.Error(w, "only GET and POST", http.StatusMethodNotAllowed)
+	case strings.TrimSuffix(r.URL.Path, "/") == "/sim/state":
+		w.Header().Set("Content-Type", "application/json")
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		_ = e.Encode(p.stateJSON())
+	case strings.TrimSuffix(r.URL.Path, "/") == "/sim":
+		_, _ = io.WriteString(w, "Send commands, one a line: curl -d 'capacity us-central1-b 2' http://"+r.Host+"/sim/\n"+
+			"See everything: curl http://"+r.Host+"/sim/state\n\n"+Help())
+	default:
+		http.Error(w, "there are /sim/ and /sim/state", http.StatusNotFound)
+	}
+}
+
+// parseSpan reads a smallest and a largest duration.
+func parseSpan(args []string) (span, error) {
+	shortest, err := time.ParseDuration(args[0])
+	if err != nil {
+		return span{}, err
+	}
+	longest, err := time.ParseDuration(args[1])
+	if err == nil && (shortest < 0 || longest < shortest) {
+		err = fmt.Errorf("want MIN MAX, the larger last, not %s %s", args[0], args[1])
+	}
+	return span{shortest, longest}, err
+}
+
+func parseOnOff(s string) (bool, error) {
+	if s != "on" && s != "off" {
+		return false, fmt.Errorf("want on or off, not %q", s)
+	}
+	return s == "on", nil
+}
+
+// parseCount reads a number that is not negative, or the word that stands for none.
+func parseCount(s, none string, noneValue int) (int, error) {
+	if s == none {
+		return noneValue, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("want a number or %s, not %q", none, s)
+	}
+	return n, nil
+}
+
+func parseChoice(s string, choices ...string) error {
+	if !slices.Contains(choices, s) {
+		return fmt.Errorf("want one of %s, not %q", strings.Join(choices, " "), s)
+	}
+	return nil
+}
+
+// parseDuration reads a duration or "off", which is 0.
+func parseDuration(s string) (time.Duration, error) {
+	if s == "off" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err == nil && d < 0 {
+		err = fmt.Errorf("%s is negative", s)
+	}
+	return d, err
+}

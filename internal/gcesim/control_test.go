@@ -1,0 +1,79 @@
+package gcesim_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"prevmtable/internal/gcesim"
+)
+
+func TestBadCommands(t *testing.T) {
+	tests := []struct{ command, want string }{
+		{"capcity us-central1-a 1", `line 1: no command "capcity"; there are capacity stockout`},
+		{"\n# comment\ncapacity us-central1-a", "line 3: capacity: want capacity ZONE N|unlimited"},
+		{"capacity us-central9-a 1", `no zone "us-central9-a"; there are asia-east1-a`},
+		{"capacity us-central1-a many", `want a number or unlimited, not "many"`},
+		{"capacity us-central1-a -1", `want a number or unlimited, not "-1"`},
+		{"stockout us-central1-a loud", "want one of details operation short region gpu message http"},
+		{"optime us-central1-a 5s 1s", "want MIN MAX, the larger last"},
+		{"optime us-central1-a 5 6", "missing unit"},
+		{"quota mars CPUS 1", `no region "mars"; there are asia-east1`},
+		{"rate us-central1 speed 1", `no group "speed"; there are default list_requests`},
+		{"fault insert us-central1-a explode", `no kind of fault "explode"; there are cut-after`},
+		{"fault dance us-central1-a hang", `no method "dance"; there are insert delete`},
+		{"fault get us-central1-a op-stall", "op-stall is for insert and delete only"},
+		{"fault insert us-central1-a status 503", "want status CODE REASON"},
+		{"fault insert us-central1-a status x y", "invalid syntax"},
+		{"fault insert us-central1-a hang on", `"on" is too much`},
+		{"fault insert us-central1-a hang times 0", "want 1 or more"},
+		{"preempt nobody", `no VM and no zone "nobody"`},
+		{"delete-vm nobody", `no VM "nobody"`},
+		{"vm us-central1-a Bad", `"Bad" is no name of a VM`},
+		{"preempted maybe", "want on or off"},
+		{"metadata bad.key x", "Must be a match of regex"},
+		{"remove-metadata nothing", `no attribute "nothing"`},
+		{"replace-metadata nothing 1 2", `no "1" in attribute "nothing"`},
+		{"self nowhere x", `no zone "nowhere"`},
+		{"filter-mode odd", "want one of normal ignore none"},
+	}
+	for _, test := range tests {
+		p := gcesim.New(gcesim.Options{})
+		_, err := p.Do(test.command)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q", test.command, err, test.want)
+		}
+	}
+}
+
+func TestControlAPI(t *testing.T) {
+	p, s := newProject(t, "")
+	help := send(t, p, "GET", "/sim/", "")
+	for _, word := range []string{"capacity ZONE N|unlimited", "fault METHOD ZONE KIND", "cut-after", "insufficientCapacity", "curl -d"} {
+		if !strings.Contains(help, word) {
+			t.Errorf("the list of commands lacks %q", word)
+		}
+	}
+	equal(t, "POST", send(t, p, "POST", "/sim/", "vm us-central1-a vm-1\nvms us-central1-a"), "200 us-central1-a vm-1 RUNNING\n")
+	equal(t, "effect", list(t, s, zoneA, ""), "vm-1")
+	equal(t, "bad POST", send(t, p, "POST", "/sim/", "vms\nhelp me")[:43], "400 us-central1-a vm-1 RUNNING\nline 2: no c")
+	equal(t, "elsewhere", send(t, p, "GET", "/sim/x", "")[:3], "404")
+
+	file := filepath.Join(t.TempDir(), "value")
+	if err := os.WriteFile(file, []byte("two\nlines\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(t, p, "metadata-file key "+file)
+	equal(t, "from a file", send(t, p, "GET", "/computeMetadata/v1/project/attributes/key", ""), "200 two\nlines\n")
+}
+
+func TestParseScript(t *testing.T) {
+	steps, err := gcesim.ParseScript("# demo\nat 20s preempt us-central1-b 2\n\ncapacity us-central1-a 2\nat 5s vms\n")
+	equal(t, "steps", fmt.Sprint(steps, err), "[{0s capacity us-central1-a 2 4} {5s vms 5} {20s preempt us-central1-b 2 2}] <nil>")
+	_, err = gcesim.ParseScript("vms\nat noon vms")
+	if err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,128 @@
+package gcesim_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestFaultsOfInsert puts each kind of fault on an insert, and looks at what the client sees and what came of it.
+func TestFaultsOfInsert(t *testing.T) {
+	tests := []struct {
+		fault   string
+		want    func(err error) bool
+		effect  bool
+		outcome string // of the VM a minute later
+	}{
+		{"status 503 backendError Try again later", is("503 backendError"), false, "gone"},
+		{"status 403 rateLimitExceeded", is("403 rateLimitExceeded"), false, "gone"},
+		{"html 502", is("502"), false, "gone"},
+		{"empty", func(err error) bool { _, ok := errors.AsType[*json.SyntaxError](err); return ok }, true, "RUNNING"},
+		{"hang", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, false, "gone"},
+		{"hang-after", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, true, "RUNNING"},
+		{"cut-before", func(err error) bool { return errors.Is(err, syscall.ECONNRESET) }, false, "gone"},
+		{"cut-after", func(err error) bool { return errors.Is(err, syscall.ECONNRESET) }, true, "RUNNING"},
+		{"truncate", func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }, true, "RUNNING"},
+		{"slow 3s", func(err error) bool { return err == nil }, true, "RUNNING"},
+		{"slow 30s", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, false, "gone"},
+		{"op-error INTERNAL_ERROR 503 Something broke", func(err error) bool { return err == nil }, true, "gone"},
+		{"op-stall", func(err error) bool { return err == nil }, true, "RUNNING"},
+		{"op-stall-lost", func(err error) bool { return err == nil }, false, "gone"},
+	}
+	for _, test := range tests {
+		t.Run(test.fault, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, s := newProject(t, "fault insert us-central1-a "+test.fault+" times 1")
+				ctx, cancel := context.WithTimeout(t.Context(), seconds(20))
+				defer cancel()
+				_, err := s.Instances.Insert(p.Name(), zoneA, spot(zoneA, "vm-1")).Context(ctx).Do()
+				if !test.want(err) {
+					t.Errorf("got %v", err)
+				}
+				equal(t, "VMs", len(p.VMs()), map[bool]int{true: 1}[test.effect])
+				time.Sleep(time.Minute)
+				equal(t, "VM after a minute", status(t, s, zoneA, "vm-1"), test.outcome)
+				create(t, s, zoneA, "vm-2") // the fault was for one time
+			})
+		})
+	}
+}
+
+func is(want string) func(error) bool { return func(err error) bool { return refusal(err) == want } }
+
+func TestOperationFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "fault insert * op-error QUOTA_EXCEEDED 403 Quota 'CPUS' exceeded. times 1\nfault delete * op-error INTERNAL_ERROR 503 times 1")
+		op := await(t, s, zoneA, insert(t, s, zoneA, "vm-1"))
+		e := op.Error.Errors[0]
+		equal(t, "error", fmt.Sprint(e.Code, "|", e.Message, "|", op.HttpErrorStatusCode, op.HttpErrorMessage), "QUOTA_EXCEEDED|Quota 'CPUS' exceeded.|403FORBIDDEN")
+		create(t, s, zoneA, "vm-2")
+		op, err := s.Instances.Delete(p.Name(), zoneA, "vm-2").Do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		op = await(t, s, zoneA, op)
+		equal(t, "delete's error", op.Error.Errors[0].Code, "INTERNAL_ERROR")
+		equal(t, "VM", status(t, s, zoneA, "vm-2"), "RUNNING")
+
+		do(t, p, "fault delete * op-stall-lost times 1")
+		op, err = s.Instances.Delete(p.Name(), zoneA, "vm-2").Do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		equal(t, "VM after a deletion that was lost", status(t, s, zoneA, "vm-2"), "RUNNING")
+		equal(t, "unfinished", fmt.Sprint(len(p.Unfinished()), p.Unfinished()[0].Name == op.Name), "1 true")
+	})
+}
+
+func TestFaultScopes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "fault list us-central1-a status 500 backendError for 10s")
+		try := func(zone string) string { _, err := s.Instances.List(p.Name(), zone).Do(); return refusal(err) }
+		equal(t, "in the zone", try(zoneA), "500 backendError")
+		equal(t, "in another zone", try(zoneB), "")
+		equal(t, "another method", status(t, s, zoneA, "vm-1"), "gone")
+		time.Sleep(seconds(10))
+		equal(t, "when its time is over", try(zoneA), "")
+		do(t, p, "fault * * status 500 backendError")
+		equal(t, "any method", try(zoneB), "500 backendError")
+		do(t, p, "fault clear list *")
+		equal(t, "others are kept", try(zoneB), "500 backendError")
+		do(t, p, "fault clear")
+		equal(t, "cleared", try(zoneB), "")
+		do(t, p, "latency 2s 2s")
+		start := time.Now()
+		equal(t, "slow answer", try(zoneB), "")
+		equal(t, "latency", time.Since(start), seconds(2))
+	})
+}
+
+func TestCountsOfCalls(t *testing.T) {
+	p, s := newProject(t, "fault get * cut-before times 1")
+	_, _ = s.Instances.Get(p.Name(), zoneA, "vm-1").Do()
+	_, _ = s.Instances.Get(p.Name(), zoneA, "vm-1").Do()
+	insert(t, s, zoneA, "vm-2")
+	calls := p.Calls()
+	equal(t, "calls", len(calls), 3)
+	c := calls[2]
+	equal(t, "the last", fmt.Sprint(c.Method, " ", c.Zone, " ", c.Name, " ", c.Status, " ", c.Group), "instances.insert us-central1-a vm-2 200 us-central1/default_per_region")
+	if c.APIVersion == "" || c.Bytes == 0 || int64(c.Bytes) != p.ResponseBytes("instances.insert") {
+		t.Errorf("call is %+v", c)
+	}
+	equal(t, "without an answer", p.CallCount("instances.get", 0), 1)
+	equal(t, "not found", p.CallCount("instances.get", 404), 1)
+
+	var state map[string]any
+	if err := json.Unmarshal([]byte(send(t, p, "GET", "/sim/state", "")[4:]), &state); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "state", fmt.Sprint(state["calls"].(map[string]any)["byMethod"]), "map[instances.get:map[404:1 no answer:1] instances.insert:map[200:1]]")
+	equal(t, "operations in state", len(state["unfinishedOperations"].([]any)), 1)
+}

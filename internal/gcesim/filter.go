@@ -1,0 +1,307 @@
+package gcesim
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// filter is a parsed filter= expression. Compute Engine reads two languages, AIP-160 comparisons (status = RUNNING) and
+// regular expressions (name eq 'pool-.*'), and refuses a mixture, by
+// https://cloud.google.com/compute/docs/reference/rest/v1/instances/list.
+type filter func(r resource) bool
+
+func badFilter() *apiError {
+	e := refuse(http.StatusBadRequest, "invalid", "Invalid value for field 'filter': Invalid list filter expression.")
+	e.location = "filter"
+	return e
+}
+
+func parseFilter(s string) (filter, *apiError) {
+	if strings.TrimSpace(s) == "" {
+		return func(resource) bool { return true }, nil
+	}
+	tokens, ok := filterTokens(s)
+	if !ok {
+		return nil, badFilter()
+	}
+	r := filterReader{tokens: tokens}
+	f := r.or()
+	if r.bad || len(r.tokens) > 0 || r.regex && r.plain {
+		return nil, badFilter()
+	}
+	return f, nil
+}
+
+// filterToken is a word, a quoted string, an operator or a parenthesis.
+type filterToken struct {
+	text   string
+	quoted bool
+}
+
+func filterTokens(s string) (tokens []filterToken, ok bool) {
+	for {
+		s = strings.TrimLeft(s, " \t\r\n")
+		if s == "" {
+			return tokens, true
+		}
+		switch {
+		case s[0] == '(' || s[0] == ')':
+			tokens = append(tokens, filterToken{text: s[:1]})
+			s = s[1:]
+		case s[0] == '"' || s[0] == '\'':
+			text, n := quoted(s)
+			if n == 0 {
+				return nil, false
+			}
+			tokens = append(tokens, filterToken{text, true})
+			s = s[n:]
+		case strings.ContainsRune("=!<>:", rune(s[0])):
+			n := 1
+			if len(s) > 1 && s[1] == '=' && s[0] != '=' && s[0] != ':' {
+				n = 2
+			}
+			tokens = append(tokens, filterToken{text: s[:n]})
+			s = s[n:]
+		default:
+			n := wordEnd(s, tokens)
+			tokens = append(tokens, filterToken{text: s[:n]})
+			s = s[n:]
+		}
+	}
+}
+
+// wordEnd finds the end of a bare word. After eq and ne the word is a regular expression, in which parentheses belong
+// to it as long as they are balanced, and so do the signs of the other language.
+func wordEnd(s string, before []filterToken) int {
+	regex := len(before) > 0 && isRegexOp(before[len(before)-1])
+	depth := 0
+	for i, c := range s {
+		switch {
+		case strings.ContainsRune(" \t\r\n", c):
+			return i
+		case regex && c == '(':
+			depth++
+		case regex && c == ')' && depth > 0:
+			depth--
+		case c == ')', !regex && strings.ContainsRune("(=!<>:\"'", c):
+			return i
+		}
+	}
+	return len(s)
+}
+
+func isRegexOp(t filterToken) bool { return !t.quoted && (t.text == "eq" || t.text == "ne") }
+
+// quoted reads a quoted string and says how long it is in s; 0 where its end is missing.
+func quoted(s string) (string, int) {
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == s[0]:
+			return b.String(), i + 1
+		case s[i] == '\\' && i+1 < len(s) && (s[i+1] == s[0] || s[i+1] == '\\'):
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return "", 0
+}
+
+// filterReader reads: or = and {OR and}, and = term {[AND] term}, term = [NOT] (or) | field op value.
+type filterReader struct {
+	tokens       []filterToken
+	regex, plain bool // the languages met
+	bad          bool
+}
+
+func (r *filterReader) next() filterToken {
+	if len(r.tokens) == 0 {
+		r.bad = true
+		return filterToken{}
+	}
+	t := r.tokens[0]
+	r.tokens = r.tokens[1:]
+	return t
+}
+
+func (r *filterReader) at(word string) bool {
+	return len(r.tokens) > 0 && !r.tokens[0].quoted && r.tokens[0].text == word
+}
+
+func (r *filterReader) or() filter {
+	f := r.and()
+	for r.at("OR") && !r.bad {
+		r.next()
+		a, b := f, r.and()
+		f = func(x resource) bool { return a(x) || b(x) }
+	}
+	return f
+}
+
+func (r *filterReader) and() filter {
+	f := r.term()
+	for len(r.tokens) > 0 && !r.at("OR") && !r.at(")") && !r.bad {
+		if r.at("AND") {
+			r.next()
+		}
+		a, b := f, r.term()
+		f = func(x resource) bool { return a(x) && b(x) }
+	}
+	return f
+}
+
+func (r *filterReader) term() filter {
+	switch {
+	case r.at("NOT"):
+		r.next()
+		f := r.term()
+		return func(x resource) bool { return !f(x) }
+	case r.at("("):
+		r.next()
+		f := r.or()
+		if r.next().text != ")" {
+			r.bad = true
+		}
+		return f
+	}
+	field, op, value := r.next(), r.next(), r.next()
+	if r.bad || field.quoted || op.quoted || field.text == "" {
+		r.bad = true
+		return nil
+	}
+	if isRegexOp(op) {
+		return r.regexTerm(field.text, op.text == "ne", value.text)
+	}
+	return r.plainTerm(field.text, op.text, value)
+}
+
+func (r *filterReader) regexTerm(field string, not bool, value string) filter {
+	r.regex = true
+	re, err := regexp.Compile("^(?:" + value + ")$")
+	if err != nil {
+		r.bad = true
+		return nil
+	}
+	return func(x resource) bool {
+		v := lookUp(x, field)
+		return v != nil && re.MatchString(plainText(v)) != not || v == nil && not
+	}
+}
+
+func (r *filterReader) plainTerm(field, op string, value filterToken) filter {
+	r.plain = true
+	want := value.text
+	switch op {
+	case "=":
+		return func(x resource) bool { return same(lookUp(x, field), want) }
+	case "!=":
+		return func(x resource) bool { return !same(lookUp(x, field), want) }
+	case ":":
+		exists := want == "*" && !value.quoted
+		return func(x resource) bool { v := lookUp(x, field); return v != nil && (exists || has(v, want)) }
+	case "<", ">", "<=", ">=":
+		return func(x resource) bool {
+			c, ok := compare(lookUp(x, field), want)
+			return ok && (c < 0 && op[0] == '<' || c > 0 && op[0] == '>' || c == 0 && len(op) == 2)
+		}
+	}
+	r.bad = true
+	return nil
+}
+
+// lookUp finds a field such as scheduling.preemptible.
+func lookUp(x resource, path string) any {
+	name, rest, nested := strings.Cut(path, ".")
+	v := x.field(name)
+	for nested && v != nil {
+		m := object(v)
+		if whole, ok := m[rest]; ok { // a label's key may have dots
+			return whole
+		}
+		name, rest, nested = strings.Cut(rest, ".")
+		v = m[name]
+	}
+	return v
+}
+
+func plainText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case int:
+		return strconv.Itoa(v)
+	case json.Number:
+		return v.String()
+	}
+	return show(v)
+}
+
+func same(v any, want string) bool {
+	if v == nil {
+		return false
+	}
+	if b, ok := v.(bool); ok {
+		return strings.EqualFold(strconv.FormatBool(b), want)
+	}
+	if c, ok := compareNumbers(v, want); ok {
+		return c == 0
+	}
+	return plainText(v) == want
+}
+
+// has is the ":" of AIP-160: a part of a string, an element of a list, a key of a map.
+func has(v any, want string) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.Contains(v, want)
+	case []any:
+		for _, e := range v {
+			if same(e, want) {
+				return true
+			}
+		}
+		return false
+	case map[string]any:
+		_, ok := v[want]
+		return ok
+	}
+	return same(v, want)
+}
+
+func compareNumbers(v any, want string) (int, bool) {
+	if _, isString := v.(string); isString {
+		return 0, false
+	}
+	a, errA := strconv.ParseFloat(plainText(v), 64)
+	b, errB := strconv.ParseFloat(want, 64)
+	switch {
+	case errA != nil || errB != nil:
+		return 0, false
+	case a < b:
+		return -1, true
+	case a > b:
+		return 1, true
+	}
+	return 0, true
+}
+
+// compare orders numbers as numbers, times as times and all else as text.
+func compare(v any, want string) (int, bool) {
+	if v == nil {
+		return 0, false
+	}
+	if c, ok := compareNumbers(v, want); ok {
+		return c, true
+	}
+	a, okA := readTime(plainText(v))
+	b, okB := readTime(want)
+	if okA && okB {
+		return a.Compare(b), true
+	}
+	return strings.Compare(plainText(v), want), true
+}

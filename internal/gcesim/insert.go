@@ -1,0 +1,185 @@
+package gcesim
+
+import (
+	"net/http"
+	"time"
+)
+
+// insertInstance answers instances.insert. How the creation ends is settled now, and becomes visible when its time has
+// come: a VM that does not fit is listed for some seconds, then its operation fails and it is gone.
+func insertInstance(c *call) reply {
+	p, z := c.p, c.zone
+	if op, err := p.repeated(c); op != nil || err != nil {
+		return c.operation(op, err)
+	}
+	spec, err := p.checkInstance(z, c.body)
+	if err != nil {
+		return refused(err)
+	}
+	if z.find(spec.name) != nil {
+		return refused(refuse(http.StatusConflict, "alreadyExists",
+			"The resource 'projects/%s/zones/%s/instances/%s' already exists", p.name, z.name, spec.name))
+	}
+	quota := p.usedUpQuota(z)
+	if quota != nil && quota.http {
+		return refused(refuse(http.StatusForbidden, "quotaExceeded", "%s", quota.message(p)))
+	}
+	if z.stockout == "http" && !z.room() && z.preemptNext == 0 {
+		return refused(p.stockoutHTTP(z))
+	}
+	v := p.newVM(z, spec, c.now)
+	op := p.startOperation(&operation{zone: z, kind: "insert", requestID: c.requestID,
+		target: "zones/" + z.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, c.now)
+	p.remember(c, op)
+	p.settleInsert(v, op, c, quota, spec)
+	return c.operation(op, nil)
+}
+
+func (p *Project) newVM(z *zone, spec *instanceSpec, now time.Time) *vm {
+	return &vm{
+		name: spec.name, zone: z, created: now, spot: spec.spot, stop: spec.stop,
+		id:    resourceID(p.draw("instance id", z.name, spec.name, now.UnixNano())),
+		shape: p.shapeOf(spec.raw, spec.name, z.name, spec.body),
+	}
+}
+
+// settleInsert plans what becomes of a creation.
+func (p *Project) settleInsert(v *vm, op *operation, c *call, quota *vmQuota, spec *instanceSpec) {
+	z, now := v.zone, c.now
+	took := p.within(z.insertTime, "insert", z.name, v.name)
+	f := c.opFault
+	if f != nil && f.kind == "op-stall-lost" {
+		return // neither an end nor a VM
+	}
+	v.busy = op
+	z.add(v)
+	switch {
+	case f != nil && f.kind == "op-error":
+		p.failInsert(v, op, now.Add(took), f.opError())
+	case z.preemptNext > 0:
+		z.preemptNext--
+		p.preemptInsert(v, op, now.Add(took))
+	case quota != nil:
+		p.failInsert(v, op, now.Add(p.within(p.settings.quotaTime, "quota", z.name, v.name)), quota.opError(p))
+	case p.fullNets[z.region]:
+		p.failInsert(v, op, now.Add(p.within(p.settings.quotaTime, "quota", z.name, v.name)), p.addressSpaceError(z))
+	case !z.room():
+		p.failInsert(v, op, now.Add(p.within(p.settings.stockoutTime, "stockout", z.name, v.name)), p.stockout(z, spec.machineType))
+	default:
+		boot := took * 9 / 10
+		if z.bootTime.max > 0 {
+			boot = min(took, p.within(z.bootTime, "boot", z.name, v.name))
+		}
+		p.live(v, now, boot)
+		if f == nil || f.kind != "op-stall" {
+			op.end = now.Add(took)
+		}
+	}
+}
+
+// failInsert lets a creation fail at a time; until then the VM is listed, in PROVISIONING.
+func (p *Project) failInsert(v *vm, op *operation, end time.Time, err *opError) {
+	v.failed, v.endedBy = true, "failed"
+	v.turn(v.created, provisioning)
+	op.end = end
+	op.fail(err)
+	p.planRemoval(v, end)
+}
+
+// preemptInsert lets a creation fail because the VM is preempted while it starts.
+func (p *Project) preemptInsert(v *vm, op *operation, end time.Time) {
+	v.failed, v.endedBy, v.preempted = true, "preempted", true
+	v.turn(v.created, provisioning)
+	v.then(v.created.Add(end.Sub(v.created)/3), staging)
+	v.then(v.created.Add(end.Sub(v.created)*2/3), stopping)
+	op.end = end
+	op.fail(preemptedAtStart())
+	p.plan(end, func(at time.Time) { p.recordPreemption(v, at) })
+	if v.zone.preemptGone {
+		p.planRemoval(v, end)
+	} else {
+		v.then(end, terminated)
+	}
+}
+
+// deleteInstance answers instances.delete.
+func deleteInstance(c *call) reply {
+	p, z, now := c.p, c.zone, c.now
+	if op, err := p.repeated(c); op != nil || err != nil {
+		return c.operation(op, err)
+	}
+	v, err := c.instance()
+	if err != nil {
+		return refused(err)
+	}
+	if busy := v.busy; busy != nil && !busy.done(now) {
+		if p.settings.notReady {
+			return refused(refuse(http.StatusBadRequest, "resourceNotReady",
+				"The resource 'projects/%s/zones/%s/instances/%s' is not ready", p.name, z.name, v.name))
+		}
+		if busy.kind == "insert" {
+			busy.end = now
+			busy.fail(&opError{code: "CONFLICT", status: http.StatusConflict, text: "CONFLICT",
+				message: "Instance '" + v.name + "' was deleted while it was being created."})
+		}
+	}
+	if truth(v.body("deletionProtection")) {
+		return refused(invalidField("resource.deletionProtection", "true",
+			"Resource cannot be deleted if it's protected against deletion."))
+	}
+	op := p.startOperation(&operation{zone: z, kind: "delete", requestID: c.requestID,
+		target: "zones/" + z.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, now)
+	p.remember(c, op)
+	v.busy = op
+	p.settleDelete(v, op, c)
+	return c.operation(op, nil)
+}
+
+// settleDelete plans what becomes of a deletion.
+func (p *Project) settleDelete(v *vm, op *operation, c *call) {
+	end := c.now.Add(p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
+	f := c.opFault
+	switch {
+	case f != nil && f.kind == "op-error":
+		op.end = end
+		op.fail(f.opError())
+		return
+	case f != nil && f.kind == "op-stall-lost":
+		return
+	case f == nil:
+		op.end = end
+	}
+	p.endLife(v, c.now, end, "api")
+}
+
+// endLife takes a VM through STOPPING out of existence.
+func (p *Project) endLife(v *vm, now, end time.Time, by string) {
+	v.release()
+	if v.endedBy != "preempted" || v.stop { // else it was on its way out already
+		v.endedBy = by
+	}
+	v.lives++ // what was planned for this life is void
+	v.turn(now, stopping)
+	p.planRemoval(v, end)
+	p.signal()
+}
+
+// repeated finds the operation of a request that is sent again with the same requestId.
+func (p *Project) repeated(c *call) (*operation, *apiError) {
+	id, err := requestID(c.query.Get("requestId"))
+	if err != nil {
+		return nil, err
+	}
+	c.requestID = id
+	if id == "" || !p.settings.requestIDs {
+		return nil, nil
+	}
+	return p.requests[c.requestKey()], nil
+}
+
+func (p *Project) remember(c *call, op *operation) {
+	if c.requestID != "" {
+		op.requestKey = c.requestKey()
+		p.requests[op.requestKey] = op
+	}
+}

@@ -1,0 +1,223 @@
+package gcesim_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/api/compute/v1"
+
+	"prevmtable/internal/gcesim"
+)
+
+func TestLifeOfAVM(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "boot us-central1-a 8s 8s")
+		op := insert(t, s, zoneA, "vm-1")
+		equal(t, "operation", op.Status, "RUNNING")
+		equal(t, "operation's target", op.TargetLink, "https://www.googleapis.com/compute/v1/projects/gcesim-project/zones/us-central1-a/instances/vm-1")
+		equal(t, "status at once", status(t, s, zoneA, "vm-1"), "PROVISIONING")
+		equal(t, "list at once", list(t, s, zoneA, ""), "vm-1")
+		time.Sleep(seconds(2))
+		equal(t, "status after 2s", status(t, s, zoneA, "vm-1"), "STAGING")
+		time.Sleep(seconds(6))
+		equal(t, "status after 8s", status(t, s, zoneA, "vm-1"), "RUNNING")
+		start := time.Now()
+		op = await(t, s, zoneA, op)
+		equal(t, "rest of the operation", time.Since(start), seconds(2))
+		equal(t, "progress", op.Progress, 100)
+
+		op, err := s.Instances.Delete("gcesim-project", zoneA, "vm-1").Do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "status while it is deleted", status(t, s, zoneA, "vm-1"), "STOPPING")
+		await(t, s, zoneA, op)
+		equal(t, "status in the end", status(t, s, zoneA, "vm-1"), "gone")
+		equal(t, "who deleted it", p.History()[0].DeletedBy, "api")
+		equal(t, "most VMs at once", p.MaxLive("vm-"), 1)
+		equal(t, "VMs left", p.Live("vm-"), 0)
+		_, err = s.Instances.Delete("gcesim-project", zoneA, "vm-1").Do()
+		equal(t, "delete again", refusal(err), "404 notFound")
+	})
+}
+
+func TestInsertRefusals(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(i *compute.Instance)
+		want   string
+	}{
+		{"no name", func(i *compute.Instance) { i.Name = "" }, "Required field 'resource.name' not specified"},
+		{"bad name", func(i *compute.Instance) { i.Name = "Vm_1" }, "Invalid value for field 'resource.name': 'Vm_1'. Must be a match of regex"},
+		{"no machine type", func(i *compute.Instance) { i.MachineType = "" }, "Required field 'resource.machineType'"},
+		{"bare machine type", func(i *compute.Instance) { i.MachineType = "e2-micro" }, "The URL is malformed."},
+		{"machine type elsewhere", func(i *compute.Instance) { i.MachineType = "zones/us-central1-b/machineTypes/e2-micro" }, "in the zone of the instance"},
+		{"no such machine type", func(i *compute.Instance) { i.MachineType = "zones/us-central1-a/machineTypes/e9-huge" }, "'e9-huge' does not exist in zone 'us-central1-a'"},
+		{"no disk", func(i *compute.Instance) { i.Disks = nil }, "At least one disk"},
+		{"no boot disk", func(i *compute.Instance) { i.Disks[0].Boot = false }, "Boot disk must be"},
+		{"no image", func(i *compute.Instance) { i.Disks[0].InitializeParams.SourceImage = "" }, "must have a source or a source image"},
+		{"no such image", func(i *compute.Instance) {
+			i.Disks[0].InitializeParams.SourceImage = "projects/nobody/global/images/x"
+		}, "The referenced image resource cannot be found"},
+		{"no network", func(i *compute.Instance) { i.NetworkInterfaces = nil }, "At least one network interface"},
+		{"no such network", func(i *compute.Instance) { i.NetworkInterfaces[0].Network = "global/networks/other" }, "The referenced network resource cannot be found"},
+		{"restart", func(i *compute.Instance) { yes := true; i.Scheduling.AutomaticRestart = &yes }, "when AutomaticRestart is true"},
+		{"migrate", func(i *compute.Instance) { i.Scheduling.OnHostMaintenance = "MIGRATE" }, "OnHostMaintenance isn't TERMINATE"},
+		{"end of a standard VM", func(i *compute.Instance) { i.Scheduling.ProvisioningModel = "STANDARD" }, "must use the spot provisioning model"},
+		{"bad tag", func(i *compute.Instance) { i.Tags = &compute.Tags{Items: []string{"Web"}} }, "resource.tags.items[0]"},
+		{"big metadata", func(i *compute.Instance) {
+			v := strings.Repeat("x", 256<<10+1)
+			i.Metadata = &compute.Metadata{Items: []*compute.MetadataItems{{Key: "k", Value: &v}}}
+		}, "Value is too large"},
+	}
+	p, s := newProject(t, "")
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			i := spot(zoneA, "vm-1")
+			test.change(i)
+			_, err := s.Instances.Insert("gcesim-project", zoneA, i).Do()
+			if code(err) != 400 || !strings.Contains(fmt.Sprint(err), test.want) {
+				t.Errorf("got %v, want 400 with %q", err, test.want)
+			}
+		})
+	}
+	equal(t, "VMs made", len(p.History()), 0)
+}
+
+// TestInsertUnknownField sends what Google's client cannot: a field that does not exist, and numbers as numbers.
+func TestInsertUnknownField(t *testing.T) {
+	p, _ := newProject(t, "")
+	body := func(extra string) string {
+		return `{"name":"vm-1","machineType":"zones/us-central1-a/machineTypes/e2-micro","networkInterfaces":[{}],
+			"disks":[{"boot":true,"initializeParams":{"sourceImage":"projects/debian-cloud/global/images/family/debian-13","diskSizeGb":20}}]` + extra + `}`
+	}
+	const path = "/compute/v1/projects/gcesim-project/zones/us-central1-a/instances"
+	for _, test := range []struct{ extra, want string }{
+		{`,"colour":"red"`, `Unknown name \"colour\" at 'resource': Cannot find field.`},
+		{`,"scheduling":{"premptible":true}`, `Unknown name \"premptible\" at 'resource.scheduling'`},
+		{`,"labels":{"a":1}`, `Invalid value at 'resource.labels.a'`},
+		{`,"canIpForward":"no"`, `Invalid value at 'resource.canIpForward'`},
+	} {
+		answer := send(t, p, "POST", path, body(test.extra))
+		if !strings.HasPrefix(answer, "400 ") || !strings.Contains(answer, test.want) {
+			t.Errorf("%s: got %s", test.extra, answer)
+		}
+	}
+	if answer := send(t, p, "POST", path, body("")); !strings.HasPrefix(answer, "200 ") {
+		t.Fatal(answer)
+	}
+	if answer := send(t, p, "GET", path+"/vm-1?fields=disks(diskSizeGb)&prettyPrint=false", ""); answer != `200 {"disks":[{"diskSizeGb":"20"}]}`+"\n" {
+		t.Errorf("size of the disk: got %s", answer)
+	}
+	equal(t, "what was sent", p.VMs()[0].Body, body(""))
+}
+
+func TestRequestID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const id = "7f0a5a52-8a2c-4a53-9d55-6a4f2c9a1b11"
+		p, s := newProject(t, "")
+		insert := func(name, id string) (*compute.Operation, error) {
+			return s.Instances.Insert("gcesim-project", zoneA, spot(zoneA, name)).RequestId(id).Do()
+		}
+		first, err := insert("vm-1", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "ID in the operation", first.ClientOperationId, id)
+		time.Sleep(time.Minute)
+		second, err := insert("vm-1", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "operation of the repeat", second.Name, first.Name)
+		equal(t, "status of the repeat", second.Status, "DONE")
+		_, err = insert("vm-1", "")
+		equal(t, "same name without an ID", refusal(err), "409 alreadyExists")
+		for _, bad := range []string{"x", "00000000-0000-0000-0000-000000000000"} {
+			_, err = insert("vm-2", bad)
+			equal(t, "request ID "+bad, refusal(err), "400 invalid")
+		}
+		do(t, p, "requestid off")
+		_, err = insert("vm-1", id)
+		equal(t, "IDs not recognised", code(err), 409)
+	})
+}
+
+func TestDeleteDuringInsert(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "")
+		op := insert(t, s, zoneA, "vm-1")
+		_, err := s.Instances.Delete("gcesim-project", zoneA, "vm-1").Do()
+		equal(t, "delete", refusal(err), "400 resourceNotReady")
+		do(t, p, "not-ready off")
+		del, err := s.Instances.Delete("gcesim-project", zoneA, "vm-1").Do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		op = await(t, s, zoneA, op)
+		equal(t, "insert's error", op.Error.Errors[0].Code, "CONFLICT")
+		await(t, s, zoneA, del)
+		equal(t, "VM", status(t, s, zoneA, "vm-1"), "gone")
+	})
+}
+
+func TestWaitAndRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "optime * 5m 5m\nop-retention 1h")
+		op := insert(t, s, zoneA, "vm-1")
+		wait := func() time.Duration {
+			start := time.Now()
+			var err error
+			if op, err = s.ZoneOperations.Wait("gcesim-project", zoneA, op.Name).Do(); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(start)
+		}
+		equal(t, "first wait", wait(), 2*time.Minute)
+		equal(t, "status then", op.Status, "RUNNING")
+		do(t, p, "wait-early on")
+		if d := wait(); d >= 30*time.Second {
+			t.Errorf("an early answer took %v", d)
+		}
+		do(t, p, "wait-early off")
+		await(t, s, zoneA, op)
+		time.Sleep(59 * time.Minute)
+		if _, err := s.ZoneOperations.Get("gcesim-project", zoneA, op.Name).Do(); err != nil {
+			t.Errorf("operation after 59 minutes: %v", err)
+		}
+		time.Sleep(2 * time.Minute)
+		_, err := s.ZoneOperations.Get("gcesim-project", zoneA, op.Name).Do()
+		equal(t, "operation after 61 minutes", code(err), 404)
+	})
+}
+
+// TestSameSeedSameResults runs the same requests in two orders.
+func TestSameSeedSameResults(t *testing.T) {
+	run := func(t *testing.T, seed uint64, order []string) string {
+		var times []string
+		synctest.Test(t, func(t *testing.T) {
+			p := gcesim.New(gcesim.Options{Seed: seed})
+			s := client(t, p)
+			do(t, p, "life * 1h")
+			for _, name := range order {
+				insert(t, s, zoneA, name)
+			}
+			time.Sleep(24 * time.Hour)
+			for _, v := range p.History() {
+				times = append(times, v.Name+" "+v.Gone.Sub(v.Created).String())
+			}
+		})
+		return strings.Join(times, "\n")
+	}
+	forth := run(t, 7, []string{"vm-1", "vm-2", "vm-3"})
+	equal(t, "in another order", run(t, 7, []string{"vm-3", "vm-1", "vm-2"}), forth)
+	if run(t, 8, []string{"vm-1", "vm-2", "vm-3"}) == forth {
+		t.Error("another seed gives the same lives")
+	}
+	if !strings.Contains(forth, "vm-1") {
+		t.Errorf("no lives: %q", forth)
+	}
+}

@@ -1,0 +1,295 @@
+package gcesim
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"prevmtable/internal/metadataserver"
+)
+
+// self is the VM that asks the metadata server.
+type self struct{ zone, name string }
+
+func (s self) is(v *vm) bool { return v.zone.name == s.zone && v.name == s.name }
+
+// metadataItems are the project's attributes as the Compute API shows them.
+type metadataItems struct {
+	values  map[string]string
+	version int                                  // goes into the fingerprint
+	waiters map[*http.Request]context.CancelFunc // requests that the metadata server holds
+}
+
+// setUpMetadata fills in what a VM finds on its metadata server.
+func (p *Project) setUpMetadata(zones []string) {
+	m := p.meta
+	p.items = metadataItems{values: map[string]string{}, waiters: map[*http.Request]context.CancelFunc{}}
+	m.Set("project/project-id", p.name)
+	number := fmt.Sprint(p.number)
+	m.SetJSON("project/numeric-project-id", number, number)
+	m.SetJSON("instance/tags", `["gcesim"]`, `["gcesim"]`)
+	for path, value := range map[string]string{
+		"instance/machine-type":                                      "projects/" + number + "/machineTypes/e2-micro",
+		"instance/cpu-platform":                                      "Intel Broadwell",
+		"instance/description":                                       "",
+		"instance/image":                                             "projects/debian-cloud/global/images/debian-13-trixie-v20260827",
+		"instance/maintenance-event":                                 "NONE",
+		"instance/preempted":                                         "FALSE",
+		"instance/scheduling/automatic-restart":                      "TRUE",
+		"instance/scheduling/on-host-maintenance":                    "MIGRATE",
+		"instance/scheduling/preemptible":                            "FALSE",
+		"instance/disks/0/device-name":                               "persistent-disk-0",
+		"instance/disks/0/index":                                     "0",
+		"instance/disks/0/mode":                                      "READ_WRITE",
+		"instance/disks/0/type":                                      "PERSISTENT",
+		"instance/network-interfaces/0/ip":                           "10.128.0.2",
+		"instance/network-interfaces/0/mac":                          "42:01:0a:80:00:02",
+		"instance/network-interfaces/0/network":                      "projects/" + number + "/networks/default",
+		"instance/network-interfaces/0/access-configs/0/external-ip": "203.0.113.2",
+		"instance/network-interfaces/0/access-configs/0/type":        "ONE_TO_ONE_NAT",
+	} {
+		m.Set(path, value)
+	}
+	email := fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.number)
+	scopes := []string{"https://www.googleapis.com/auth/cloud-platform"}
+	for _, account := range []string{"default", email} {
+		dir := "instance/service-accounts/" + account + "/"
+		m.SetJSON(dir+"aliases", "default\n", `["default"]`)
+		m.Set(dir+"email", email)
+		m.SetJSON(dir+"scopes", strings.Join(scopes, "\n")+"\n", show(scopes))
+	}
+	m.Token = p.token
+	if len(zones) > 0 {
+		p.setSelf(zones[0], "gcesim-master")
+	}
+}
+
+// token hands out access tokens that nothing checks.
+func (p *Project) token(_ context.Context, account string, scopes []string) (metadataserver.Token, error) {
+	now := time.Now()
+	return metadataserver.Token{
+		AccessToken: fmt.Sprintf("ya29.gcesim-%016x", p.draw("token", account, strings.Join(scopes, ","), now.Unix())),
+		ExpiresIn:   time.Hour - time.Second,
+	}, nil
+}
+
+// setSelf names the VM that the metadata server belongs to; an empty zone means that there is none.
+func (p *Project) setSelf(zone, name string) {
+	p.self = self{zone, name}
+	if zone == "" {
+		for _, path := range []string{"instance/zone", "instance/name", "instance/id", "instance/hostname"} {
+			p.meta.Remove(path)
+		}
+		return
+	}
+	id := resourceID(p.draw("self", zone, name))
+	if z := p.zones[zone]; z != nil {
+		if v := z.find(name); v != nil {
+			id = v.id
+		}
+	}
+	p.meta.Set("instance/zone", fmt.Sprintf("projects/%d/zones/%s", p.number, zone))
+	p.meta.Set("instance/name", name)
+	p.meta.Set("instance/hostname", fmt.Sprintf("%s.%s.c.%s.internal", name, zone, p.name))
+	p.meta.SetJSON("instance/id", fmt.Sprint(id), fmt.Sprint(id))
+}
+
+// SetMetadata sets an attribute of the project, as gcloud compute project-info add-metadata does. The metadata server
+// shows it at once, or after the time that the command metadata-delay set.
+func (p *Project) SetMetadata(key, value string) {
+	p.enter()
+	defer p.mu.Unlock()
+	p.setItem(key, value)
+}
+
+// RemoveMetadata removes an attribute of the project.
+func (p *Project) RemoveMetadata(key string) {
+	p.enter()
+	defer p.mu.Unlock()
+	p.removeItem(key)
+}
+
+func (p *Project) setItem(key, value string) {
+	p.items.values[key] = value
+	p.items.version++
+	p.meta.SetAfter("project/attributes/"+key, value, p.settings.metaDelay)
+}
+
+func (p *Project) removeItem(key string) {
+	delete(p.items.values, key)
+	p.items.version++
+	p.meta.RemoveAfter("project/attributes/"+key, p.settings.metaDelay)
+}
+
+// serveMetadata answers as the metadata server, unless commands say that it is away.
+func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
+	method := "metadata"
+	switch path := r.URL.Path; {
+	case strings.HasSuffix(path, "/token"):
+		method = "token"
+	case strings.HasPrefix(path, "/computeMetadata/v1/project/attributes/"):
+		method = "attribute"
+	}
+	now := p.enter()
+	mode, f, slow := p.settings.metaMode, p.takeFault(method, "*", now), time.Duration(0)
+	for _, s := range p.matching(method, "*", now) {
+		if s.kind == "slow" {
+			s.use()
+			slow += s.duration
+		}
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	p.items.waiters[r] = cancel
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.items.waiters, r)
+		p.mu.Unlock()
+	}()
+	entry := Call{Time: now, Method: "metadata." + method, Name: strings.TrimPrefix(r.URL.Path, "/computeMetadata/v1/")}
+	switch {
+	case mode == "down":
+		p.count(entry, 0, 0)
+		abort(w, refusedConnection())
+	case mode == "hang":
+		p.count(entry, 0, 0)
+		<-ctx.Done()
+		abort(w, cmpErr(r.Context().Err(), reset()))
+	case !sleep(ctx, slow):
+		abort(w, cmpErr(r.Context().Err(), reset()))
+	case f != nil:
+		w.Header().Set("Metadata-Flavor", "Google")
+		p.deliver(w, r, f.reply(), f, entry)
+		return
+	}
+	p.count(entry, http.StatusOK, 0)
+	p.meta.ServeHTTP(w, r.WithContext(ctx))
+	if ctx.Err() != nil {
+		abort(w, cmpErr(r.Context().Err(), reset()))
+	}
+}
+
+func cmpErr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// setMetaMode turns the metadata server on or off; what it holds is let go.
+func (p *Project) setMetaMode(mode string) {
+	p.settings.metaMode = mode
+	for _, cancel := range p.items.waiters {
+		cancel()
+	}
+}
+
+var validKey = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
+
+const (
+	maxValue    = 256 << 10
+	maxMetadata = 512 << 10
+)
+
+// checkMetadataItems holds metadata, of a VM or of the project, to its limits.
+func checkMetadataItems(field string, m map[string]any) *apiError {
+	total, seen := 0, map[string]bool{}
+	for i, it := range list(m["items"]) {
+		key, value := text(object(it)["key"]), text(object(it)["value"])
+		at := fmt.Sprintf("%s.items[%d]", field, i)
+		switch {
+		case !validKey.MatchString(key):
+			return invalidField(at+".key", key, "Must be a match of regex '[a-zA-Z0-9-_]{1,128}'")
+		case seen[key]:
+			return invalidField(field, "", "Duplicate metadata key: '%s'.", key)
+		case len(value) > maxValue:
+			return invalidField(at+".value", value[:20]+"...", "Value is too large: maximum size %d character(s); actual size %d.", maxValue, len(value))
+		}
+		seen[key] = true
+		total += len(key) + len(value)
+	}
+	if total >= maxMetadata {
+		return invalidField(field, "", "Metadata is too large: maximum size %d bytes in all.", maxMetadata)
+	}
+	return nil
+}
+
+// itemsFingerprint changes with the content of the project's metadata.
+func (p *Project) itemsFingerprint() string {
+	h := fnv.New64a()
+	for _, key := range slices.Sorted(maps.Keys(p.items.values)) {
+		fmt.Fprintf(h, "%q=%q,", key, p.items.values[key])
+	}
+	return fingerprint(h.Sum64())
+}
+
+func fingerprint(x uint64) string {
+	return base64.URLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, x))
+}
+
+func (p *Project) commonMetadata() map[string]any {
+	m := map[string]any{"kind": "compute#metadata", "fingerprint": p.itemsFingerprint()}
+	var items []any
+	for _, key := range slices.Sorted(maps.Keys(p.items.values)) {
+		items = append(items, map[string]any{"key": key, "value": p.items.values[key]})
+	}
+	if items != nil {
+		m["items"] = items
+	}
+	return m
+}
+
+// setCommonMetadata answers projects.setCommonInstanceMetadata. The new attributes are there at once; only the
+// operation takes a moment.
+func setCommonMetadata(c *call) reply {
+	p := c.p
+	if op, err := p.repeated(c); op != nil || err != nil {
+		return c.operation(op, err)
+	}
+	m, bad := readObject(c.body)
+	if bad != nil {
+		return refused(refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad))
+	}
+	if _, err := conform("Metadata", "metadata", m); err != nil {
+		return refused(err)
+	}
+	if text(m["fingerprint"]) != p.itemsFingerprint() {
+		return refused(refuse(http.StatusPreconditionFailed, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint."))
+	}
+	if err := checkMetadataItems("metadata", m); err != nil {
+		return refused(err)
+	}
+	given := map[string]string{}
+	for _, it := range list(m["items"]) {
+		given[text(object(it)["key"])] = text(object(it)["value"])
+	}
+	for key := range maps.Clone(p.items.values) {
+		if _, keep := given[key]; !keep {
+			p.removeItem(key)
+		}
+	}
+	for key, value := range given {
+		if old, had := p.items.values[key]; !had || old != value {
+			p.setItem(key, value)
+		}
+	}
+	op := p.startOperation(&operation{kind: "compute.projects.setCommonInstanceMetadata", requestID: c.requestID, targetID: p.number}, c.now)
+	op.end = c.now.Add(p.within(span{500 * time.Millisecond, 2 * time.Second}, "metadata", op.name))
+	locations := map[string]any{}
+	for _, name := range p.zoneNames() {
+		locations["zones/"+name] = map[string]any{"state": "PROPAGATED"}
+	}
+	op.extra = map[string]any{"setCommonInstanceMetadataOperationMetadata": map[string]any{
+		"clientOperationId": c.requestID, "perLocationOperations": locations}}
+	p.remember(c, op)
+	return c.operation(op, nil)
+}

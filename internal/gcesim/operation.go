@@ -1,0 +1,228 @@
+package gcesim
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// operation is a mutation under way or over. It is done from its end on; no end means that it never will be.
+type operation struct {
+	name       string
+	id         uint64
+	zone       *zone  // nil: global
+	kind       string // insert, delete, compute.instances.preempted, ...
+	target     string // the path below the project of what it works on
+	targetID   uint64
+	targetName string
+	user       string
+	requestID  string
+	requestKey string // under which repeats of its request find it
+	start, end time.Time
+	err        *opError
+	extra      map[string]any // more fields of its JSON form
+}
+
+func (o *operation) done(at time.Time) bool { return !o.end.IsZero() && !o.end.After(at) }
+
+// fail lets the operation end with an error.
+func (o *operation) fail(err *opError) { o.err = err }
+
+// operations are those of one zone, or the global ones. Names begin with the time, so that their order is that of the
+// beginnings, first of operations, then of system events.
+type operations struct {
+	list   []*operation // by name
+	byName map[string]*operation
+}
+
+func byOpName(o *operation, name string) int { return strings.Compare(o.name, name) }
+
+func newOperations() operations { return operations{byName: map[string]*operation{}} }
+
+func (p *Project) opsOf(z *zone) *operations {
+	if z == nil {
+		return &p.global
+	}
+	return &z.ops
+}
+
+const user = "gcesim@developer.gserviceaccount.com"
+
+// startOperation begins an operation that has no end yet.
+func (p *Project) startOperation(o *operation, at time.Time) *operation {
+	ops := p.opsOf(o.zone)
+	p.forget(ops, at)
+	o.start = at
+	prefix := "operation"
+	if o.user == "" {
+		o.user = user
+	}
+	if o.user == "system" {
+		prefix = "systemevent"
+	}
+	for n := 0; ; n++ {
+		x := p.draw("operation", o.kind, o.target, o.targetID, o.requestID, at.UnixNano(), n)
+		o.name = fmt.Sprintf("%s-%d-%013x-%08x-%08x", prefix, at.UnixMilli(), at.UnixMicro()&(1<<52-1), uint32(x>>32), uint32(x))
+		o.id = resourceID(p.draw("operation id", o.name))
+		if ops.byName[o.name] == nil {
+			break
+		}
+	}
+	ops.byName[o.name] = o
+	i, _ := slices.BinarySearchFunc(ops.list, o.name, byOpName)
+	ops.list = slices.Insert(ops.list, i, o)
+	return o
+}
+
+// forget drops operations that ended longer ago than they are kept.
+func (p *Project) forget(ops *operations, now time.Time) {
+	limit := now.Add(-p.settings.retention)
+	events, _ := slices.BinarySearchFunc(ops.list, "systemevent", byOpName)
+	p.forgetOldest(ops, events, len(ops.list), limit)
+	p.forgetOldest(ops, 0, events, limit)
+}
+
+// forgetOldest drops what ended before a time from the front of a part of the list.
+func (p *Project) forgetOldest(ops *operations, first, end int, limit time.Time) {
+	n := first
+	for n < end && ops.list[n].done(limit) {
+		delete(ops.byName, ops.list[n].name)
+		delete(p.requests, ops.list[n].requestKey)
+		n++
+	}
+	ops.list = slices.Delete(ops.list, first, n)
+}
+
+func (ops *operations) find(name string) *operation {
+	if o := ops.byName[name]; o != nil {
+		return o
+	}
+	if id, ok := numericID(name); ok {
+		for _, o := range ops.list {
+			if o.id == id {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+// recordPreemption leaves the trace by which a preemption can be told from another end.
+func (p *Project) recordPreemption(v *vm, at time.Time) {
+	op := p.startOperation(&operation{zone: v.zone, kind: "compute.instances.preempted", user: "system",
+		target: "zones/" + v.zone.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, at)
+	op.end = at
+}
+
+// resourceID makes a draw look like the 19-digit IDs of Compute Engine.
+func resourceID(x uint64) uint64 { return 1_000_000_000_000_000_000 + x%8_000_000_000_000_000_000 }
+
+func numericID(s string) (uint64, bool) {
+	id, err := strconv.ParseUint(s, 10, 64)
+	return id, err == nil && id > 0
+}
+
+// pacific is where Compute Engine's time stamps come from. A fixed offset does: nothing depends on the season.
+var pacific = time.FixedZone("PST", -8*60*60)
+
+func stamp(t time.Time) string { return t.In(pacific).Format("2006-01-02T15:04:05.000-07:00") }
+
+// opView is an operation as it looks at a time.
+type opView struct {
+	p  *Project
+	o  *operation
+	at time.Time
+}
+
+func (v opView) key() string { return v.o.name }
+
+func (v opView) born() time.Time { return v.o.start }
+
+var opFields = []string{"kind", "id", "name", "zone", "clientOperationId", "operationType", "targetLink", "targetId",
+	"status", "user", "progress", "insertTime", "startTime", "endTime", "error", "httpErrorStatusCode",
+	"httpErrorMessage", "selfLink", "setCommonInstanceMetadataOperationMetadata"}
+
+func (v opView) fields() []string { return opFields }
+
+// field returns one field of the JSON form, nil where it is absent.
+func (v opView) field(name string) any {
+	o, done := v.o, v.o.done(v.at)
+	switch name {
+	case "kind":
+		return "compute#operation"
+	case "id":
+		return strconv.FormatUint(o.id, 10)
+	case "name":
+		return o.name
+	case "zone":
+		if o.zone != nil {
+			return v.p.link("zones/%s", o.zone.name)
+		}
+	case "clientOperationId":
+		return orNil(o.requestID)
+	case "operationType":
+		return o.kind
+	case "targetLink":
+		if o.target == "" {
+			return "https://www.googleapis.com/compute/v1/projects/" + v.p.name
+		}
+		return v.p.link("%s", o.target)
+	case "targetId":
+		return strconv.FormatUint(o.targetID, 10)
+	case "status":
+		if done {
+			return "DONE"
+		}
+		return "RUNNING"
+	case "user":
+		return o.user
+	case "progress":
+		if done {
+			return 100
+		}
+		return 0
+	case "insertTime", "startTime":
+		return stamp(o.start)
+	case "endTime":
+		if done {
+			return stamp(o.end)
+		}
+	case "error":
+		if done && o.err != nil {
+			return o.err.json()
+		}
+	case "httpErrorStatusCode":
+		if done && o.err != nil {
+			return o.err.status
+		}
+		if o.user == "system" {
+			return http.StatusOK
+		}
+	case "httpErrorMessage":
+		if done && o.err != nil {
+			return o.err.text
+		}
+	case "selfLink":
+		return v.p.link("%s/operations/%s", v.scope(), o.name)
+	default:
+		return o.extra[name]
+	}
+	return nil
+}
+
+func (v opView) scope() string {
+	if v.o.zone == nil {
+		return "global"
+	}
+	return "zones/" + v.o.zone.name
+}
+
+func orNil(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}

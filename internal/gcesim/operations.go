@@ -1,0 +1,128 @@
+package gcesim
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+)
+
+// getOperation answers zoneOperations.get and globalOperations.get.
+func getOperation(c *call) reply {
+	o, err := c.findOperation()
+	return c.operation(o, err)
+}
+
+// operation answers with an operation as it is now.
+func (c *call) operation(o *operation, err *apiError) reply {
+	if err != nil {
+		return refused(err)
+	}
+	return ok(render(opView{c.p, o, c.now}, c.mask))
+}
+
+func (c *call) findOperation() (*operation, *apiError) {
+	ops, name := c.p.opsOf(c.zone), c.param("operation")
+	c.p.forget(ops, c.now)
+	if o := ops.find(name); o != nil {
+		return o, nil
+	}
+	return nil, notFound("projects/" + c.p.name + "/" + c.scope() + "/operations/" + name)
+}
+
+func (c *call) scope() string {
+	if c.zone == nil {
+		return "global"
+	}
+	return "zones/" + c.zone.name
+}
+
+// listOperations answers zoneOperations.list and globalOperations.list.
+func listOperations(c *call) reply {
+	q, err := parseListQuery(c.query)
+	if err != nil {
+		return refused(err)
+	}
+	all := c.p.visibleOps(c.zone, c.now, &q)
+	page, more := q.page(all)
+	return ok(q.answerList("compute#operationList", c.p.link("%s/operations", c.scope()), page, more, c.mask))
+}
+
+// visibleOps yields what a list of operations shows, by name.
+func (p *Project) visibleOps(z *zone, now time.Time, q *listQuery) iter.Seq[resource] {
+	if q.filtered {
+		switch p.settings.opsFilterMode {
+		case "none":
+			return func(func(resource) bool) {}
+		case "ignore":
+			q.filter, _ = parseFilter("")
+		}
+	}
+	ops := p.opsOf(z)
+	p.forget(ops, now)
+	at, hide := now, 0
+	if z != nil {
+		at, hide = now.Add(-z.opsStale), z.opsHide
+	}
+	filter := q.filter
+	return func(yield func(resource) bool) {
+		for _, o := range ops.list {
+			r := opView{p, o, at}
+			if o.start.After(at) {
+				continue
+			}
+			if hide > 0 && filter(r) {
+				hide--
+				continue
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// longestWait is when zoneOperations.wait answers at the latest, done or not.
+const longestWait = 2 * time.Minute
+
+// waitForOperation holds a wait call until the operation is done, by
+// https://cloud.google.com/compute/docs/reference/rest/v1/zoneOperations/wait: a best effort that may answer early. It
+// is called without mu.
+func (p *Project) waitForOperation(ctx context.Context, zone, name string) {
+	var deadline time.Time
+	p.waitUntil(ctx, deadline, func(now time.Time) (bool, time.Time) {
+		z := p.zones[zone]
+		if zone != "" && z == nil {
+			return true, now
+		}
+		o := p.opsOf(z).find(name)
+		if o == nil {
+			return true, now
+		}
+		if deadline.IsZero() {
+			deadline = now.Add(longestWait)
+			if p.settings.waitEarly {
+				deadline = now.Add(time.Duration(p.fraction("wait", name, now.UnixNano()) * float64(longestWait/4)))
+			}
+		}
+		if o.done(now) || !now.Before(deadline) {
+			return true, now
+		}
+		if o.end.IsZero() || o.end.After(deadline) {
+			return false, deadline
+		}
+		return false, o.end
+	})
+}
+
+// deleteOperation answers zoneOperations.delete and globalOperations.delete.
+func deleteOperation(c *call) reply {
+	o, err := c.findOperation()
+	if err != nil {
+		return refused(err)
+	}
+	ops := c.p.opsOf(c.zone)
+	delete(ops.byName, o.name)
+	ops.list = slices.DeleteFunc(ops.list, func(x *operation) bool { return x == o })
+	return reply{}
+}

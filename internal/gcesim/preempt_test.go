@@ -1,0 +1,115 @@
+package gcesim_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestPreemption(t *testing.T) {
+	for _, test := range []struct{ action, after string }{{"DELETE", "gone"}, {"STOP", "TERMINATED"}} {
+		t.Run(test.action, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, s := newProject(t, "")
+				i := spot(zoneA, "vm-1")
+				i.Scheduling.InstanceTerminationAction = test.action
+				op, err := s.Instances.Insert("gcesim-project", zoneA, i).Do()
+				if err != nil {
+					t.Fatal(err)
+				}
+				id := await(t, s, zoneA, op).TargetId
+				do(t, p, "preempt vm-1")
+				equal(t, "at once", status(t, s, zoneA, "vm-1"), "STOPPING")
+				time.Sleep(seconds(30))
+				equal(t, "after 30s", status(t, s, zoneA, "vm-1"), test.after)
+				l, err := s.ZoneOperations.List("gcesim-project", zoneA).Filter(
+					`(operationType="compute.instances.preempted") AND (targetLink="https://www.googleapis.com/compute/v1/projects/gcesim-project/zones/us-central1-a/instances/vm-1")`).Do()
+				if err != nil || len(l.Items) != 1 {
+					t.Fatalf("operations of the preemption: %v, %v", l, err)
+				}
+				equal(t, "its user", l.Items[0].User, "system")
+				equal(t, "its target", l.Items[0].TargetId, id)
+				equal(t, "its status", l.Items[0].Status, "DONE")
+				equal(t, "preempted", p.History()[0].Preempted, true)
+			})
+		})
+	}
+}
+
+func TestPreemptSomeOfAZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "vm us-central1-a vm-0 RUNNING standard")
+		for _, name := range []string{"vm-3", "vm-1", "vm-2"} {
+			create(t, s, zoneA, name)
+		}
+		do(t, p, "preempt us-central1-a 2")
+		equal(t, "VMs", do(t, p, "vms"), "us-central1-a vm-0 RUNNING\nus-central1-a vm-1 STOPPING\nus-central1-a vm-2 STOPPING\nus-central1-a vm-3 RUNNING\n")
+	})
+}
+
+func TestPreemptionDuringInsert(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "")
+		op := insert(t, s, zoneA, "vm-1")
+		time.Sleep(seconds(3))
+		do(t, p, "preempt vm-1")
+		op = await(t, s, zoneA, op)
+		equal(t, "message", op.Error.Errors[0].Message, "Instance failed to start due to preemption.")
+		equal(t, "most at once", p.MaxLive("vm-"), 0)
+	})
+}
+
+func TestPreemptAtStart(t *testing.T) {
+	for _, test := range []struct{ word, after string }{{"terminated", "TERMINATED"}, {"gone", "gone"}} {
+		t.Run(test.word, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, s := newProject(t, "preempt-at-start us-central1-a 1 "+test.word)
+				op := await(t, s, zoneA, insert(t, s, zoneA, "vm-1"))
+				equal(t, "message", op.Error.Errors[0].Message, "Instance failed to start due to preemption.")
+				equal(t, "VM", status(t, s, zoneA, "vm-1"), test.after)
+				create(t, s, zoneA, "vm-2")
+			})
+		})
+	}
+}
+
+// TestLife checks the mean of many drawn lives, and that a change of the mean voids what was planned.
+func TestLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "life us-central1-a 1h\nstop-time 0s 0s")
+		for n := range 400 {
+			insert(t, s, zoneA, fmt.Sprintf("vm-%d", n))
+		}
+		do(t, p, "vm us-central1-a other RUNNING standard")
+		time.Sleep(time.Hour + seconds(10))
+		if n := p.Live("vm-"); n < 400*30/100 || n > 400*44/100 {
+			t.Errorf("%d of 400 VMs outlived the mean life; 37 %% should", n)
+		}
+		do(t, p, "life us-central1-a off")
+		left := p.Live("vm-")
+		time.Sleep(10 * time.Hour)
+		equal(t, "VMs after the end of preemptions", p.Live("vm-"), left)
+		do(t, p, "life us-central1-a 1h")
+		time.Sleep(24 * time.Hour)
+		equal(t, "VMs in the end", p.Live("vm-"), 0)
+		equal(t, "others", p.Live("other"), 1)
+	})
+}
+
+func TestByHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "vm us-central1-a vm-1 RUNNING spot")
+		do(t, p, "stop-vm vm-1")
+		equal(t, "stopping", status(t, s, zoneA, "vm-1"), "STOPPING")
+		time.Sleep(seconds(10))
+		equal(t, "stopped", status(t, s, zoneA, "vm-1"), "TERMINATED")
+		do(t, p, "start-vm vm-1")
+		time.Sleep(seconds(10))
+		equal(t, "started", status(t, s, zoneA, "vm-1"), "RUNNING")
+		do(t, p, "delete-vm vm-1")
+		time.Sleep(seconds(10))
+		equal(t, "deleted", status(t, s, zoneA, "vm-1"), "gone")
+		equal(t, "by", p.History()[0].DeletedBy, "hand")
+	})
+}

@@ -1,0 +1,167 @@
+package gcesim
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// route is one method of the API.
+type route struct {
+	id     string // as Google's documentation calls it, after "compute."
+	verb   string
+	path   string // below /compute/v1/projects/{project}/
+	fault  string // what the fault command calls it
+	group  string // the API quota it is charged to, without the scope
+	schema string // the type of its answer
+	handle func(*call) reply
+
+	parts []string
+}
+
+func apiRoutes(p *Project) []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	routes := []route{
+		{id: "instances.insert", verb: post, path: "zones/{zone}/instances", fault: "insert", group: "default", schema: "Operation", handle: insertInstance},
+		{id: "instances.delete", verb: del, path: "zones/{zone}/instances/{instance}", fault: "delete", group: "default", schema: "Operation", handle: deleteInstance},
+		{id: "instances.get", verb: get, path: "zones/{zone}/instances/{instance}", fault: "get", group: "read_requests", schema: "Instance", handle: getInstance},
+		{id: "instances.list", verb: get, path: "zones/{zone}/instances", fault: "list", group: "list_requests", schema: "InstanceList", handle: listInstances},
+		{id: "instances.aggregatedList", verb: get, path: "aggregated/instances", fault: "list", group: "heavy_weight_read_requests", schema: "InstanceAggregatedList", handle: aggregateInstances},
+		{id: "zoneOperations.get", verb: get, path: "zones/{zone}/operations/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
+		{id: "zoneOperations.list", verb: get, path: "zones/{zone}/operations", fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
+		{id: "zoneOperations.wait", verb: post, path: "zones/{zone}/operations/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation},
+		{id: "zoneOperations.delete", verb: del, path: "zones/{zone}/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
+		{id: "globalOperations.get", verb: get, path: "global/operations/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
+		{id: "globalOperations.list", verb: get, path: "global/operations", fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
+		{id: "globalOperations.wait", verb: post, path: "global/operations/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation},
+		{id: "globalOperations.delete", verb: del, path: "global/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
+		{id: "projects.get", verb: get, path: "", fault: "project", group: "read_requests", schema: "Project", handle: getProject},
+		{id: "projects.setCommonInstanceMetadata", verb: post, path: "setCommonInstanceMetadata", fault: "project", group: "project_set_common_instance_metadata_requests", schema: "Operation", handle: setCommonMetadata},
+		{id: "zones.get", verb: get, path: "zones/{zone}", fault: "project", group: "read_requests", schema: "Zone", handle: getZone},
+		{id: "zones.list", verb: get, path: "zones", fault: "project", group: "list_requests", schema: "ZoneList", handle: listZones},
+		{id: "regions.get", verb: get, path: "regions/{region}", fault: "project", group: "read_requests", schema: "Region", handle: getRegion},
+		{id: "regions.list", verb: get, path: "regions", fault: "project", group: "list_requests", schema: "RegionList", handle: listRegions},
+		{id: "machineTypes.get", verb: get, path: "zones/{zone}/machineTypes/{machineType}", fault: "project", group: "read_requests", schema: "MachineType", handle: getMachineType},
+		{id: "machineTypes.list", verb: get, path: "zones/{zone}/machineTypes", fault: "project", group: "list_requests", schema: "MachineTypeList", handle: listMachineTypes},
+		{id: "images.get", verb: get, path: "global/images/{image}", fault: "project", group: "read_requests", schema: "Image", handle: getImage},
+		{id: "images.getFromFamily", verb: get, path: "global/images/family/{family}", fault: "project", group: "read_requests", schema: "Image", handle: getImageFamily},
+		{id: "networks.get", verb: get, path: "global/networks/{network}", fault: "project", group: "read_requests", schema: "Network", handle: getNetwork},
+	}
+	for i := range routes {
+		routes[i].parts = pathParts(routes[i].path)
+	}
+	return routes
+}
+
+func pathParts(path string) []string {
+	if path == "" {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
+
+// call is one request to the API, as far as it is understood.
+type call struct {
+	p         *Project
+	route     *route
+	project   string
+	params    map[string]string
+	zone      *zone // nil where the method is not of a zone
+	query     url.Values
+	mask      mask
+	body      []byte
+	requestID string
+	opFault   *fault // what shall become of the operation that this call starts
+	now       time.Time
+}
+
+func (c *call) param(name string) string { return c.params[name] }
+
+func (c *call) requestKey() string { return c.route.id + " " + c.requestID }
+
+// region is where the call is charged; empty for global.
+func (c *call) region() string {
+	if zone := c.param("zone"); zone != "" && c.route.id != "zones.get" {
+		return regionOf(zone)
+	}
+	return ""
+}
+
+// group is the API quota that the call is charged to.
+func (c *call) group() string {
+	if c.region() != "" {
+		return c.route.group + "_per_region"
+	}
+	return c.route.group
+}
+
+// findRoute matches a method and the escaped path below /compute/v1/. Escaped slashes belong to a name, so the path is
+// split before it is unescaped.
+func (p *Project) findRoute(verb, escaped string) *call {
+	parts := strings.Split(strings.TrimSuffix(escaped, "/"), "/")
+	for i := range parts {
+		plain, err := url.PathUnescape(parts[i])
+		if err != nil {
+			return nil
+		}
+		parts[i] = plain
+	}
+	if len(parts) < 2 || parts[0] != "projects" {
+		return nil
+	}
+	for i := range p.routes {
+		r := &p.routes[i]
+		if params, ok := r.match(verb, parts[2:]); ok {
+			return &call{p: p, route: r, project: parts[1], params: params}
+		}
+	}
+	return nil
+}
+
+func (r *route) match(verb string, parts []string) (map[string]string, bool) {
+	if verb != r.verb || len(parts) != len(r.parts) {
+		return nil, false
+	}
+	params := map[string]string{}
+	for i, want := range r.parts {
+		switch {
+		case strings.HasPrefix(want, "{"):
+			params[strings.Trim(want, "{}")] = parts[i]
+		case want != parts[i]:
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+// checkScope finds the project and the zone that a call names.
+func (p *Project) checkScope(c *call) *apiError {
+	public := strings.HasPrefix(c.route.id, "images.")
+	if !p.isMe(c.project) && !public {
+		return notFound("projects/" + c.project)
+	}
+	name, ok := c.params["zone"]
+	if !ok {
+		return nil
+	}
+	z := p.zones[name]
+	switch {
+	case z == nil && !validName.MatchString(name):
+		return invalidField("zone", name, "Must be a match of regex '%s'", nameRule)
+	case z == nil || z.state == "absent":
+		return notFound("projects/" + p.name + "/zones/" + name)
+	case z.state == "unknown":
+		return invalidField("zone", name, "Unknown zone.")
+	case z.state == "down" && c.route.id != "zones.get":
+		return z.outage()
+	}
+	c.zone = z
+	return nil
+}
+
+// outage is how a zone that is down refuses.
+func (z *zone) outage() *apiError {
+	return refuse(http.StatusServiceUnavailable, "backendError",
+		"Internal error. Please try again or contact Google Support. (Code: '%s is down')", z.name)
+}

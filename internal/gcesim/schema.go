@@ -1,0 +1,119 @@
+package gcesim
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// schemaText names the fields of Compute Engine's resources and their types, one resource a line, taken from the
+// discovery document of the API (https://compute.googleapis.com/discovery/v1/apis/compute/v1/rest). TestSchema
+// compares the two and can write the file anew.
+//
+//go:embed schema.txt
+var schemaText string
+
+// schema is resource → field → type; a type is string, int, int64 (a string in JSON), bool, number, any or a resource,
+// after [] for a list and {} for a map.
+var schema = parseSchema(schemaText)
+
+func parseSchema(s string) map[string]map[string]string {
+	out := map[string]map[string]string{}
+	for line := range strings.Lines(s) {
+		words := strings.Fields(line)
+		fields := map[string]string{}
+		for _, word := range words[1:] {
+			name, typ, _ := strings.Cut(word, ":")
+			fields[name] = typ
+		}
+		out[words[0]] = fields
+	}
+	return out
+}
+
+// conform checks a JSON value against a type and returns it the way Compute Engine gives it back: 64-bit integers as
+// strings. It refuses unknown names.
+func conform(typ, path string, x any) (any, *apiError) {
+	wrong := func() *apiError {
+		return refuse(http.StatusBadRequest, "invalid", "Invalid value at '%s' (%s), %s", path, typ, show(x))
+	}
+	switch {
+	case x == nil:
+		return nil, nil
+	case strings.HasPrefix(typ, "[]"):
+		return conformList(typ[2:], path, x, wrong)
+	case strings.HasPrefix(typ, "{}"):
+		return conformMap(func(string) string { return typ[2:] }, path, x, wrong)
+	case schema[typ] != nil:
+		return conformMap(func(name string) string { return schema[typ][name] }, path, x, wrong)
+	}
+	_, isString := x.(string)
+	number, isNumber := x.(json.Number)
+	_, isBool := x.(bool)
+	switch {
+	case typ == "string" && isString, typ == "bool" && isBool, typ == "number" && isNumber, typ == "any":
+		return x, nil
+	case (typ == "int" || typ == "int64") && (isNumber || isString):
+		if isString {
+			number = json.Number(x.(string))
+		}
+		if _, err := number.Int64(); err != nil {
+			return nil, wrong()
+		}
+		if typ == "int64" {
+			return number.String(), nil
+		}
+		return number, nil
+	}
+	return nil, wrong()
+}
+
+func conformList(typ, path string, x any, wrong func() *apiError) (any, *apiError) {
+	l, ok := x.([]any)
+	if !ok {
+		return nil, wrong()
+	}
+	out := make([]any, len(l))
+	for i, e := range l {
+		var err *apiError
+		if out[i], err = conform(typ, fmt.Sprintf("%s[%d]", path, i), e); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func conformMap(typeOf func(name string) string, path string, x any, wrong func() *apiError) (any, *apiError) {
+	m, ok := x.(map[string]any)
+	if !ok {
+		return nil, wrong()
+	}
+	out := make(map[string]any, len(m))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		typ := typeOf(name)
+		if typ == "" {
+			return nil, refuse(http.StatusBadRequest, "invalid",
+				"Invalid JSON payload received. Unknown name \"%s\" at '%s': Cannot find field.", name, path)
+		}
+		e, err := conform(typ, path+"."+name, m[name])
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			out[name] = e
+		}
+	}
+	return out, nil
+}
+
+func show(x any) string {
+	b, err := json.Marshal(x)
+	if err != nil {
+		return fmt.Sprint(x)
+	}
+	return string(b)
+}

@@ -1,0 +1,96 @@
+package gcesim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// shape is the body of an insert with name and zone cut out. The VMs of a pool share one, so that a hundred thousand of
+// them fit into memory.
+type shape struct {
+	text string
+	body map[string]any
+}
+
+const (
+	nameMark = "\x01name\x01"
+	zoneMark = "\x01zone\x01"
+)
+
+// shapeOf finds or makes the shape of a body. body has been read as JSON before.
+func (p *Project) shapeOf(text, name, zone string, body map[string]any) *shape {
+	marked := cut(text, name, zone)
+	if s := p.shapes[marked]; s != nil {
+		return s
+	}
+	out := cutAll(body, name, zone).(map[string]any)
+	s := &shape{text: marked, body: out}
+	p.shapes[marked] = s
+	return s
+}
+
+func cut(s, name, zone string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, name, nameMark), zone, zoneMark)
+}
+
+func fill(s, name, zone string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, nameMark, name), zoneMark, zone)
+}
+
+func cutAll(x any, name, zone string) any {
+	return mapStrings(x, func(s string) string { return cut(s, name, zone) })
+}
+
+// body returns a field of what the VM was inserted with.
+func (v *vm) body(field string) any {
+	return mapStrings(v.shape.body[field], func(s string) string { return fill(s, v.name, v.zone.name) })
+}
+
+// bodyText returns the JSON that the VM was inserted with.
+func (v *vm) bodyText() string { return fill(v.shape.text, v.name, v.zone.name) }
+
+// mapStrings copies a JSON value, with f applied to every string in it.
+func mapStrings(x any, f func(string) string) any {
+	switch x := x.(type) {
+	case string:
+		return f(x)
+	case []any:
+		out := make([]any, len(x))
+		for i := range x {
+			out[i] = mapStrings(x[i], f)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for k, e := range x {
+			out[k] = mapStrings(e, f)
+		}
+		return out
+	}
+	return x
+}
+
+// readObject reads a JSON object, keeping numbers as they were written.
+func readObject(text []byte) (map[string]any, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var m map[string]any
+	if err := d.Decode(&m); err != nil {
+		return nil, err
+	}
+	if d.More() {
+		return nil, fmt.Errorf("more than one JSON value")
+	}
+	if m == nil {
+		return nil, fmt.Errorf("not a JSON object")
+	}
+	return m, nil
+}
+
+// object, list, text and truth read a JSON value as the type it ought to have; nil is empty.
+func object(x any) map[string]any { m, _ := x.(map[string]any); return m }
+func list(x any) []any            { l, _ := x.([]any); return l }
+func text(x any) string           { s, _ := x.(string); return s }
+func truth(x any) bool            { b, _ := x.(bool); return b }

@@ -1,0 +1,211 @@
+package gcesim
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// VM is a copy of what the simulator knows of one VM.
+type VM struct {
+	Zone, Name string
+	ID         uint64
+	Status     string // as of now; "" where it no longer exists
+	Created    time.Time
+	Gone       time.Time // zero: it exists
+	Spot       bool
+	Failed     bool // its creation failed or is going to, so it never really came to be
+	Preempted  bool
+	DeletedBy  string // who ended it last: "", "api", "preempted", "hand", "failed"; set as soon as the end has begun
+	Body       string // the JSON it was inserted with
+}
+
+// VMs returns all VMs that exist, by zone and name.
+func (p *Project) VMs() []VM {
+	now := p.enter()
+	defer p.mu.Unlock()
+	var out []VM
+	for _, name := range p.zoneNames() {
+		for _, v := range p.zones[name].vms {
+			out = append(out, v.copy(now))
+		}
+	}
+	return out
+}
+
+// History returns all VMs that ever were, by zone, name and time of creation.
+func (p *Project) History() []VM {
+	now := p.enter()
+	defer p.mu.Unlock()
+	var out []VM
+	for _, name := range p.zoneNames() {
+		z := p.zones[name]
+		for _, v := range z.vms {
+			out = append(out, v.copy(now))
+		}
+		for _, v := range z.past {
+			out = append(out, v.copy(now))
+		}
+	}
+	slices.SortStableFunc(out, func(a, b VM) int {
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Name, b.Name), a.Created.Compare(b.Created))
+	})
+	return out
+}
+
+func (v *vm) copy(now time.Time) VM {
+	out := VM{Zone: v.zone.name, Name: v.name, ID: v.id, Created: v.created, Gone: v.gone, Spot: v.spot, Failed: v.failed, Preempted: v.preempted,
+		DeletedBy: v.endedBy, Body: v.bodyText()}
+	if v.gone.IsZero() {
+		out.Status = v.status(now)
+	}
+	return out
+}
+
+// Live returns how many VMs with a prefix are running or will be. Zones limits the count to some zones.
+func (p *Project) Live(prefix string, zones ...string) int {
+	now := p.enter()
+	defer p.mu.Unlock()
+	n := 0
+	for name, z := range p.zones {
+		if len(zones) > 0 && !slices.Contains(zones, name) {
+			continue
+		}
+		start, _ := slices.BinarySearchFunc(z.vms, prefix, byName)
+		for _, v := range z.vms[start:] {
+			if !strings.HasPrefix(v.name, prefix) {
+				break
+			}
+			if !v.failed && takesRoom(v.status(now)) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// MaxLive returns the highest number of VMs with a prefix that were running or starting at one instant. VMs whose
+// creation failed do not count, however long they were listed.
+func (p *Project) MaxLive(prefix string) int {
+	now := p.enter()
+	defer p.mu.Unlock()
+	var edges []edge
+	for _, z := range p.zones {
+		for _, vms := range [][]*vm{z.vms, z.past} {
+			for _, v := range vms {
+				if strings.HasPrefix(v.name, prefix) && !v.failed {
+					edges = v.edges(edges, now)
+				}
+			}
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int { // at one instant, ends come first
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.change, b.change))
+	})
+	most, live := 0, 0
+	for _, e := range edges {
+		live += e.change
+		most = max(most, live)
+	}
+	return most
+}
+
+// edge is a VM's beginning (+1) or ceasing (-1) to be live.
+type edge struct {
+	at     int64
+	change int
+}
+
+func (v *vm) edges(out []edge, now time.Time) []edge {
+	live := false
+	for _, s := range v.steps {
+		if s.at > now.UnixNano() {
+			break
+		}
+		switch takes := takesRoom(s.status); {
+		case takes && !live:
+			out = append(out, edge{s.at, 1})
+		case !takes && live:
+			out = append(out, edge{s.at, -1})
+		}
+		live = takesRoom(s.status)
+	}
+	if live && !v.gone.IsZero() {
+		out = append(out, edge{v.gone.UnixNano(), -1})
+	}
+	return out
+}
+
+// Operation is a copy of what the simulator knows of one operation.
+type Operation struct {
+	Zone, Name string
+	Type       string // "insert", "delete", ...
+	Target     string // the VM
+	RequestID  string
+	Start      time.Time
+	End        time.Time // planned; zero: never
+}
+
+// Unfinished returns the operations of VMs that are not done, by zone and start.
+func (p *Project) Unfinished() []Operation {
+	now := p.enter()
+	defer p.mu.Unlock()
+	return p.unfinished(now)
+}
+
+func (p *Project) unfinished(now time.Time) []Operation {
+	var out []Operation
+	for _, name := range p.zoneNames() {
+		for _, o := range p.zones[name].ops.list {
+			if !o.done(now) {
+				out = append(out, Operation{name, o.name, o.kind, o.targetName, o.requestID, o.start, o.end})
+			}
+		}
+	}
+	return out
+}
+
+// stateJSON is the answer to GET /sim/state.
+func (p *Project) stateJSON() any {
+	now := p.enter()
+	defer p.mu.Unlock()
+	zones := map[string]any{}
+	vms := []any{}
+	for name, z := range p.zones {
+		one := map[string]any{"state": z.state, "live": z.live, "vms": len(z.vms), "capacity": "unlimited", "stockout": z.stockout}
+		if z.capacity != unlimited {
+			one["capacity"] = z.capacity
+		}
+		zones[name] = one
+	}
+	for _, name := range p.zoneNames() {
+		for _, v := range p.zones[name].vms {
+			one := map[string]any{"zone": name, "name": v.name, "status": v.status(now), "age": now.Sub(v.created).Round(time.Millisecond).String()}
+			if v.endedBy != "" {
+				one["deletedBy"] = v.endedBy
+			}
+			vms = append(vms, one)
+		}
+	}
+	ended := map[string]int{}
+	for _, z := range p.zones {
+		for _, v := range z.past {
+			ended[v.endedBy]++
+		}
+	}
+	ops := []any{}
+	for _, o := range p.unfinished(now) {
+		one := map[string]any{"zone": o.Zone, "name": o.Name, "type": o.Type, "target": o.Target, "start": stamp(o.Start), "end": "never"}
+		if !o.End.IsZero() {
+			one["end"] = stamp(o.End)
+		}
+		ops = append(ops, one)
+	}
+	faults := []string{}
+	for _, f := range p.faults {
+		faults = append(faults, f.line)
+	}
+	return map[string]any{"project": p.name, "seed": p.seed, "time": stamp(now), "zones": zones, "vms": vms,
+		"gone": ended, "unfinishedOperations": ops, "faults": faults, "calls": p.callsJSON()}
+}

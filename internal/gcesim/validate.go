@@ -1,0 +1,204 @@
+package gcesim
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// nameRule is what names of instances, zones and tags have to look like.
+const nameRule = `(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)`
+
+var (
+	validName = regexp.MustCompile("^" + nameRule + "$")
+	validUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
+)
+
+// instanceSpec is what the simulator needs to know of an inserted instance.
+type instanceSpec struct {
+	name        string
+	machineType string // without its path
+	spot        bool
+	stop        bool
+	body        map[string]any
+	raw         string
+}
+
+// checkInstance reads the body of an insert and refuses what Compute Engine refuses, as far as a template for Spot VMs
+// can be wrong.
+func (p *Project) checkInstance(z *zone, raw []byte) (*instanceSpec, *apiError) {
+	m, bad := readObject(raw)
+	if bad != nil {
+		return nil, refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad)
+	}
+	x, err := conform("Instance", "resource", m)
+	if err != nil {
+		return nil, err
+	}
+	s := &instanceSpec{body: x.(map[string]any), raw: strings.TrimSpace(string(raw))}
+	for _, check := range []func(*zone, *instanceSpec) *apiError{
+		p.checkName, p.checkMachineType, p.checkDisks, p.checkNetwork, p.checkScheduling, p.checkTags,
+	} {
+		if err := check(z, s); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func missing(field string) *apiError {
+	return refuse(http.StatusBadRequest, "required", "Required field '%s' not specified", field)
+}
+
+func (p *Project) checkName(_ *zone, s *instanceSpec) *apiError {
+	s.name = text(s.body["name"])
+	if s.name == "" {
+		return missing("resource.name")
+	}
+	if !validName.MatchString(s.name) {
+		return invalidField("resource.name", s.name, "Must be a match of regex '%s'", nameRule)
+	}
+	return nil
+}
+
+func (p *Project) checkMachineType(z *zone, s *instanceSpec) *apiError {
+	const field = "resource.machineType"
+	url := text(s.body["machineType"])
+	if url == "" {
+		return missing(field)
+	}
+	parts := resourcePath(url)
+	if len(parts) == 6 && parts[0] == "projects" {
+		if !p.isMe(parts[1]) {
+			return invalidField(field, url, "Cross project referencing is not allowed for this resource.")
+		}
+		parts = parts[2:]
+	}
+	if len(parts) != 4 || parts[0] != "zones" || parts[2] != "machineTypes" {
+		return invalidField(field, url, "The URL is malformed.")
+	}
+	if parts[1] != z.name {
+		return invalidField(field, url, "Machine type must be in the zone of the instance, '%s'.", z.name)
+	}
+	s.machineType = parts[3]
+	if !slices.Contains(p.machineTypes, s.machineType) && !strings.HasPrefix(s.machineType, "custom-") {
+		return invalidField(field, url, "Machine type with name '%s' does not exist in zone '%s'.", s.machineType, z.name)
+	}
+	s.body["machineType"] = p.link("zones/%s/machineTypes/%s", z.name, s.machineType)
+	return nil
+}
+
+// resourcePath splits a full or partial URL of a resource into the parts after the API's version.
+func resourcePath(url string) []string {
+	for _, base := range []string{"https://www.googleapis.com/compute/", "https://compute.googleapis.com/compute/",
+		"http://www.googleapis.com/compute/", "//compute.googleapis.com/compute/"} {
+		if rest, ok := strings.CutPrefix(url, base); ok {
+			_, url, _ = strings.Cut(rest, "/") // v1, beta
+		}
+	}
+	if i := strings.Index(url, "/compute/v1/"); i >= 0 { // clients that are pointed at the simulator use its address
+		url = url[i+len("/compute/v1/"):]
+	}
+	return strings.Split(strings.Trim(url, "/"), "/")
+}
+
+func (p *Project) isMe(project string) bool {
+	return project == p.name || project == fmt.Sprint(p.number)
+}
+
+func (p *Project) checkDisks(z *zone, s *instanceSpec) *apiError {
+	disks := list(s.body["disks"])
+	if len(disks) == 0 {
+		return invalidField("resource.disks", "", "At least one disk is required.")
+	}
+	boot := object(disks[0])
+	if !truth(boot["boot"]) {
+		return invalidField("resource.disks", "", "Boot disk must be the first disk and have boot set.")
+	}
+	for i, d := range disks {
+		disk, field := object(d), fmt.Sprintf("resource.disks[%d]", i)
+		params := object(disk["initializeParams"])
+		image, source := text(params["sourceImage"]), text(disk["source"])
+		switch {
+		case params != nil && source != "":
+			return invalidField(field, "", "Cannot specify both source and initializeParams.")
+		case i == 0 && source == "" && image == "" && text(params["sourceSnapshot"]) == "":
+			return invalidField(field, "", "Boot disk must have a source or a source image specified.")
+		case params == nil && source == "":
+			return invalidField(field, "", "Disk must have a source or initializeParams.")
+		case image != "" && !p.knowsImage(image):
+			return invalidField(field+".initializeParams.sourceImage", image, "The referenced image resource cannot be found.")
+		}
+	}
+	return nil
+}
+
+func (p *Project) checkNetwork(_ *zone, s *instanceSpec) *apiError {
+	nics := list(s.body["networkInterfaces"])
+	if len(nics) == 0 {
+		return invalidField("resource.networkInterfaces", "", "At least one network interface is required.")
+	}
+	for i, n := range nics {
+		url := text(object(n)["network"])
+		if url == "" {
+			continue // the default network
+		}
+		parts := resourcePath(url)
+		if len(parts) < 3 || parts[len(parts)-2] != "networks" {
+			return invalidField(fmt.Sprintf("resource.networkInterfaces[%d].network", i), url, "The URL is malformed.")
+		}
+		if name := parts[len(parts)-1]; name != "default" {
+			return invalidField(fmt.Sprintf("resource.networkInterfaces[%d].network", i), url,
+				"The referenced network resource cannot be found.")
+		}
+	}
+	return nil
+}
+
+func (p *Project) checkScheduling(_ *zone, s *instanceSpec) *apiError {
+	sch := object(s.body["scheduling"])
+	model, action := text(sch["provisioningModel"]), text(sch["instanceTerminationAction"])
+	s.spot = truth(sch["preemptible"]) || model == "SPOT"
+	s.stop = action != "DELETE"
+	switch {
+	case !slices.Contains([]string{"", "STANDARD", "SPOT", "FLEX_START", "RESERVATION_BOUND"}, model):
+		return invalidField("resource.scheduling.provisioningModel", model, "Unknown provisioning model.")
+	case truth(sch["preemptible"]) && model == "STANDARD":
+		return invalidField("resource.scheduling.preemptible", "true",
+			"Scheduling must have preemptible be false when provisioningModel is STANDARD.")
+	case !slices.Contains([]string{"", "STOP", "DELETE"}, action):
+		return invalidField("resource.scheduling.instanceTerminationAction", action, "Unknown termination action.")
+	case s.spot && truth(sch["automaticRestart"]):
+		return invalidField("resource.scheduling.preemptible", "true",
+			"Scheduling must have preemptible be false when AutomaticRestart is true.")
+	case s.spot && !slices.Contains([]string{"", "TERMINATE"}, text(sch["onHostMaintenance"])):
+		return invalidField("resource.scheduling.preemptible", "true",
+			"Scheduling must have preemptible be false when OnHostMaintenance isn't TERMINATE.")
+	case action != "" && !s.spot && sch["maxRunDuration"] == nil && sch["terminationTime"] == nil:
+		return invalidField("resource.scheduling.instanceTerminationAction", action,
+			"You cannot specify a termination action for a VM instance that has the standard provisioning model (default). To use instance termination action, the VM instance must use the spot provisioning model.")
+	}
+	return nil
+}
+
+func (p *Project) checkTags(_ *zone, s *instanceSpec) *apiError {
+	for i, tag := range list(object(s.body["tags"])["items"]) {
+		if !validName.MatchString(text(tag)) {
+			return invalidField(fmt.Sprintf("resource.tags.items[%d]", i), text(tag), "Must be a match of regex '%s'", nameRule)
+		}
+	}
+	if err := checkMetadataItems("resource.metadata", object(s.body["metadata"])); err != nil {
+		return err
+	}
+	return nil
+}
+
+// requestID reads the query parameter by which a repeated request is recognised.
+func requestID(id string) (string, *apiError) {
+	if id != "" && (!validUUID.MatchString(id) || id == "00000000-0000-0000-0000-000000000000") {
+		return "", invalidField("requestId", id, "The request ID must be a valid UUID, with the exception that zero UUID is not supported.")
+	}
+	return id, nil
+}

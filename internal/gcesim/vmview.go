@@ -1,0 +1,201 @@
+package gcesim
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// vmView is a VM as it looks at a time.
+type vmView struct {
+	p  *Project
+	v  *vm
+	at time.Time
+}
+
+func (w vmView) key() string     { return w.v.name }
+func (w vmView) born() time.Time { return w.v.created }
+
+// vmFields are the fields that the simulator fills in. What else was inserted comes back as it was sent.
+var vmFields = []string{"kind", "id", "creationTimestamp", "name", "tags", "machineType", "status", "zone",
+	"canIpForward", "networkInterfaces", "disks", "metadata", "selfLink", "scheduling", "cpuPlatform",
+	"labelFingerprint", "startRestricted", "deletionProtection", "shieldedInstanceConfig",
+	"shieldedInstanceIntegrityPolicy", "fingerprint", "lastStartTimestamp", "lastStopTimestamp", "resourceStatus",
+	"satisfiesPzi"}
+
+func (w vmView) fields() []string {
+	names := append([]string(nil), vmFields...)
+	known := map[string]bool{}
+	for _, name := range names {
+		known[name] = true
+	}
+	for name := range w.v.shape.body {
+		if !known[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// field returns one field of the JSON form, nil where it is absent.
+func (w vmView) field(name string) any {
+	v := w.v
+	switch name {
+	case "kind":
+		return "compute#instance"
+	case "id":
+		return strconv.FormatUint(v.id, 10)
+	case "creationTimestamp":
+		return stamp(v.created)
+	case "name":
+		return v.name
+	case "status":
+		return v.status(w.at)
+	case "zone":
+		return w.p.link("zones/%s", v.zone.name)
+	case "selfLink":
+		return w.p.link("zones/%s/instances/%s", v.zone.name, v.name)
+	case "canIpForward", "deletionProtection":
+		return truth(v.shape.body[name])
+	case "startRestricted":
+		return false
+	case "satisfiesPzi":
+		return true
+	case "cpuPlatform":
+		if v.status(w.at) == running {
+			return "Intel Broadwell"
+		}
+		return "Unknown CPU Platform"
+	case "lastStartTimestamp":
+		return w.stampOf(staging)
+	case "lastStopTimestamp":
+		return w.stampOf(terminated)
+	case "fingerprint", "labelFingerprint":
+		return w.fingerprint(name)
+	case "tags", "metadata":
+		return w.withFingerprint(name)
+	case "networkInterfaces":
+		return w.networkInterfaces()
+	case "disks":
+		return w.disks()
+	case "scheduling":
+		return w.scheduling()
+	case "shieldedInstanceConfig":
+		return over(map[string]any{"enableSecureBoot": false, "enableVtpm": true, "enableIntegrityMonitoring": true}, v.body(name))
+	case "shieldedInstanceIntegrityPolicy":
+		return map[string]any{"updateAutoLearnPolicy": true}
+	case "resourceStatus":
+		return map[string]any{"scheduling": map[string]any{}}
+	}
+	return v.body(name)
+}
+
+// over returns the defaults with what was inserted laid over them.
+func over(defaults map[string]any, inserted any) map[string]any {
+	maps.Copy(defaults, object(inserted))
+	return defaults
+}
+
+func (w vmView) stampOf(status string) any {
+	if t := w.v.since(w.at, status); !t.IsZero() {
+		return stamp(t)
+	}
+	return nil
+}
+
+func (w vmView) fingerprint(of string) string { return fingerprint(w.p.draw(of, w.v.id)) }
+
+func (w vmView) withFingerprint(name string) any {
+	m := over(map[string]any{"fingerprint": w.fingerprint(name)}, w.v.body(name))
+	if name == "metadata" {
+		m["kind"] = "compute#metadata"
+	}
+	return m
+}
+
+// hostNumber gives each VM an address of its own, as far as that matters.
+func (w vmView) hostNumber() uint64 { return w.v.id % 65000 }
+
+func (w vmView) networkInterfaces() any {
+	given := list(w.v.body("networkInterfaces"))
+	out := make([]any, len(given))
+	host := w.hostNumber()
+	for i := range given {
+		nic := over(map[string]any{
+			"kind": "compute#networkInterface", "name": fmt.Sprintf("nic%d", i), "stackType": "IPV4_ONLY",
+			"network":     w.p.link("global/networks/default"),
+			"subnetwork":  w.p.link("regions/%s/subnetworks/default", w.v.zone.region),
+			"networkIP":   fmt.Sprintf("10.%d.%d.%d", 128+w.v.zone.index, host/250, host%250+2),
+			"fingerprint": w.fingerprint("nic"),
+		}, given[i])
+		nic["network"] = w.fullLink(text(nic["network"]))
+		access := list(nic["accessConfigs"])
+		for j := range access {
+			access[j] = over(map[string]any{"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT",
+				"networkTier": "PREMIUM"}, access[j])
+			if takesRoom(w.v.status(w.at)) {
+				object(access[j])["natIP"] = fmt.Sprintf("203.0.%d.%d", host/250%256, host%250+2)
+			}
+		}
+		out[i] = nic
+	}
+	return out
+}
+
+// fullLink turns a partial URL into the form Compute Engine answers with.
+func (w vmView) fullLink(url string) string {
+	parts := resourcePath(url)
+	if len(parts) > 2 && parts[0] == "projects" {
+		return "https://www.googleapis.com/compute/v1/" + strings.Join(parts, "/")
+	}
+	return w.p.link("%s", strings.Join(parts, "/"))
+}
+
+func (w vmView) disks() any {
+	given := list(w.v.body("disks"))
+	out := make([]any, len(given))
+	for i := range given {
+		d := over(map[string]any{
+			"kind": "compute#attachedDisk", "type": "PERSISTENT", "mode": "READ_WRITE", "index": i, "boot": i == 0,
+			"autoDelete": false, "interface": "SCSI", "deviceName": fmt.Sprintf("persistent-disk-%d", i),
+			"diskSizeGb": "10", "architecture": "X86_64",
+		}, given[i])
+		params := object(d["initializeParams"])
+		delete(d, "initializeParams")
+		name := w.v.name
+		if i > 0 {
+			name = fmt.Sprintf("%s-%d", w.v.name, i)
+		}
+		if n := text(params["diskName"]); n != "" {
+			name = n
+		}
+		if size := text(params["diskSizeGb"]); size != "" {
+			d["diskSizeGb"] = size
+		}
+		if text(d["source"]) == "" {
+			d["source"] = w.p.link("zones/%s/disks/%s", w.v.zone.name, name)
+		}
+		out[i] = d
+	}
+	return out
+}
+
+func (w vmView) scheduling() any {
+	out := map[string]any{"automaticRestart": true, "onHostMaintenance": "MIGRATE", "preemptible": false, "provisioningModel": "STANDARD"}
+	if w.v.spot {
+		out = map[string]any{"automaticRestart": false, "onHostMaintenance": "TERMINATE", "preemptible": true,
+			"provisioningModel": "SPOT", "instanceTerminationAction": "STOP"}
+		inserted := object(w.v.shape.body["scheduling"])
+		if truth(inserted["preemptible"]) && inserted["provisioningModel"] == nil {
+			out["provisioningModel"] = "STANDARD" // a preemptible VM of the older kind
+			delete(out, "instanceTerminationAction")
+		}
+	}
+	out = over(out, w.v.body("scheduling"))
+	if w.v.spot && out["provisioningModel"] == "SPOT" {
+		out["preemptible"] = true
+	}
+	return out
+}

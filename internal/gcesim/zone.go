@@ -1,0 +1,96 @@
+package gcesim
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+const unlimited = -1
+
+// zone is one zone with its VMs, its operations and what commands said about it.
+type zone struct {
+	name, region string
+	index        int // of the order of making, for addresses
+
+	vms  []*vm // all that exist, by name
+	past []*vm // those that no longer exist, in the order of their end
+	ids  map[uint64]*vm
+	ops  operations
+	live int // VMs that take up room
+
+	state       string // up, down, absent, unknown
+	capacity    int    // unlimited, or how many VMs fit
+	stockout    string // the form in which it refuses
+	insertTime  span
+	deleteTime  span
+	bootTime    span          // zero: most of the time that the operation takes
+	meanLife    time.Duration // 0: Spot VMs live for ever
+	lifeEpoch   int           // counts the changes of meanLife
+	preemptNext int           // so many creations are preempted while starting
+	preemptGone bool
+
+	stale     time.Duration // how old a list's view is
+	opsStale  time.Duration
+	hide      int // so many live VMs are missing from lists
+	hideNames map[string]bool
+	opsHide   int
+}
+
+func newZone(p *Project, name string) *zone {
+	return &zone{
+		name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
+		state: "up", capacity: unlimited, stockout: "details",
+		insertTime: span{8 * time.Second, 20 * time.Second},
+		deleteTime: span{10 * time.Second, 30 * time.Second},
+		hideNames:  map[string]bool{},
+	}
+}
+
+func byName(v *vm, name string) int { return cmp.Compare(v.name, name) }
+
+// find looks a VM up by name or numeric ID.
+func (z *zone) find(name string) *vm {
+	if i, ok := slices.BinarySearchFunc(z.vms, name, byName); ok {
+		return z.vms[i]
+	}
+	if id, ok := numericID(name); ok {
+		return z.ids[id]
+	}
+	return nil
+}
+
+func (z *zone) add(v *vm) {
+	i, _ := slices.BinarySearchFunc(z.vms, v.name, byName)
+	z.vms = slices.Insert(z.vms, i, v)
+	z.ids[v.id] = v
+}
+
+// remove takes a VM out of existence; its history stays.
+func (p *Project) remove(v *vm, at time.Time) {
+	z := v.zone
+	i, ok := slices.BinarySearchFunc(z.vms, v.name, byName)
+	if !ok || z.vms[i] != v {
+		return
+	}
+	z.vms = slices.Delete(z.vms, i, i+1)
+	delete(z.ids, v.id)
+	v.gone = at
+	z.past = append(z.past, v)
+	p.signal()
+}
+
+// room says whether one more VM fits.
+func (z *zone) room() bool { return z.capacity == unlimited || z.live < z.capacity }
+
+// othersWithRoom lists sister zones in which a VM would fit, as the details of a stock-out do.
+func (p *Project) othersWithRoom(z *zone) string {
+	var names []string
+	for _, name := range p.zoneNames() {
+		if o := p.zones[name]; o != z && o.region == z.region && o.state == "up" && o.room() {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
