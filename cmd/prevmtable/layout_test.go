@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Imports go one way: commands, then the pool, then what it uses. The simulator knows nothing of the daemon, and the daemon
+// nothing of the simulator.
+func TestLayout(t *testing.T) {
+	allowed := map[string][]string{
+		"cmd/prevmtable":          {"config", "gce", "hook", "pool"},
+		"cmd/gcesim":              {"gcesim", "metadataserver"},
+		"internal/pool":           {"config", "gce", "hook"},
+		"internal/config":         nil,
+		"internal/gce":            nil,
+		"internal/hook":           nil,
+		"internal/metadataserver": nil,
+		"internal/gcesim":         {"metadataserver"},
+	}
+	for pkg, names := range allowed {
+		out, err := exec.Command("go", "list", "-deps", "prevmtable/"+pkg).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dep := range strings.FieldsSeq(string(out)) {
+			if name, ours := strings.CutPrefix(dep, "prevmtable/internal/"); ours && dep != "prevmtable/"+pkg && !slices.Contains(names, name) {
+				t.Errorf("%s depends on %s", pkg, dep)
+			}
+		}
+	}
+}
+
+// What a process is given is read in its command, and nothing below ends the process.
+func TestSurroundings(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, "prevmtable/internal/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := strings.Fields(string(out))
+	found, _ := exec.Command("grep", append([]string{"-nE", `os\.(Getenv|LookupEnv|Environ|Exit)|"flag"|^func init\(|log\.Fatal`}, files...)...).Output()
+	if len(files) == 0 || len(found) > 0 {
+		t.Errorf("in %d files:\n%s", len(files), found)
+	}
+}
