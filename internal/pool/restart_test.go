@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -136,7 +135,7 @@ func TestHookEvent(t *testing.T) {
 		}
 		want := hook.Event{Kind: "create", Attribute: "c", Project: "demo", Zone: "us-central1-a", Name: e.Name, Limit: 7 * time.Second}
 		if e != want {
-			t.Error(fmt.Sprintf("%+v, want %+v", e, want))
+			t.Errorf("%+v, want %+v", e, want)
 		}
 	})
 }
