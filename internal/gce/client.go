@@ -6,6 +6,7 @@ package gce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -124,7 +125,8 @@ func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool,
 		}
 		return err
 	})
-	if Is(err, NotFound) {
+	// Not any 404 will do: the zone may be gone, or a proxy have lost its way.
+	if f, ok := errors.AsType[*Failure](err); ok && f.Class == NotFound && strings.Contains(f.Message, "/instances/"+name+"'") {
 		return VM{}, false, nil
 	}
 	if err == nil && vm.Name != name {
@@ -194,7 +196,8 @@ func operationOf(op *compute.Operation) Operation {
 // Unfinished returns the insert and delete operations of a zone that are still under way on VMs whose names start with prefix.
 func (c *Client) Unfinished(ctx context.Context, zone, prefix string) ([]Operation, error) {
 	var unfinished []Operation
-	err := c.operations(ctx, zone, "status != DONE", func(page []Operation) (more bool) {
+	list := c.service.ZoneOperations.List(c.project, zone).Filter("status != DONE")
+	err := c.operations(ctx, zone, list, func(page []Operation) (more bool) {
 		for _, op := range page {
 			if !op.Done && strings.HasPrefix(op.Target, prefix) && (op.Kind == "insert" || op.Kind == "delete") {
 				unfinished = append(unfinished, op)
@@ -209,8 +212,9 @@ func (c *Client) Unfinished(ctx context.Context, zone, prefix string) ([]Operati
 // since or later, done or not. One call tells of up to 500.
 func (c *Client) Operations(ctx context.Context, zone, prefix string, since time.Time) ([]Operation, error) {
 	var ops []Operation
-	filter := fmt.Sprintf("targetLink eq '.*/instances/%s.*'", prefix)
-	err := c.operations(ctx, zone, filter, func(page []Operation) (more bool) {
+	list := c.service.ZoneOperations.List(c.project, zone).
+		Filter(fmt.Sprintf("targetLink eq '.*/instances/%s.*'", prefix)).OrderBy("creationTimestamp desc")
+	err := c.operations(ctx, zone, list, func(page []Operation) (more bool) {
 		for _, op := range page {
 			if op.Inserted.Before(since) {
 				return false
@@ -222,9 +226,8 @@ func (c *Client) Operations(ctx context.Context, zone, prefix string, since time
 	return ops, err
 }
 
-func (c *Client) operations(ctx context.Context, zone, filter string, take func([]Operation) (more bool)) error {
-	call := c.service.ZoneOperations.List(c.project, zone).Filter(filter).OrderBy("creationTimestamp desc").
-		Fields("items("+operationFields+")", "nextPageToken")
+func (c *Client) operations(ctx context.Context, zone string, call *compute.ZoneOperationsListCall, take func([]Operation) (more bool)) error {
+	call.Fields("items("+operationFields+")", "nextPageToken")
 	for range maxPages {
 		var page *compute.OperationList
 		err := c.read(ctx, zone, func(ctx context.Context) (err error) {

@@ -177,3 +177,27 @@ func TestLive(t *testing.T) {
 		}
 	}
 }
+
+// Only an answer about the VM itself says that it does not exist.
+func TestGetNotFound(t *testing.T) {
+	for body, gone := range map[string]bool{
+		envelope(404, "notFound", "The resource 'projects/p/zones/z/instances/pool-1' was not found"):  true,
+		envelope(404, "notFound", "The resource 'projects/p/zones/z/instances/pool-12' was not found"): false,
+		envelope(404, "notFound", "The resource 'projects/p/zones/z' was not found"):                   false,
+		"<html>404</html>": false,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(404)
+			fmt.Fprint(w, body)
+		}))
+		c, err := New(context.Background(), server.Client(), server.URL, "p", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, found, err := c.Get(context.Background(), "z", "pool-1")
+		if found || gone != (err == nil) {
+			t.Errorf("%s: found %v, %v", body, found, err)
+		}
+		server.Close()
+	}
+}

@@ -36,7 +36,7 @@ type operation struct {
 // create begins a creation in a zone.
 func (p *Pool) create(zone string) {
 	o := p.begin(gce.Creation, key{zone, p.config.Prefix + p.newUUID()})
-	p.log.Info("creating", "zone", o.zone, "name", o.name)
+	p.Log.Info("creating", "zone", o.zone, "name", o.name)
 	template := p.config.Template
 	p.request(o, func(ctx context.Context) (gce.Operation, error) {
 		instance, err := template.Instance(p.Project, o.zone, o.name)
@@ -50,7 +50,7 @@ func (p *Pool) create(zone string) {
 // delete begins the deletion of a VM.
 func (p *Pool) delete(zone, name string) {
 	o := p.begin(gce.Deletion, key{zone, name})
-	p.log.Info("deleting", "zone", o.zone, "name", o.name)
+	p.Log.Info("deleting", "zone", o.zone, "name", o.name)
 	p.request(o, func(ctx context.Context) (gce.Operation, error) {
 		return p.GCE.Delete(ctx, o.zone, o.requestID, o.name)
 	})
@@ -71,14 +71,14 @@ func (p *Pool) adopt(z *zone, op gce.Operation) {
 	}
 	o := p.begin(map[string]gce.Mutation{"insert": gce.Creation, "delete": gce.Deletion}[op.Kind], k)
 	o.operation, o.accepted, o.inserted = op.Name, true, op.Inserted
-	p.log.Info("operation under way adopted", "zone", o.zone, "name", o.name, "kind", o.kind, "operation", o.operation)
+	p.Log.Info("operation under way adopted", "zone", o.zone, "name", o.name, "kind", o.kind, "operation", o.operation)
 }
 
 // request makes the call that asks for an operation, again and again while its outcome is open.
 func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, error)) {
 	ctx, cancel := context.WithTimeout(p.work, patience)
 	o.cancel = cancel
-	k, kind, log := o.key, o.kind, p.log
+	k, kind, log := o.key, o.kind, p.Log
 	p.aside(func() func() {
 		defer cancel()
 		open, wait := false, time.Second
@@ -191,7 +191,7 @@ func (p *Pool) settle(o *operation) {
 func (p *Pool) created(o *operation, vm gce.VM) {
 	now := time.Now()
 	p.settle(o)
-	p.log.Info("created", "zone", o.zone, "name", o.name, "took", now.Sub(o.begun).Round(time.Millisecond))
+	p.Log.Info("created", "zone", o.zone, "name", o.name, "took", now.Sub(o.begun).Round(time.Millisecond))
 	if z := p.zoneOf(o); z != nil {
 		z.members[o.name] = &member{VM: vm, alive: now}
 		p.release(z, o.begun)
@@ -206,7 +206,7 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 		absent.Class, f = gce.Refused, &absent
 	}
 	p.settle(o)
-	p.log.Warn("not created", "zone", o.zone, "name", o.name, "class", f.Class, "err", f)
+	p.Log.Warn("not created", "zone", o.zone, "name", o.name, "class", f.Class, "err", f)
 	p.gone[o.key] = now // it may be listed for a moment
 	if f.Class == gce.Exhausted {
 		p.fire("exhausted", o.zone, "")
@@ -231,7 +231,7 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 
 func (p *Pool) deleted(o *operation) {
 	p.settle(o)
-	p.log.Info("deleted", "zone", o.zone, "name", o.name)
+	p.Log.Info("deleted", "zone", o.zone, "name", o.name)
 	p.forget(p.zoneOf(o), o.name, time.Now())
 	p.fire("delete", o.zone, o.name)
 }
@@ -239,7 +239,7 @@ func (p *Pool) deleted(o *operation) {
 // notDeleted keeps a VM in the snapshot; its deletion is tried again later, while another VM is chosen.
 func (p *Pool) notDeleted(o *operation, f *gce.Failure) {
 	p.settle(o)
-	p.log.Warn("not deleted", "zone", o.zone, "name", o.name, "class", f.Class, "err", f)
+	p.Log.Warn("not deleted", "zone", o.zone, "name", o.name, "class", f.Class, "err", f)
 	if f.Class == gce.RateLimited {
 		p.GCE.Rest(o.zone)
 	}

@@ -51,7 +51,6 @@ type Options struct {
 // A Pool keeps VMs alive.
 type Pool struct {
 	Options
-	log *slog.Logger
 
 	config     *config.Config // in force; nil before the first valid document
 	paused     bool           // the attribute is absent
@@ -84,7 +83,7 @@ type Pool struct {
 func New(o Options) *Pool {
 	random := rand.NewChaCha8(o.Seed)
 	return &Pool{
-		Options: o, log: o.Log, random: random, next: int(random.Uint64() >> 1),
+		Options: o, random: random, next: int(random.Uint64() >> 1),
 		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]time.Time{}, watched: map[string]bool{},
 		rest: idleTimer(), grace: idleTimer(), watch: idleTimer(),
 		hooks: hook.NewQueue(o.HookParallelism), events: make(chan func()),
@@ -131,7 +130,7 @@ func (p *Pool) Run(ctx context.Context) {
 
 // finish waits for what is in flight, up to a limit.
 func (p *Pool) finish() {
-	p.log.Info("stopping", "operations", len(p.operations), "hooks", p.hooks.Len()+p.hooks.Running(), "within", drain)
+	p.Log.Info("stopping", "operations", len(p.operations), "hooks", p.hooks.Len()+p.hooks.Running(), "within", drain)
 	deadline := time.After(drain)
 	for !p.idle() {
 		select {
@@ -140,7 +139,7 @@ func (p *Pool) finish() {
 		case then := <-p.events:
 			p.hear(then)
 		case <-deadline:
-			p.log.Warn("dropped what was still in flight", "operations", len(p.operations), "hooks", p.hooks.Len()+p.hooks.Running())
+			p.Log.Warn("dropped what was still in flight", "operations", len(p.operations), "hooks", p.hooks.Len()+p.hooks.Running())
 			return
 		}
 	}
@@ -166,26 +165,26 @@ func (p *Pool) idle() bool {
 func (p *Pool) configure(d config.Document) {
 	switch {
 	case d.Err != nil:
-		p.log.Warn("configuration cannot be read; the last one stays in force", "attribute", p.Attribute, "err", d.Err)
+		p.Log.Warn("configuration cannot be read; the last one stays in force", "attribute", p.Attribute, "err", d.Err)
 		return
 	case d.Absent:
-		p.log.Warn("no configuration: the pool is paused until the attribute is there", "attribute", p.Attribute)
+		p.Log.Warn("no configuration: the pool is paused until the attribute is there", "attribute", p.Attribute)
 		p.paused = true
 		return
 	}
 	p.paused = false
 	c, warnings, err := config.Parse(d.Text)
 	for _, w := range warnings {
-		p.log.Warn("configuration", "warning", fmt.Sprintf("%s: %s", p.Attribute, w))
+		p.Log.Warn("configuration", "warning", fmt.Sprintf("%s: %s", p.Attribute, w))
 	}
 	if err != nil {
-		p.log.Error("configuration refused; the last valid one stays in force", "err", fmt.Errorf("%s: %w", p.Attribute, err))
+		p.Log.Error("configuration refused; the last valid one stays in force", "err", fmt.Errorf("%s: %w", p.Attribute, err))
 		if p.config != nil {
 			p.update(false) // the pool may have been paused
 		}
 		return
 	}
-	p.log.Info("configuration in force", "prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest)
+	p.Log.Info("configuration in force", "prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest)
 	old := p.config
 	if old == nil {
 		old = c
@@ -204,7 +203,7 @@ func (p *Pool) findSelf() {
 				return func() { p.knowSelf(zone, name) }
 			}
 			if !complained {
-				p.log.Warn("cannot find out on which VM this is; nothing is deleted until then", "err", err)
+				p.Log.Warn("cannot find out on which VM this is; nothing is deleted until then", "err", err)
 			}
 			if sleep(p.begun, 5*time.Second) != nil {
 				return func() {}

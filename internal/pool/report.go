@@ -17,7 +17,7 @@ func (p *Pool) fire(kind, zone, name string) {
 	}
 	e := hook.Event{Kind: kind, Attribute: attribute, Project: p.Project, Zone: zone, Name: name, Limit: p.config.HookLimit}
 	if !p.hooks.Push(e) {
-		p.log.Error("hook dropped: too many are waiting", "hook", kind, "zone", zone, "name", name)
+		p.Log.Error("hook dropped: too many are waiting", "hook", kind, "zone", zone, "name", name)
 	}
 	p.runHooks()
 }
@@ -29,7 +29,7 @@ func (p *Pool) runHooks() {
 			err := p.Hook(p.work, e)
 			return func() {
 				if err != nil {
-					p.log.Error("hook failed", "hook", e.Kind, "zone", e.Zone, "name", e.Name, "err", err)
+					p.Log.Error("hook failed", "hook", e.Kind, "zone", e.Zone, "name", e.Name, "err", err)
 				}
 				p.hooks.Done(e)
 				p.runHooks()
@@ -73,7 +73,7 @@ func (p *Pool) report(s situation, plan plan) {
 	}
 	if state != p.state {
 		p.state = state
-		p.log.Info(state, "live", live, "starting", starting+len(plan.create), "target", s.target, "held", strings.Join(heldZones, " "))
+		p.Log.Info(state, "live", live, "starting", starting+len(plan.create), "target", s.target, "held", strings.Join(heldZones, " "))
 	}
 }
 
@@ -90,12 +90,12 @@ func (p *Pool) print(plan plan) {
 				parts = append(parts, fmt.Sprintf("%d in %s", zones[zone], zone))
 			}
 		}
-		p.log.Info("would create", "vms", len(plan.create), "zones", strings.Join(parts, ", "))
+		p.Log.Info("would create", "vms", len(plan.create), "zones", strings.Join(parts, ", "))
 	}
 	for _, d := range plan.scaleIn {
-		p.log.Info("would delete", "zone", d.zone, "name", d.name, "because", "there are too many")
+		p.Log.Info("would delete", "zone", d.zone, "name", d.name, "because", "there are too many")
 	}
 	for _, d := range plan.stopped {
-		p.log.Info("would delete", "zone", d.zone, "name", d.name, "because", "it is stopped")
+		p.Log.Info("would delete", "zone", d.zone, "name", d.name, "because", "it is stopped")
 	}
 }

@@ -89,7 +89,7 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 	}
 	z.hold, z.trial = next, true
 	if !again || old.failure.Class != f.Class {
-		p.log.Warn("zone held", "zone", z.name, "class", f.Class, "until", next.end(p.config), "err", f)
+		p.Log.Warn("zone held", "zone", z.name, "class", f.Class, "until", next.end(p.config), "err", f)
 	}
 }
 
@@ -100,7 +100,7 @@ func (p *Pool) release(z *zone, started time.Time) {
 		if !z.hold.early {
 			z.hold = hold{}
 		}
-		p.log.Info("zone in use again", "zone", z.name)
+		p.Log.Info("zone in use again", "zone", z.name)
 	}
 }
 
@@ -189,7 +189,7 @@ func (p *Pool) setZones(old, c *config.Config, now time.Time) {
 	}
 	for name, z := range p.zones {
 		if zones[name] != z && len(z.members) > 0 {
-			p.log.Info("VMs let go: their zone or prefix is no longer configured", "zone", name, "prefix", old.Prefix, "vms", len(z.members))
+			p.Log.Info("VMs let go: their zone or prefix is no longer configured", "zone", name, "prefix", old.Prefix, "vms", len(z.members))
 		}
 	}
 	p.zones = zones

@@ -45,7 +45,7 @@ func (p *Pool) late() {
 			if z.unknown.IsZero() {
 				z.unknown = time.Now()
 			}
-			p.log.Warn("zone slow to answer: the update goes on without it", "zone", z.name)
+			p.Log.Warn("zone slow to answer: the update goes on without it", "zone", z.name)
 		}
 	}
 	p.updated()
@@ -68,7 +68,7 @@ func (p *Pool) updated() {
 	for _, name := range p.config.Zones {
 		if z := p.zones[name]; p.view(z, now) == writtenOff && !z.lost {
 			z.lost = true
-			p.log.Warn("zone written off: the pool goes on without its VMs", "zone", name, "vms", len(z.members))
+			p.Log.Warn("zone written off: the pool goes on without its VMs", "zone", name, "vms", len(z.members))
 		}
 	}
 	p.act(true)
@@ -90,8 +90,8 @@ func (p *Pool) list(z *zone) {
 			vms, err = p.GCE.List(p.begun, z.name, prefix)
 		}
 		return func() {
-			if p.zones[z.name] != z {
-				return // taken out of the configuration meanwhile
+			if p.zones[z.name] != z || p.begun.Err() != nil {
+				return // taken out of the configuration meanwhile, or stopping
 			}
 			if err != nil {
 				p.unlisted(z, err)
@@ -116,9 +116,9 @@ func (p *Pool) unlisted(z *zone, err error) {
 	if trouble := err.Error(); trouble != z.trouble {
 		z.trouble = trouble
 		if z.absent {
-			p.log.Error("zone does not exist: counted as empty", "zone", z.name, "err", err)
+			p.Log.Error("zone does not exist: counted as empty", "zone", z.name, "err", err)
 		} else {
-			p.log.Warn("zone unknown", "zone", z.name, "since", z.unknown, "err", err)
+			p.Log.Warn("zone unknown", "zone", z.name, "since", z.unknown, "err", err)
 		}
 	}
 	p.listed(z)
@@ -164,7 +164,7 @@ func (p *Pool) verify(z *zone, vms []gce.VM) {
 		found, err := p.ask(z.name, ask)
 		return func() {
 			switch {
-			case p.zones[z.name] != z:
+			case p.zones[z.name] != z || p.begun.Err() != nil:
 			case err != nil:
 				p.unlisted(z, err)
 			default:
@@ -203,7 +203,7 @@ func (p *Pool) compare(z *zone, shown, found map[string]gce.VM) {
 	}
 	now := time.Now()
 	if z.trouble != "" || z.lost {
-		p.log.Info("zone known again", "zone", z.name)
+		p.Log.Info("zone known again", "zone", z.name)
 	}
 	z.unknown, z.lost, z.absent, z.trouble = time.Time{}, false, false, ""
 
@@ -211,7 +211,7 @@ func (p *Pool) compare(z *zone, shown, found map[string]gce.VM) {
 	strangers := p.takeMembers(z, shown, live, now)
 	if len(strangers) > 0 {
 		slices.Sort(strangers)
-		p.log.Warn("VMs in the pool that this daemon did not make: another daemon, or hand-made VMs?",
+		p.Log.Warn("VMs in the pool that this daemon did not make: another daemon, or hand-made VMs?",
 			"zone", z.name, "vms", len(strangers), "names", strangers[:min(len(strangers), 10)])
 	}
 	for name := range z.retries {
@@ -249,7 +249,7 @@ func (p *Pool) loseMembers(z *zone, shown, found map[string]gce.VM, now time.Tim
 	}
 	if (hidden > 0) != z.hiding {
 		z.hiding = hidden > 0
-		p.log.Warn("VMs that no list shows: counted as long as they are found by name", "zone", z.name, "some", z.hiding)
+		p.Log.Warn("VMs that no list shows: counted as long as they are found by name", "zone", z.name, "some", z.hiding)
 	}
 	slices.Sort(lost)
 	early := false
@@ -257,7 +257,7 @@ func (p *Pool) loseMembers(z *zone, shown, found map[string]gce.VM, now time.Tim
 		m := z.members[name]
 		early = early || m.alive.Sub(m.Created) < youth
 		p.forget(z, name, now)
-		p.log.Warn("vanished", "zone", z.name, "name", name, "status", cmp.Or(shown[name].Status, found[name].Status, "gone"))
+		p.Log.Warn("vanished", "zone", z.name, "name", name, "status", cmp.Or(shown[name].Status, found[name].Status, "gone"))
 		p.fire("vanished", z.name, name)
 	}
 	if early {

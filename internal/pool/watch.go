@@ -86,10 +86,11 @@ func (p *Pool) watchZone(zone string, ops []watched) {
 		defer cancel()
 		answers := map[*operation]gce.Operation{}
 		list, err := p.GCE.Operations(ctx, zone, prefix, since)
-		if err == nil {
-			missing := match(ops, list, answers)
-			p.askOperations(ctx, zone, missing[:min(len(missing), maxAskedOperations)], answers)
+		if err != nil {
+			list = nil // then all of them are missing
 		}
+		missing := match(ops, list, answers)
+		p.askOperations(ctx, zone, missing[:min(len(missing), maxAskedOperations)], answers)
 		return func() {
 			delete(p.watched, zone)
 			p.hearOperations(answers)
