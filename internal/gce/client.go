@@ -175,7 +175,7 @@ const operationFields = "name,operationType,targetLink,status,insertTime,httpErr
 // An Operation is a zonal operation on a VM.
 type Operation struct {
 	Name     string
-	Kind     string    // insert, delete, or what else Google calls it
+	Kind     Mutation  // or what else there is
 	Target   string    // the VM's name
 	Inserted time.Time // when Google took it on, by Google's clock
 	Done     bool
@@ -185,7 +185,7 @@ type Operation struct {
 func operationOf(op *compute.Operation) Operation {
 	inserted, _ := time.Parse(time.RFC3339, op.InsertTime)
 	o := Operation{
-		Name: op.Name, Kind: op.OperationType, Target: path.Base(op.TargetLink), Inserted: inserted, Done: op.Status == "DONE",
+		Name: op.Name, Kind: Mutation(op.OperationType), Target: path.Base(op.TargetLink), Inserted: inserted, Done: op.Status == "DONE",
 	}
 	if o.Done {
 		o.Failure = operationFailure(op)
@@ -199,7 +199,7 @@ func (c *Client) Unfinished(ctx context.Context, zone, prefix string) ([]Operati
 	list := c.service.ZoneOperations.List(c.project, zone).Filter("status != DONE")
 	err := c.operations(ctx, zone, list, func(page []Operation) (more bool) {
 		for _, op := range page {
-			if !op.Done && strings.HasPrefix(op.Target, prefix) && (op.Kind == "insert" || op.Kind == "delete") {
+			if !op.Done && strings.HasPrefix(op.Target, prefix) && (op.Kind == Creation || op.Kind == Deletion) {
 				unfinished = append(unfinished, op)
 			}
 		}

@@ -24,12 +24,12 @@ const (
 	slotsPerZone = 32
 )
 
-// A Mutation is a kind of call that changes something.
+// A Mutation is a kind of call that changes something, by the name that Google gives its operations.
 type Mutation string
 
 // The mutations, which are admitted side by side so that neither keeps the other waiting.
 const (
-	Creation Mutation = "create"
+	Creation Mutation = "insert"
 	Deletion Mutation = "delete"
 )
 

@@ -69,7 +69,7 @@ func (p *Pool) adopt(z *zone, op gce.Operation) {
 	if p.operations[k] != nil || k == (key{p.self.zone, p.self.name}) {
 		return
 	}
-	o := p.begin(map[string]gce.Mutation{"insert": gce.Creation, "delete": gce.Deletion}[op.Kind], k)
+	o := p.begin(op.Kind, k)
 	o.operation, o.accepted, o.inserted = op.Name, true, op.Inserted
 	p.Log.Info("operation under way adopted", "zone", o.zone, "name", o.name, "kind", o.kind, "operation", o.operation)
 }

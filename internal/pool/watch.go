@@ -50,7 +50,7 @@ func (p *Pool) watchOperations() {
 			if since.IsZero() {
 				since = o.begun.Add(-clockSkew)
 			}
-			zones[o.zone] = append(zones[o.zone], watched{o, o.key, kindOf[o.kind], o.operation, since})
+			zones[o.zone] = append(zones[o.zone], watched{o, o.key, o.kind, o.operation, since})
 		}
 	}
 	for zone, ops := range zones {
@@ -58,14 +58,11 @@ func (p *Pool) watchOperations() {
 	}
 }
 
-// kindOf is what Google calls the operations.
-var kindOf = map[gce.Mutation]string{gce.Creation: "insert", gce.Deletion: "delete"}
-
 // A watched operation is one in flight, with what the goroutine beside the loop needs to know of it.
 type watched struct {
 	o         *operation
 	key       key
-	kind      string
+	kind      gce.Mutation
 	operation string
 	since     time.Time
 }
@@ -100,15 +97,19 @@ func (p *Pool) watchZone(zone string, ops []watched) {
 
 // match finds the operations of a list that are watched, and returns those that it lacks.
 func match(ops []watched, list []gce.Operation, answers map[*operation]gce.Operation) (missing []watched) {
-	byName, byTarget := map[string]gce.Operation{}, map[key]gce.Operation{}
+	type target struct {
+		kind gce.Mutation
+		vm   string
+	}
+	byName, byTarget := map[string]gce.Operation{}, map[target]gce.Operation{}
 	for _, op := range list {
 		byName[op.Name] = op
-		byTarget[key{op.Kind, op.Target}] = op
+		byTarget[target{op.Kind, op.Target}] = op
 	}
 	for _, w := range ops {
 		if op, ok := byName[w.operation]; ok {
 			answers[w.o] = op
-		} else if op, ok := byTarget[key{w.kind, w.key.name}]; ok && w.operation == "" {
+		} else if op, ok := byTarget[target{w.kind, w.key.name}]; ok && w.operation == "" {
 			answers[w.o] = op
 		} else if w.operation != "" {
 			missing = append(missing, w)
