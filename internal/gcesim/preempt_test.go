@@ -113,3 +113,17 @@ func TestByHand(t *testing.T) {
 		equal(t, "by", p.History()[0].DeletedBy, "hand")
 	})
 }
+
+// TestMaxLive replaces a VM at the very instant at which it is preempted, which is never more than one VM.
+func TestMaxLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "")
+		create(t, s, zoneA, "vm-1")
+		do(t, p, "preempt vm-1")
+		create(t, s, zoneA, "vm-2")
+		equal(t, "most at once", p.MaxLive("vm-"), 1)
+		create(t, s, zoneA, "vm-3")
+		equal(t, "most at once, then", p.MaxLive("vm-"), 2)
+		equal(t, "with another prefix", p.MaxLive("other-"), 0)
+	})
+}
