@@ -81,7 +81,7 @@ type pairs [][2]string
 func (p *pairs) String() string { return "" }
 
 func (p *pairs) Set(s string) error {
-	for _, pair := range strings.Split(s, ",") {
+	for pair := range strings.SplitSeq(s, ",") {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
 			return fmt.Errorf("want KEY=VALUE, not %q", pair)

@@ -91,7 +91,7 @@ func Help() string {
 		fmt.Fprintf(&b, "%s\n\t%s\n", strings.TrimSpace(c.name+" "+c.usage), c.about)
 	}
 	b.WriteString("\nKinds of faults:\n")
-	for _, name := range strings.Fields(faultKindNames()) {
+	for name := range strings.FieldsSeq(faultKindNames()) {
 		fmt.Fprintf(&b, "\t%s\n", faultKinds[name].usage)
 	}
 	b.WriteString("\nForms of stock-outs:\n")
