@@ -49,7 +49,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "prevmtable:", err)
 		os.Exit(2)
 	case o.version:
-		fmt.Println(version())
+		fmt.Println("prevmtable", version())
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -162,5 +162,5 @@ func version() string {
 			}
 		}
 	}
-	return fmt.Sprintf("prevmtable %s (%s, %s)", v, commit, runtime.Version())
+	return fmt.Sprintf("%s (%s, %s)", v, commit, runtime.Version())
 }

@@ -30,11 +30,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, "temporary"))
-			old, err := filepath.Abs("../../internal/config/testdata/example-config.rjson")
+			root, err := filepath.Abs("../..")
 			if err != nil {
 				return err
 			}
-			env.Setenv("CONFIG", old)
+			env.Setenv("PROJECT_FILES", root)
 			return os.Mkdir(filepath.Join(env.WorkDir, "temporary"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
