@@ -125,8 +125,7 @@ func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool,
 		}
 		return err
 	})
-	// Not any 404 will do: the zone may be gone, or a proxy have lost its way.
-	if f, ok := errors.AsType[*Failure](err); ok && f.Class == NotFound && strings.Contains(f.Message, "/instances/"+name+"'") {
+	if isGone(err, name) {
 		return VM{}, false, nil
 	}
 	if err == nil && vm.Name != name {
@@ -138,6 +137,13 @@ func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool,
 	return vm, true, nil
 }
 
+// isGone reports whether an error says that this very VM does not exist. Not any 404 will do: the zone may be gone, or a proxy
+// have lost its way.
+func isGone(err error, name string) bool {
+	f, ok := errors.AsType[*Failure](err)
+	return ok && f.Class == NotFound && strings.Contains(f.Message, "/instances/"+name+"'")
+}
+
 func vmOf(i *compute.Instance) VM {
 	created, _ := time.Parse(time.RFC3339, i.CreationTimestamp) // zero where the API leaves it out
 	return VM{Name: i.Name, Status: i.Status, Created: created}
@@ -146,7 +152,7 @@ func vmOf(i *compute.Instance) VM {
 // Insert asks for a VM. The answer is an operation that has only begun: stock-outs are found out in it. Admit comes first.
 func (c *Client) Insert(ctx context.Context, zone, requestID string, instance *compute.Instance) (Operation, error) {
 	var op *compute.Operation
-	err := c.call(ctx, zone, func(ctx context.Context) (err error) {
+	err := c.call(ctx, zone, string(Creation), func(ctx context.Context) (err error) {
 		op, err = c.service.Instances.Insert(c.project, zone, instance).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
 		return err
 	})
@@ -159,10 +165,13 @@ func (c *Client) Insert(ctx context.Context, zone, requestID string, instance *c
 // Delete asks for a VM's end. Admit comes first.
 func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Operation, error) {
 	var op *compute.Operation
-	err := c.call(ctx, zone, func(ctx context.Context) (err error) {
+	err := c.call(ctx, zone, string(Deletion), func(ctx context.Context) (err error) {
 		op, err = c.service.Instances.Delete(c.project, zone, name).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
 		return err
 	})
+	if f, ok := errors.AsType[*Failure](err); ok && f.Class == NotFound && !isGone(err, name) {
+		f.Class = Trouble
+	}
 	if err != nil {
 		return Operation{}, fmt.Errorf("delete %s in %s: %w", name, zone, err)
 	}
@@ -170,13 +179,14 @@ func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Oper
 }
 
 // operationFields are those that operationOf reads.
-const operationFields = "name,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message))"
+const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message))"
 
 // An Operation is a zonal operation on a VM.
 type Operation struct {
 	Name     string
 	Kind     Mutation  // or what else there is
 	Target   string    // the VM's name
+	Request  string    // the requestId of the call that asked for it
 	Inserted time.Time // when Google took it on, by Google's clock
 	Done     bool
 	Failure  *Failure // how it ended, if badly; only with Done
@@ -185,7 +195,8 @@ type Operation struct {
 func operationOf(op *compute.Operation) Operation {
 	inserted, _ := time.Parse(time.RFC3339, op.InsertTime)
 	o := Operation{
-		Name: op.Name, Kind: Mutation(op.OperationType), Target: path.Base(op.TargetLink), Inserted: inserted, Done: op.Status == "DONE",
+		Name: op.Name, Kind: Mutation(op.OperationType), Target: path.Base(op.TargetLink),
+		Request: op.ClientOperationId, Inserted: inserted, Done: op.Status == "DONE",
 	}
 	if o.Done {
 		o.Failure = operationFailure(op)

@@ -38,16 +38,13 @@ type Failure struct {
 }
 
 func (f *Failure) Error() string {
-	switch detail := strings.TrimSpace(fmt.Sprint(f.Status, " ", f.Code)); {
-	case f.err != nil:
+	if f.err != nil {
 		return f.err.Error()
-	case f.Status == 0 && f.Code == "":
-		return f.Message
-	case f.Status == 0:
-		return fmt.Sprintf("%s (%s)", f.Message, f.Code)
-	default:
-		return fmt.Sprintf("%s (%s)", f.Message, detail)
 	}
+	if f.Status == 0 {
+		return f.Message
+	}
+	return fmt.Sprintf("%s (%s)", f.Message, strings.TrimSpace(fmt.Sprint(f.Status, " ", f.Code)))
 }
 
 func (f *Failure) Unwrap() error { return f.err }

@@ -33,6 +33,9 @@ const (
 	Deletion Mutation = "delete"
 )
 
+// headStart is how much earlier deletions are made than creations after a refusal over the rate: they cost nothing.
+const headStart = 5 * time.Second
+
 // Admit waits until the API's quotas allow one more mutation in a zone, or ctx ends. The caller makes the call, then release.
 func (c *Client) Admit(ctx context.Context, zone string, m Mutation) (release func(), err error) {
 	c.mu.Lock()
@@ -48,30 +51,27 @@ func (c *Client) Admit(ctx context.Context, zone string, m Mutation) (release fu
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	most := writesPerMinute
-	if m == Creation {
-		most = creationsPerMinute
-	}
-	p := c.pacer(zone)
-	if err := p.wait(ctx, &p.writes, most); err != nil {
+	if err := c.pacer(zone).wait(ctx, string(m)); err != nil {
 		<-slots
 		return nil, err
 	}
 	return func() { <-slots }, nil
 }
 
+// reading is the lane of the calls that change nothing; those of the mutations have their names.
+const reading = "read"
+
 // read makes one call that changes nothing, when the quotas allow it.
 func (c *Client) read(ctx context.Context, zone string, do func(context.Context) error) error {
-	p := c.pacer(zone)
-	if err := p.wait(ctx, &p.reads, readsPerMinute); err != nil {
+	if err := c.pacer(zone).wait(ctx, reading); err != nil {
 		return err
 	}
-	return c.call(ctx, zone, do)
+	return c.call(ctx, zone, reading, do)
 }
 
-// call makes one call within its deadline. If Google refuses it over a rate limit, the region's calls rest until the next
-// minute.
-func (c *Client) call(ctx context.Context, zone string, do func(context.Context) error) error {
+// call makes one call within its deadline. If Google refuses it over a rate limit, the region's calls of that kind, reads or
+// writes, rest until the next minute.
+func (c *Client) call(ctx context.Context, zone, lane string, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	err := do(ctx)
@@ -80,17 +80,9 @@ func (c *Client) call(ctx context.Context, zone string, do func(context.Context)
 	}
 	f := classify(err)
 	if f.Class == RateLimited {
-		c.Rest(zone)
+		c.pacer(zone).rest(lane, c.jitter())
 	}
 	return f
-}
-
-// Rest keeps all calls to the region of a zone waiting until the next minute.
-func (c *Client) Rest(zone string) {
-	p := c.pacer(zone)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.until = time.Now().Truncate(time.Minute).Add(time.Minute + c.jitter())
 }
 
 func (c *Client) pacer(zone string) *pacer {
@@ -101,7 +93,7 @@ func (c *Client) pacer(zone string) *pacer {
 		region = zone[:i]
 	}
 	if c.regions[region] == nil {
-		c.regions[region] = &pacer{}
+		c.regions[region] = newPacer()
 	}
 	return c.regions[region]
 }
@@ -109,18 +101,46 @@ func (c *Client) pacer(zone string) *pacer {
 // A pacer holds back the calls to one region. A token bucket would not do: it trades the burst at the start of a fill, which
 // the quota allows, for the rate after it.
 type pacer struct {
-	mu            sync.Mutex
-	reads, writes window
-	until         time.Time // no call before that
+	mu    sync.Mutex
+	lanes map[string]*lane
+}
+
+// A lane is a kind of calls.
+type lane struct {
+	recent *window
+	most   int       // calls in recent up to which one more may be made
+	until  time.Time // none before that
 }
 
 // A window remembers when the calls of the last minute were made, oldest first.
 type window []time.Time
 
-// wait returns once fewer than most calls were made in the last minute, this one not counted.
-func (p *pacer) wait(ctx context.Context, w *window, most int) error {
+func newPacer() *pacer {
+	var writes window
+	return &pacer{lanes: map[string]*lane{
+		reading:          {recent: new(window), most: readsPerMinute},
+		string(Creation): {recent: &writes, most: creationsPerMinute},
+		string(Deletion): {recent: &writes, most: writesPerMinute},
+	}}
+}
+
+// rest keeps calls waiting until the next minute, after one in a lane was refused.
+func (p *pacer) rest(refused string, jitter time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := time.Now().Truncate(time.Minute).Add(time.Minute + jitter)
+	if refused == reading {
+		p.lanes[reading].until = next
+		return
+	}
+	p.lanes[string(Deletion)].until = next
+	p.lanes[string(Creation)].until = next.Add(headStart)
+}
+
+// wait returns once a lane has room for one more call, and counts it.
+func (p *pacer) wait(ctx context.Context, lane string) error {
 	for {
-		d := p.take(w, most)
+		d := p.take(p.lanes[lane])
 		if d <= 0 {
 			return ctx.Err()
 		}
@@ -135,21 +155,21 @@ func (p *pacer) wait(ctx context.Context, w *window, most int) error {
 }
 
 // take counts one call, or says how long to wait before asking again.
-func (p *pacer) take(w *window, most int) time.Duration {
+func (p *pacer) take(l *lane) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if d := p.until.Sub(now); d > 0 {
+	if d := l.until.Sub(now); d > 0 {
 		return d
 	}
-	old := 0
-	for old < len(*w) && now.Sub((*w)[old]) >= minute {
-		old++
+	calls := *l.recent
+	for len(calls) > 0 && now.Sub(calls[0]) >= minute {
+		calls = calls[1:]
 	}
-	*w = (*w)[old:]
-	if n := len(*w); n >= most {
-		return (*w)[n-most].Add(minute).Sub(now)
+	*l.recent = calls
+	if n := len(calls); n >= l.most {
+		return calls[n-l.most].Add(minute).Sub(now)
 	}
-	*w = append(*w, now)
+	*l.recent = append(calls, now)
 	return 0
 }

@@ -78,7 +78,7 @@ func TestAdmit(t *testing.T) {
 func TestAdmitGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testClient(t)
-		c.Rest("us-central1-a")
+		c.pacer("us-central1-a").rest(string(Creation), c.jitter())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		for range 2 * slotsPerZone { // a slot that were not given back would block
@@ -89,25 +89,47 @@ func TestAdmitGivesUp(t *testing.T) {
 	})
 }
 
-// After a refusal over the rate, the calls to that region, and to no other, wait for the next minute.
+// After a refusal over the rate, the calls of that kind to that region, and no others, wait for the next minute; deletions go
+// before creations.
 func TestRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testClient(t)
-		time.Sleep(20 * time.Second) // a bubble begins at a full minute
-		start := time.Now()
-		c.Rest("us-central1-a")
-		for _, test := range []struct {
-			zone string
-			want time.Duration
-		}{{"europe-west1-b", 0}, {"us-central1-f", 43 * time.Second}} {
-			if err := c.read(t.Context(), test.zone, func(context.Context) error { return nil }); err != nil {
+	limit := transport(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 429, Body: http.NoBody, Header: http.Header{}}, nil
+	})
+	for _, test := range []struct {
+		refused, lane, zone string
+		want                time.Duration
+	}{
+		{"insert", "insert", "us-central1-f", 48 * time.Second},
+		{"insert", "delete", "us-central1-f", 43 * time.Second},
+		{"delete", "insert", "us-central1-a", 48 * time.Second},
+		{"insert", "read", "us-central1-a", 0},
+		{"insert", "insert", "europe-west1-b", 0},
+		{"read", "read", "us-central1-f", 43 * time.Second},
+		{"read", "insert", "us-central1-a", 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, err := New(t.Context(), &http.Client{Transport: limit}, "http://gce", "demo", func() time.Duration { return 3 * time.Second })
+			if err != nil {
 				t.Fatal(err)
 			}
-			if d := time.Since(start); d != test.want {
-				t.Errorf("%s: call after %v, want %v", test.zone, d, test.want)
+			time.Sleep(20 * time.Second) // a bubble begins at a full minute
+			start := time.Now()
+			switch test.refused {
+			case "insert":
+				_, err = c.Insert(t.Context(), "us-central1-a", "", &compute.Instance{Name: "pool-1"})
+			case "delete":
+				_, err = c.Delete(t.Context(), "us-central1-a", "", "pool-1")
+			default:
+				_, err = c.List(t.Context(), "us-central1-a", "pool-")
 			}
-		}
-	})
+			if !Is(err, RateLimited) {
+				t.Fatalf("%v, want a failure of class %q", err, RateLimited)
+			}
+			if err := c.pacer(test.zone).wait(t.Context(), test.lane); err != nil || time.Since(start) != test.want {
+				t.Errorf("%s refused, %s in %s waits %v, want %v (%v)", test.refused, test.lane, test.zone, time.Since(start), test.want, err)
+			}
+		})
+	}
 }
 
 // A zone whose calls hang holds up no other, and no call lasts longer than its deadline.

@@ -26,6 +26,7 @@ type operation struct {
 	requestID string // of all calls that ask for it, so that Google takes them for one
 	begun     time.Time
 	cancel    context.CancelFunc // ends the calls that ask for it
+	recall    context.CancelFunc // lets no more of them be made
 
 	operation string    // Google's name of it; empty until that is known
 	accepted  bool      // Google has taken it on
@@ -66,70 +67,113 @@ func (p *Pool) begin(kind gce.Mutation, k key) *operation {
 // adopt takes on an operation that was under way before this daemon started.
 func (p *Pool) adopt(z *zone, op gce.Operation) {
 	k := key{z.name, op.Target}
-	if p.operations[k] != nil || k == (key{p.self.zone, p.self.name}) {
+	if p.operations[k] != nil || k == p.self {
 		return
 	}
 	o := p.begin(op.Kind, k)
-	o.operation, o.accepted, o.inserted = op.Name, true, op.Inserted
+	o.operation, o.requestID, o.accepted, o.inserted = op.Name, op.Request, true, op.Inserted
 	p.Log.Info("operation under way adopted", "zone", o.zone, "name", o.name, "kind", o.kind, "operation", o.operation)
 }
 
-// request makes the call that asks for an operation, again and again while its outcome is open.
+// request makes the call that asks for an operation, again and again while its outcome is open. Nothing is sent once it is
+// recalled or the daemon is stopping.
 func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, error)) {
 	ctx, cancel := context.WithTimeout(p.work, patience)
-	o.cancel = cancel
-	k, kind, log := o.key, o.kind, p.Log
+	wanted, recall := context.WithTimeout(p.begun, patience)
+	o.recall, o.cancel = recall, func() { cancel(); recall() }
 	p.aside(func() func() {
-		defer cancel()
-		open, wait := false, time.Second
-		for {
-			op, err := p.try(ctx, k.zone, kind, call)
-			failed, _ := errors.AsType[*gce.Failure](err)
-			switch {
-			case err == nil:
+		defer o.cancel()
+		open := false
+		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+			op, err := p.try(ctx, wanted, o, call)
+			if err == nil {
 				return func() { p.answered(o, op) }
-			case failed == nil: // ctx has ended, or p.begun before anything was sent
-				return func() { p.unanswered(o, open) }
-			case failed.Class == gce.RateLimited || failed.Class == gce.NotSent: // without effect
-			case failed.Class == gce.Uncertain:
-				if !open {
-					log.Warn("outcome open: asking again", "kind", kind, "zone", k.zone, "name", k.name, "err", err)
+			}
+			if f, ok := errors.AsType[*gce.Failure](err); ok && settled(f.Class) {
+				then, err := p.examine(ctx, o, f, open)
+				if err == nil {
+					return then
 				}
 				open = true
-			case kind == gce.Deletion && open && failed.Class != gce.NotFound:
-				// The VM may be refused because it is being deleted: its operation is to be found.
-				return func() { p.answered(o, gce.Operation{}) }
-			case kind == gce.Creation && (open || failed.Status >= 500):
-				// An earlier call, or this one, may have had its effect all the same.
-				if _, found, err := p.GCE.Get(ctx, k.zone, k.name); err != nil {
-					open = true
-					break
-				} else if found {
-					return func() { p.answered(o, gce.Operation{}) }
-				}
-				return func() { p.refused(o, failed) }
-			default:
-				return func() { p.refused(o, failed) }
+			} else if ok && f.Class == gce.Uncertain && !open {
+				p.Log.Warn("outcome open: asking again", "kind", o.kind, "zone", o.zone, "name", o.name, "err", err)
+				open = true
 			}
-			if sleep(ctx, wait) != nil {
-				return func() { p.unanswered(o, open) }
+			if sleep(wanted, wait) != nil {
+				return p.withdraw(ctx, o, open)
 			}
-			wait = min(2*wait, 30*time.Second)
 		}
 	})
 }
 
-// try makes one call, when the API's quotas allow it. Nothing is sent once the daemon is stopping.
-func (p *Pool) try(ctx context.Context, zone string, kind gce.Mutation, call func(context.Context) (gce.Operation, error)) (gce.Operation, error) {
-	admission, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(p.begun, cancel)()
-	release, err := p.GCE.Admit(admission, zone, kind)
+// try makes one call when the API's quotas allow it.
+func (p *Pool) try(ctx, wanted context.Context, o *operation, call func(context.Context) (gce.Operation, error)) (gce.Operation, error) {
+	release, err := p.GCE.Admit(wanted, o.zone, o.kind)
 	if err != nil {
 		return gce.Operation{}, err
 	}
 	defer release()
 	return call(ctx)
+}
+
+// settled reports whether a call that failed in this way had no effect, and will not have it when it is repeated.
+func settled(c gce.Class) bool {
+	return c != gce.Uncertain && c != gce.RateLimited && c != gce.NotSent
+}
+
+// examine says what is to become of an operation that Google refuses. If an earlier call, or even this one, may have had its
+// effect all the same, the VM is looked at.
+func (p *Pool) examine(ctx context.Context, o *operation, f *gce.Failure, open bool) (then func(), err error) {
+	refused, underWay := func() { p.ended(o, f) }, func() { p.answered(o, gce.Operation{}) }
+	if !open && f.Status < 500 && f.Class != gce.Exists || f.Class == gce.NotFound && o.kind == gce.Deletion {
+		return refused, nil
+	}
+	vm, found, err := p.GCE.Get(ctx, o.zone, o.name)
+	switch {
+	case err != nil:
+		return nil, err
+	case o.kind == gce.Creation && found:
+		return underWay, nil
+	case o.kind == gce.Creation && f.Class == gce.Exists: // something else that the template names has its name taken
+		f.Class = gce.Refused
+	case o.kind == gce.Deletion && !found:
+		f.Class = gce.NotFound
+	case o.kind == gce.Deletion && (!vm.Live() || open && f.Class == gce.Trouble): // not ready, because it is being deleted
+		return underWay, nil
+	}
+	return refused, nil
+}
+
+// withdraw says what is to become of an operation for which no more calls are made, and none has been answered: what Google
+// may have taken on stays in flight.
+func (p *Pool) withdraw(ctx context.Context, o *operation, open bool) (then func()) {
+	dropped := func() {
+		if p.current(o) {
+			p.settle(o)
+		}
+	}
+	if !open {
+		return dropped
+	}
+	vm, found, err := p.GCE.Get(ctx, o.zone, o.name)
+	switch {
+	case err != nil:
+		return func() {}
+	case o.kind == gce.Deletion && !found:
+		return func() { p.ended(o, nil) }
+	case found == (o.kind == gce.Creation || !vm.Live()):
+		return func() { p.answered(o, gce.Operation{}) }
+	}
+	return dropped
+}
+
+// recall lets nothing more be asked for of what has been decided: the configuration has changed.
+func (p *Pool) recall() {
+	for _, o := range p.operations {
+		if o.recall != nil {
+			o.recall()
+		}
+	}
 }
 
 // current reports whether an operation is still in flight: something else may have settled it meanwhile.
@@ -143,24 +187,6 @@ func (p *Pool) answered(o *operation, op gce.Operation) {
 	o.operation, o.accepted, o.inserted = op.Name, true, op.Inserted
 	if op.Done {
 		p.ended(o, op.Failure)
-	}
-}
-
-// unanswered drops an operation that was never asked for; what Google may have taken on stays in flight.
-func (p *Pool) unanswered(o *operation, open bool) {
-	if p.current(o) && !open {
-		p.settle(o)
-	}
-}
-
-// refused ends an operation that Google does not take on.
-func (p *Pool) refused(o *operation, f *gce.Failure) {
-	switch {
-	case !p.current(o):
-	case o.kind == gce.Creation && f.Class == gce.Exists:
-		o.accepted = true // the name is ours alone: an earlier call has had its effect
-	default:
-		p.ended(o, f)
 	}
 }
 
@@ -207,23 +233,20 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 	}
 	p.settle(o)
 	p.Log.Warn("not created", "zone", o.zone, "name", o.name, "class", f.Class, "err", f)
-	p.gone[o.key] = now // it may be listed for a moment
+	p.gone[o.key] = ending{at: now} // it may be listed for a moment
 	if f.Class == gce.Exhausted {
 		p.fire("exhausted", o.zone, "")
 	}
 	z := p.zoneOf(o)
-	if z == nil {
-		return
-	}
-	switch f.Class {
-	case gce.Quota:
+	switch {
+	case z == nil:
+	case f.Class == gce.Refused && o.begun.Before(p.since): // what was refused is no longer what would be asked for
+	case f.Class == gce.Quota:
 		for _, other := range p.zones {
 			if f.Global || config.Region(other.name) == config.Region(z.name) {
 				p.putOnHold(other, f, o.begun, now)
 			}
 		}
-	case gce.RateLimited: // of an operation: the call was within its quota, what it led to was not
-		p.GCE.Rest(o.zone)
 	default:
 		p.putOnHold(z, f, o.begun, now)
 	}
@@ -232,7 +255,9 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 func (p *Pool) deleted(o *operation) {
 	p.settle(o)
 	p.Log.Info("deleted", "zone", o.zone, "name", o.name)
-	p.forget(p.zoneOf(o), o.name, time.Now())
+	if z := p.zoneOf(o); z != nil {
+		p.forget(z, o.name, ending{at: time.Now(), deleted: true})
+	}
 	p.fire("delete", o.zone, o.name)
 }
 
@@ -240,9 +265,6 @@ func (p *Pool) deleted(o *operation) {
 func (p *Pool) notDeleted(o *operation, f *gce.Failure) {
 	p.settle(o)
 	p.Log.Warn("not deleted", "zone", o.zone, "name", o.name, "class", f.Class, "err", f)
-	if f.Class == gce.RateLimited {
-		p.GCE.Rest(o.zone)
-	}
 	if z := p.zoneOf(o); z != nil {
 		d := min(max(2*z.retries[o.name].distance, p.config.Rest), maxDistance)
 		z.retries[o.name] = retry{at: time.Now().Add(d), distance: d}

@@ -7,6 +7,7 @@
 package pool
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -53,14 +54,14 @@ type Pool struct {
 	Options
 
 	config     *config.Config // in force; nil before the first valid document
+	since      time.Time      // when it came into force
+	text       []byte         // of the last document, valid or not
 	paused     bool           // the attribute is absent
 	zones      map[string]*zone
 	operations map[key]*operation
-	gone       map[key]time.Time // VMs that have ended, and when: a stale list may still show them as live
-	self       struct {
-		known      bool
-		zone, name string
-	}
+	gone       map[key]ending // VMs that have ended: a stale list may still show them as live
+	self       key            // the VM that the daemon runs on, never a member
+	selfKnown  bool
 
 	random  *rand.ChaCha8
 	next    int    // zone that is the first among equals
@@ -70,6 +71,7 @@ type Pool struct {
 	hooks   *hook.Queue
 
 	rest, grace, watch *time.Timer
+	timed              time.Time       // when the last timed update began
 	watching           bool            // the watch timer is running
 	watched            map[string]bool // zones whose operations are being asked for
 
@@ -84,7 +86,7 @@ func New(o Options) *Pool {
 	random := rand.NewChaCha8(o.Seed)
 	return &Pool{
 		Options: o, random: random, next: int(random.Uint64() >> 1),
-		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]time.Time{}, watched: map[string]bool{},
+		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]ending{}, watched: map[string]bool{},
 		rest: idleTimer(), grace: idleTimer(), watch: idleTimer(),
 		hooks: hook.NewQueue(o.HookParallelism), events: make(chan func()),
 	}
@@ -170,18 +172,28 @@ func (p *Pool) configure(d config.Document) {
 	case d.Absent:
 		p.Log.Warn("no configuration: the pool is paused until the attribute is there", "attribute", p.Attribute)
 		p.paused = true
+		p.recall()
 		return
 	}
+	paused := p.paused
 	p.paused = false
-	c, warnings, err := config.Parse(d.Text)
+	if !bytes.Equal(d.Text, p.text) || p.text == nil {
+		p.text = d.Text
+		p.take(d.Text)
+	} else if paused {
+		p.update(false)
+	}
+}
+
+// take puts a new document in force, if it is valid.
+func (p *Pool) take(text []byte) {
+	c, warnings, err := config.Parse(text)
 	for _, w := range warnings {
 		p.Log.Warn("configuration", "warning", fmt.Sprintf("%s: %s", p.Attribute, w))
 	}
 	if err != nil {
 		p.Log.Error("configuration refused; the last valid one stays in force", "err", fmt.Errorf("%s: %w", p.Attribute, err))
-		if p.config != nil {
-			p.update(false) // the pool may have been paused
-		}
+		p.update(false) // the pool may have been paused
 		return
 	}
 	p.Log.Info("configuration in force", "prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest)
@@ -189,8 +201,9 @@ func (p *Pool) configure(d config.Document) {
 	if old == nil {
 		old = c
 	}
-	p.config = c
-	p.setZones(old, c, time.Now())
+	p.config, p.since = c, time.Now()
+	p.setZones(old, c, p.since)
+	p.recall()
 	p.update(false)
 }
 
@@ -200,7 +213,7 @@ func (p *Pool) findSelf() {
 		for complained := false; ; complained = true {
 			zone, name, err := p.Self(p.begun)
 			if err == nil {
-				return func() { p.knowSelf(zone, name) }
+				return func() { p.knowSelf(key{zone, name}) }
 			}
 			if !complained {
 				p.Log.Warn("cannot find out on which VM this is; nothing is deleted until then", "err", err)
@@ -212,10 +225,12 @@ func (p *Pool) findSelf() {
 	})
 }
 
-func (p *Pool) knowSelf(zone, name string) {
-	p.self.known, p.self.zone, p.self.name = true, zone, name
-	if z := p.zones[zone]; z != nil {
-		delete(z.members, name)
+func (p *Pool) knowSelf(self key) {
+	p.self, p.selfKnown = self, true
+	delete(p.operations, self) // its own creation, perhaps
+	if z := p.zones[self.zone]; z != nil {
+		delete(z.members, self.name)
+		delete(z.stopped, self.name)
 	}
 }
 

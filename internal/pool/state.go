@@ -12,6 +12,7 @@ import (
 type zone struct {
 	name    string
 	listing bool      // a list is on its way
+	asked   time.Time // since when
 	late    bool      // and updates no longer wait for it
 	listed  bool      // it has been listed since it was taken into the configuration
 	absent  bool      // Google says that it does not exist
@@ -38,6 +39,12 @@ type member struct {
 	asked time.Time // when it was last asked for by name, for want of a list that shows it
 }
 
+// An ending is how a VM came out of the pool.
+type ending struct {
+	at      time.Time
+	deleted bool // by this daemon
+}
+
 // A retry says when a failed deletion may be tried again.
 type retry struct {
 	at       time.Time
@@ -48,9 +55,8 @@ type retry struct {
 type hold struct {
 	failure *gce.Failure // nil: no hold
 	since   time.Time
-	updates int  // timed updates begun before it; one more must begin before it ends
-	doubled int  // how often its length has doubled, where it does
-	early   bool // it is for VMs lost early, so that a creation's success proves nothing
+	updates int // timed updates begun before it; one more must begin before it ends
+	doubled int // how often its length has doubled, where it does
 }
 
 // end returns when a hold ends at the earliest.
@@ -67,6 +73,9 @@ func (h hold) end(c *config.Config) time.Time {
 	return h.since.Add(d)
 }
 
+// shortLived is why a zone is held that loses its VMs soon after their creation. A creation's success proves nothing then.
+const shortLived gce.Class = "short-lived VMs"
+
 // maxDoubling keeps the length of a hold within what a time.Duration can say.
 const maxDoubling = 16
 
@@ -74,30 +83,32 @@ func (p *Pool) held(z *zone, now time.Time) bool {
 	return z.absent || z.hold.failure != nil && (p.updates == z.hold.updates || now.Before(z.hold.end(p.config)))
 }
 
-// putOnHold leaves a zone alone after a creation there, begun at started, failed.
+// putOnHold leaves a zone alone after a creation there, begun at started, failed. The failures of one batch count as one, and
+// do not shorten the hold; the failure of a trial, begun after it, may double it.
 func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 	old, next := z.hold, hold{failure: f, since: now, updates: p.updates}
-	again := old.failure != nil && started.Before(old.end(p.config)) // begun before the hold, or with it: one of a batch
-	if old.failure != nil && old.failure.Class == f.Class {
+	batch := old.failure != nil && !started.After(old.since)
+	same := old.failure != nil && old.failure.Class == f.Class
+	if same {
 		next.doubled = old.doubled
-		if !again {
+		if !batch {
 			next.doubled = min(old.doubled+1, maxDoubling)
 		}
 	}
-	if again && next.end(p.config).Before(old.end(p.config)) {
+	if batch && next.end(p.config).Before(old.end(p.config)) {
 		return
 	}
 	z.hold, z.trial = next, true
-	if !again || old.failure.Class != f.Class {
+	if !batch || !same {
 		p.Log.Warn("zone held", "zone", z.name, "class", f.Class, "until", next.end(p.config), "err", f)
 	}
 }
 
 // release ends the trial of a zone in which a creation begun at started has succeeded.
 func (p *Pool) release(z *zone, started time.Time) {
-	if z.trial && !started.Before(z.hold.end(p.config)) {
+	if z.trial && started.After(z.hold.since) {
 		z.trial = false
-		if !z.hold.early {
+		if z.hold.failure.Class != shortLived {
 			z.hold = hold{}
 		}
 		p.Log.Info("zone in use again", "zone", z.name)
@@ -126,7 +137,7 @@ func (p *Pool) view(z *zone, now time.Time) view {
 // situation gathers what a plan depends on. Deletions are planned from a fresh snapshot only.
 func (p *Pool) situation(fresh bool, now time.Time) situation {
 	starting, deleting := map[*zone]int{}, map[*zone]int{}
-	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, deleting: fresh && p.self.known}
+	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, deleting: fresh && p.selfKnown}
 	for _, o := range p.operations {
 		if o.kind == gce.Creation {
 			s.room--
@@ -166,7 +177,8 @@ func (p *Pool) situation(fresh bool, now time.Time) situation {
 
 // deletable reports whether a deletion of a VM may be begun now.
 func (p *Pool) deletable(z *zone, name string, now time.Time) bool {
-	return p.operations[key{z.name, name}] == nil && !now.Before(z.retries[name].at)
+	k := key{z.name, name}
+	return k != p.self && p.operations[k] == nil && !now.Before(z.retries[name].at)
 }
 
 // zoneOf returns the zone of the configuration that an operation belongs to, nil if its zone or prefix has been taken out.

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -16,14 +17,14 @@ func (p *Pool) update(timed bool) {
 	if p.config == nil {
 		return
 	}
-	if timed {
-		p.updates++
-	}
-	p.rest.Reset(p.config.Rest)
-	p.grace.Reset(grace)
 	now := time.Now()
-	for k, when := range p.gone {
-		if now.Sub(when) > rememberGone {
+	if timed || p.timed.IsZero() {
+		p.updates++
+		p.timed = now
+	}
+	p.rest.Reset(p.timed.Add(p.config.Rest).Sub(now)) // changes in between do not put off the next one
+	for k, ending := range p.gone {
+		if now.Sub(ending.at) > rememberGone {
 			delete(p.gone, k)
 		}
 	}
@@ -32,23 +33,32 @@ func (p *Pool) update(timed bool) {
 			p.list(z)
 		}
 	}
+	p.late()
 }
 
 // rememberGone is how long a list may go on showing a VM that has ended before it is taken for a member again.
 const rememberGone = 10 * time.Minute
 
-// late goes on without the zones that have not answered.
+// late goes on without the zones that have not answered in time.
 func (p *Pool) late() {
+	now, went := time.Now(), false
+	p.grace.Stop()
 	for _, z := range p.zones {
-		if z.listing && !z.late {
-			z.late = true
+		switch {
+		case !z.listing || z.late:
+		case now.Sub(z.asked) >= grace:
+			went, z.late = true, true
 			if z.unknown.IsZero() {
-				z.unknown = time.Now()
+				z.unknown = now
 			}
 			p.Log.Warn("zone slow to answer: the update goes on without it", "zone", z.name)
+		default:
+			p.grace.Reset(grace - now.Sub(z.asked))
 		}
 	}
-	p.updated()
+	if went {
+		p.updated()
+	}
 }
 
 // listed ends the list of one zone; the last one, or any that comes late, is followed by a plan.
@@ -77,7 +87,7 @@ func (p *Pool) updated() {
 // list looks at one zone. The first time it also asks which operations are under way there, before the VMs, so that no VM is
 // missing from both.
 func (p *Pool) list(z *zone) {
-	z.listing = true
+	z.listing, z.asked = true, time.Now()
 	prefix, first := p.config.Prefix, !z.listed
 	p.aside(func() func() {
 		var unfinished []gce.Operation
@@ -113,7 +123,11 @@ func (p *Pool) unlisted(z *zone, err error) {
 	} else if z.unknown.IsZero() {
 		z.unknown = time.Now()
 	}
-	if trouble := err.Error(); trouble != z.trouble {
+	trouble := err.Error()
+	if f, ok := errors.AsType[*gce.Failure](err); ok && f.Code != "" {
+		trouble = f.Code // Google's messages may differ each time
+	}
+	if trouble != z.trouble {
 		z.trouble = trouble
 		if z.absent {
 			p.Log.Error("zone does not exist: counted as empty", "zone", z.name, "err", err)
@@ -247,16 +261,16 @@ func (p *Pool) loseMembers(z *zone, shown, found map[string]gce.VM, now time.Tim
 			lost = append(lost, name)
 		}
 	}
-	if (hidden > 0) != z.hiding {
-		z.hiding = hidden > 0
-		p.Log.Warn("VMs that no list shows: counted as long as they are found by name", "zone", z.name, "some", z.hiding)
+	if hidden > 0 && !z.hiding {
+		p.Log.Warn("VMs that no list shows: counted as long as they are found by name", "zone", z.name)
 	}
+	z.hiding = hidden > 0
 	slices.Sort(lost)
 	early := false
 	for _, name := range lost {
 		m := z.members[name]
 		early = early || m.alive.Sub(m.Created) < youth
-		p.forget(z, name, now)
+		p.forget(z, name, ending{at: now})
 		p.Log.Warn("vanished", "zone", z.name, "name", name, "status", cmp.Or(shown[name].Status, found[name].Status, "gone"))
 		p.fire("vanished", z.name, name)
 	}
@@ -275,12 +289,11 @@ const (
 
 func (p *Pool) lostEarly(z *zone, now time.Time) {
 	z.early = slices.DeleteFunc(append(z.early, now), func(t time.Time) bool { return now.Sub(t) > earlyWindow })
-	if len(z.early) == 1 && z.hold.early {
+	if z.hold.failure != nil && z.hold.failure.Class == shortLived && len(z.early) == 1 {
 		z.hold = hold{} // that was long ago
 	}
 	if len(z.early) >= earlyMost {
-		p.putOnHold(z, &gce.Failure{Class: gce.Trouble, Message: "its VMs are lost within two minutes of their creation, again and again"}, now, now)
-		z.hold.early = true
+		p.putOnHold(z, &gce.Failure{Class: shortLived, Message: "its VMs are lost within two minutes of their creation, again and again"}, now, now)
 	}
 }
 
@@ -290,15 +303,15 @@ func (p *Pool) takeMembers(z *zone, shown map[string]gce.VM, live func(string) b
 	for name, vm := range shown {
 		k := key{z.name, name}
 		o := p.operations[k]
-		_, gone := p.gone[k]
+		end, gone := p.gone[k]
 		switch m := z.members[name]; {
-		case z.name == p.self.zone && name == p.self.name:
-		case vm.Stopped():
+		case k == p.self:
+		case vm.Stopped() && !end.deleted:
 			z.stopped[name] = vm
 		case !vm.Live():
 		case o != nil && o.kind == gce.Creation:
 			// Listed for a moment even if it will fail. But if nothing else is known of it, this decides.
-			if o.name == name && o.operation == "" && vm.Running() {
+			if o.operation == "" && vm.Running() {
 				p.created(o, vm)
 			}
 		case m != nil:
@@ -322,11 +335,9 @@ func (p *Pool) named(name string) bool {
 }
 
 // forget takes a VM that has ended out of the pool.
-func (p *Pool) forget(z *zone, name string, now time.Time) {
-	if z != nil {
-		delete(z.members, name)
-		delete(z.stopped, name)
-		delete(z.retries, name)
-		p.gone[key{z.name, name}] = now
-	}
+func (p *Pool) forget(z *zone, name string, how ending) {
+	delete(z.members, name)
+	delete(z.stopped, name)
+	delete(z.retries, name)
+	p.gone[key{z.name, name}] = how
 }

@@ -50,7 +50,7 @@ func (p *Pool) watchOperations() {
 			if since.IsZero() {
 				since = o.begun.Add(-clockSkew)
 			}
-			zones[o.zone] = append(zones[o.zone], watched{o, o.key, o.kind, o.operation, since})
+			zones[o.zone] = append(zones[o.zone], watched{o, o.name, o.requestID, o.operation, since})
 		}
 	}
 	for zone, ops := range zones {
@@ -61,8 +61,8 @@ func (p *Pool) watchOperations() {
 // A watched operation is one in flight, with what the goroutine beside the loop needs to know of it.
 type watched struct {
 	o         *operation
-	key       key
-	kind      gce.Mutation
+	vm        string
+	request   string
 	operation string
 	since     time.Time
 }
@@ -70,8 +70,8 @@ type watched struct {
 // watchZone looks at the operations of one zone with one call. Such lists have been seen incomplete: an operation that is
 // missing is asked for by name.
 func (p *Pool) watchZone(zone string, ops []watched) {
-	slices.SortFunc(ops, func(a, b watched) int { return strings.Compare(a.key.name, b.key.name) })
-	prefix, since := commonPrefix(ops[0].key.name, ops[len(ops)-1].key.name), ops[0].since
+	slices.SortFunc(ops, func(a, b watched) int { return strings.Compare(a.vm, b.vm) })
+	prefix, since := commonPrefix(ops[0].vm, ops[len(ops)-1].vm), ops[0].since
 	for _, w := range ops {
 		if w.since.Before(since) {
 			since = w.since
@@ -95,21 +95,18 @@ func (p *Pool) watchZone(zone string, ops []watched) {
 	})
 }
 
-// match finds the operations of a list that are watched, and returns those that it lacks.
+// match finds the operations of a list that are watched, by Google's name for them, or by our request where that is not
+// known, and returns those that it lacks.
 func match(ops []watched, list []gce.Operation, answers map[*operation]gce.Operation) (missing []watched) {
-	type target struct {
-		kind gce.Mutation
-		vm   string
-	}
-	byName, byTarget := map[string]gce.Operation{}, map[target]gce.Operation{}
+	named, requested := map[string]gce.Operation{}, map[string]gce.Operation{}
 	for _, op := range list {
-		byName[op.Name] = op
-		byTarget[target{op.Kind, op.Target}] = op
+		named[op.Name] = op
+		requested[op.Request] = op
 	}
 	for _, w := range ops {
-		if op, ok := byName[w.operation]; ok {
+		if op, ok := named[w.operation]; ok {
 			answers[w.o] = op
-		} else if op, ok := byTarget[target{w.kind, w.key.name}]; ok && w.operation == "" {
+		} else if op, ok := requested[w.request]; ok && w.operation == "" {
 			answers[w.o] = op
 		} else if w.operation != "" {
 			missing = append(missing, w)
