@@ -385,6 +385,8 @@ func (w *world) end() {
 	for _, e := range w.hooks {
 		if e.Kind != "exhausted" {
 			runs[e]++
+		} else if e.Name != "" {
+			w.t.Errorf("an exhausted hook names %s", e.Name)
 		}
 	}
 	for e, n := range runs {
