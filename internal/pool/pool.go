@@ -1,9 +1,9 @@
 // Package pool keeps the VMs of a pool at their number. This is the heart of prevmtable.
 //
 // One goroutine, in Run, owns all state. An update lists the allowed zones (update.go), compares them with what was known
-// before to see which VMs vanished, makes a plan (plan.go), and carries it out (operation.go). Whatever takes long is done
-// beside that goroutine and comes back to it as a function to call, so that there is no lock in here, and nothing slow keeps
-// the pool from being looked after.
+// before to see which VMs vanished (compare.go), makes a plan (plan.go), and carries it out (operation.go), watching the
+// operations to their end (watch.go). Whatever takes long is done beside that goroutine and comes back to it as a function to
+// call, so that there is no lock in here, and nothing slow keeps the pool from being looked after.
 package pool
 
 import (

@@ -1,30 +1,19 @@
 package pool
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"cloud.google.com/go/compute/metadata"
-
-	"prevmtable/internal/config"
-	"prevmtable/internal/gce"
 	"prevmtable/internal/gcesim"
-	"prevmtable/internal/hook"
 )
 
 // TestScenarios runs the stories in testdata/scenarios: the whole pool with Google's own client libraries, against a
@@ -61,134 +50,6 @@ func tell(t *testing.T, file, text string) {
 			t.Fatalf("%s:%d: after %v: %s\n\t%v\n%s", file, i+1, time.Since(w.start), line, err, w.logged.tail(40))
 		}
 	}
-}
-
-// A world is a simulated project with a daemon in it.
-type world struct {
-	t      *testing.T
-	sim    *gcesim.Project
-	start  time.Time
-	fields map[string]any // of the configuration
-	pools  []string       // the prefixes that it had
-	logged *record
-	stop   func()
-	kill   func()
-	dryRun bool
-	// nameless is until when the daemon cannot find out on which VM it runs.
-	nameless time.Time
-	most     int // the highest target so far
-	over     int // VMs that the story allows beyond it
-
-	mu    sync.Mutex
-	hooks []hook.Event
-	hang  string // kind of the hooks that hang
-	lost  int    // hooks that the story swallowed
-}
-
-const template = `{
-	"machineType": "zones/{zone}/machineTypes/e2-micro",
-	"disks": [{"boot": true, "autoDelete": true, "initializeParams": {"sourceImage": "projects/debian-cloud/global/images/family/debian-13"}}],
-	"networkInterfaces": [{"network": "global/networks/default"}],
-	"scheduling": {"provisioningModel": "SPOT", "instanceTerminationAction": "DELETE"}
-}`
-
-func newWorld(t *testing.T, o gcesim.Options) *world {
-	w := &world{t: t, sim: gcesim.New(o), start: time.Now(), logged: &record{start: time.Now()}, fields: map[string]any{
-		"SecondsToRest": 30, "SecondsForExhaustion": 120, "Prefix": "pool-", "TargetVMCount": 6,
-		"AllowedZones": []string{"us-central1-a", "us-central1-b", "us-central1-c"},
-		"Hooks":        map[string]string{"Create": "c", "Delete": "d", "Vanished": "v", "Exhausted": "e"},
-		"Instance":     json.RawMessage(template),
-	}}
-	w.configure()
-	return w
-}
-
-func (w *world) configure() {
-	text, err := json.Marshal(w.fields)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.sim.SetMetadata("prevmtable", string(text))
-	w.pools = append(w.pools, fmt.Sprint(w.fields["Prefix"]))
-	if n, ok := w.fields["TargetVMCount"].(int); ok {
-		w.most = max(w.most, n)
-	}
-}
-
-// run starts a daemon, wired as cmd/prevmtable does it.
-func (w *world) run() {
-	ctx, stop := context.WithCancel(context.Background())
-	dead, kill := context.WithCancel(context.Background())
-	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead}}
-	api, err := gce.New(ctx, hc, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	documents := make(chan config.Document)
-	meta := metadata.NewClient(hc)
-	p := New(Options{
-		Project: "demo", Attribute: "prevmtable", GCE: api, Documents: documents, DryRun: w.dryRun, HookParallelism: 8,
-		Seed: [32]byte{byte(time.Since(w.start) / time.Second)},
-		Log:  slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{ReplaceAttr: w.sinceStart})),
-		Self: func(ctx context.Context) (zone, name string, err error) {
-			if time.Now().Before(w.nameless) {
-				return "", "", errors.New("the metadata server does not say")
-			}
-			if name, err = meta.InstanceNameWithContext(ctx); err == nil {
-				zone, err = meta.ZoneWithContext(ctx)
-			}
-			if _, ok := errors.AsType[metadata.NotDefinedError](err); ok {
-				return "", "", nil
-			}
-			return zone, name, err
-		},
-		Hook: func(ctx context.Context, e hook.Event) error { return w.runHook(ctx, dead, e) },
-	})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		config.Watch(ctx, hc, "http://metadata/computeMetadata/v1/", "prevmtable", func(d config.Document) {
-			select {
-			case documents <- d:
-			case <-ctx.Done():
-			}
-		})
-	})
-	wg.Go(func() { p.Run(ctx) })
-	w.stop = func() { stop(); wg.Wait(); kill() }
-	w.kill = func() { kill(); stop(); wg.Wait() }
-}
-
-// mortal is a transport that works as long as its daemon lives.
-type mortal struct {
-	http.RoundTripper
-	dead context.Context
-}
-
-func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	stop := context.AfterFunc(m.dead, func() { cancel(errors.New("killed")) })
-	if m.dead.Err() != nil {
-		return nil, errors.New("killed")
-	}
-	resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
-	stop()
-	return resp, err
-}
-
-func (w *world) runHook(ctx, dead context.Context, e hook.Event) error {
-	w.mu.Lock()
-	hang := w.hang == e.Kind
-	if dead.Err() == nil {
-		w.hooks = append(w.hooks, e)
-	}
-	w.mu.Unlock()
-	if hang {
-		ctx, cancel := context.WithTimeout(ctx, e.Limit)
-		defer cancel()
-		<-ctx.Done()
-		return errors.New("over its limit")
-	}
-	return sleep(ctx, time.Second)
 }
 
 // play takes steps that must succeed.
@@ -247,8 +108,6 @@ func (w *world) step(words []string, line string) error {
 		return err
 	case "allow-over":
 		w.over, _ = strconv.Atoi(args[0])
-	case "lost-hooks":
-		w.lost, _ = strconv.Atoi(args[0])
 	case "forget":
 		w.logged.clear()
 	case "expect":
@@ -364,79 +223,4 @@ func (w *world) count(want func(gcesim.VM) bool) int {
 		}
 	}
 	return n
-}
-
-// end stops the daemon and holds the story to what is promised of every one.
-func (w *world) end() {
-	if w.stop != nil {
-		begun := time.Now()
-		w.stop()
-		if d := time.Since(begun); d > drain+time.Second {
-			w.t.Errorf("it took %v to stop", d)
-		}
-	}
-	if w.t.Failed() {
-		return
-	}
-	if most := w.sim.MaxLive(fmt.Sprint(w.fields["Prefix"])); most > w.most+w.over {
-		w.t.Errorf("%d VMs at once, target %d\n%s", most, w.most, w.logged.tail(60))
-	}
-	runs := map[hook.Event]int{}
-	for _, e := range w.hooks {
-		if e.Kind != "exhausted" {
-			runs[e]++
-		} else if e.Name != "" {
-			w.t.Errorf("an exhausted hook names %s", e.Name)
-		}
-	}
-	for e, n := range runs {
-		if n > 1 {
-			w.t.Errorf("%d %s hooks of %s", n, e.Kind, e.Name)
-		}
-	}
-	for _, vm := range w.sim.History() {
-		ours := func(prefix string) bool { return strings.HasPrefix(vm.Name, prefix) }
-		if vm.DeletedBy == "api" && !slices.ContainsFunc(w.pools, ours) {
-			w.t.Errorf("%s was deleted, which is not the pool's", vm.Name)
-		}
-	}
-}
-
-func (w *world) sinceStart(groups []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey {
-		return slog.String("t", time.Since(w.start).String())
-	}
-	return a
-}
-
-// A record keeps log lines.
-type record struct {
-	start time.Time
-	mu    sync.Mutex
-	lines []string
-}
-
-func (r *record) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = append(r.lines, string(bytes.TrimSpace(b)))
-	return len(b), nil
-}
-
-func (r *record) contains(text string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.lines, func(line string) bool { return strings.Contains(line, text) })
-}
-
-func (r *record) clear() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = nil
-}
-
-func (r *record) tail(n int) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Join(r.lines[max(0, len(r.lines)-n):], "\n")
 }

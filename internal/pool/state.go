@@ -68,16 +68,17 @@ func (h hold) end(c *config.Config) time.Time {
 	case gce.Refused:
 		d = least
 	default:
-		d = min(c.Rest<<h.doubled, least)
+		d = c.Rest
+		for i := 0; i < h.doubled && d < least; i++ {
+			d *= 2
+		}
+		d = min(d, least)
 	}
 	return h.since.Add(d)
 }
 
 // shortLived is why a zone is held that loses its VMs soon after their creation. A creation's success proves nothing then.
 const shortLived gce.Class = "short-lived VMs"
-
-// maxDoubling keeps the length of a hold within what a time.Duration can say.
-const maxDoubling = 16
 
 func (p *Pool) held(z *zone, now time.Time) bool {
 	return z.absent || z.hold.failure != nil && (p.updates == z.hold.updates || now.Before(z.hold.end(p.config)))
@@ -92,7 +93,7 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 	if same {
 		next.doubled = old.doubled
 		if !batch {
-			next.doubled = min(old.doubled+1, maxDoubling)
+			next.doubled++
 		}
 	}
 	if batch && next.end(p.config).Before(old.end(p.config)) {

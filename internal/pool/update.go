@@ -1,13 +1,8 @@
 package pool
 
 import (
-	"cmp"
 	"errors"
-	"slices"
-	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"prevmtable/internal/gce"
 )
@@ -39,23 +34,24 @@ func (p *Pool) update(timed bool) {
 // rememberGone is how long a list may go on showing a VM that has ended before it is taken for a member again.
 const rememberGone = 10 * time.Minute
 
-// late goes on without the zones that have not answered in time.
+// late goes on without the zones that have not answered in time, and comes back when the next one's time is up.
 func (p *Pool) late() {
 	now, went := time.Now(), false
-	p.grace.Stop()
+	wait := grace
 	for _, z := range p.zones {
-		switch {
+		switch d := grace - now.Sub(z.asked); {
 		case !z.listing || z.late:
-		case now.Sub(z.asked) >= grace:
+		case d > 0:
+			wait = min(wait, d)
+		default:
 			went, z.late = true, true
 			if z.unknown.IsZero() {
 				z.unknown = now
 			}
 			p.Log.Warn("zone slow to answer: the update goes on without it", "zone", z.name)
-		default:
-			p.grace.Reset(grace - now.Sub(z.asked))
 		}
 	}
+	p.grace.Reset(wait)
 	if went {
 		p.updated()
 	}
@@ -69,6 +65,7 @@ func (p *Pool) listed(z *zone) {
 			return
 		}
 	}
+	p.grace.Stop()
 	p.updated()
 }
 
@@ -136,208 +133,4 @@ func (p *Pool) unlisted(z *zone, err error) {
 		}
 	}
 	p.listed(z)
-}
-
-// maxAsked is how many VMs of a zone are asked for by name in one update.
-const maxAsked = 10
-
-// verify asks by name for VMs about which a list may be wrong, before it is believed: members that it lacks, and VMs that it
-// shows although they have ended.
-func (p *Pool) verify(z *zone, vms []gce.VM) {
-	shown := make(map[string]gce.VM, len(vms))
-	var missed, unseen, risen []string
-	for _, vm := range vms {
-		shown[vm.Name] = vm
-		if _, gone := p.gone[key{z.name, vm.Name}]; gone && vm.Live() {
-			risen = append(risen, vm.Name)
-		}
-	}
-	for name, m := range z.members {
-		if _, ok := shown[name]; ok || p.operations[key{z.name, name}] != nil {
-			continue
-		}
-		if m.seen {
-			missed = append(missed, name)
-		} else {
-			unseen = append(unseen, name)
-		}
-	}
-	slices.Sort(missed)
-	slices.Sort(risen)
-	// Those that no list has shown yet take turns.
-	slices.SortFunc(unseen, func(a, b string) int {
-		return cmp.Or(z.members[a].asked.Compare(z.members[b].asked), cmp.Compare(a, b))
-	})
-	ask := slices.Concat(missed, risen, unseen)
-	ask = ask[:min(len(ask), maxAsked)]
-	if len(ask) == 0 {
-		p.compare(z, shown, nil)
-		return
-	}
-	p.aside(func() func() {
-		found, err := p.ask(z.name, ask)
-		return func() {
-			switch {
-			case p.zones[z.name] != z || p.begun.Err() != nil:
-			case err != nil:
-				p.unlisted(z, err)
-			default:
-				p.compare(z, shown, found)
-			}
-		}
-	})
-}
-
-// ask gets VMs by name. What it found is there for each name, zero for one that does not exist.
-func (p *Pool) ask(zone string, names []string) (map[string]gce.VM, error) {
-	vms, errs := make([]gce.VM, len(names)), make([]error, len(names))
-	var wg sync.WaitGroup
-	for i, name := range names {
-		wg.Go(func() { vms[i], _, errs[i] = p.GCE.Get(p.begun, zone, name) })
-	}
-	wg.Wait()
-	found := map[string]gce.VM{}
-	for i, name := range names {
-		if errs[i] != nil {
-			return nil, errs[i]
-		}
-		found[name] = vms[i]
-	}
-	return found, nil
-}
-
-// compare takes a list of a zone over: what is no longer live has vanished, unless it was deleted or the list is wrong.
-func (p *Pool) compare(z *zone, shown, found map[string]gce.VM) {
-	live := func(name string) bool { vm, asked := found[name]; return asked && vm.Name != "" && vm.Live() }
-	for name, m := range z.members {
-		if _, ok := shown[name]; !ok && m.seen && live(name) {
-			p.unlisted(z, incompleteList(name))
-			return
-		}
-	}
-	now := time.Now()
-	if z.trouble != "" || z.lost {
-		p.Log.Info("zone known again", "zone", z.name)
-	}
-	z.unknown, z.lost, z.absent, z.trouble = time.Time{}, false, false, ""
-
-	p.loseMembers(z, shown, found, now)
-	strangers := p.takeMembers(z, shown, live, now)
-	if len(strangers) > 0 {
-		slices.Sort(strangers)
-		p.Log.Warn("VMs in the pool that this daemon did not make: another daemon, or hand-made VMs?",
-			"zone", z.name, "vms", len(strangers), "names", strangers[:min(len(strangers), 10)])
-	}
-	for name := range z.retries {
-		if _, ok := shown[name]; !ok {
-			delete(z.retries, name)
-		}
-	}
-	z.listed = true
-	p.listed(z)
-}
-
-// incompleteList is the error of a list that lacks a VM which exists.
-type incompleteList string
-
-func (name incompleteList) Error() string {
-	return "the list lacks " + string(name) + ", which is live when asked for by name"
-}
-
-// loseMembers finds the members that are no longer live.
-func (p *Pool) loseMembers(z *zone, shown, found map[string]gce.VM, now time.Time) {
-	var lost []string
-	hidden := 0
-	for name, m := range z.members {
-		vm, listed := shown[name]
-		answer, asked := found[name]
-		switch {
-		case p.operations[key{z.name, name}] != nil, listed && vm.Live():
-		case !listed && !m.seen && !asked: // no list has shown it yet, and it is not its turn to be asked for
-		case !listed && asked && answer.Name != "" && answer.Live():
-			m.VM, m.alive, m.asked = answer, now, now
-			hidden++
-		default:
-			lost = append(lost, name)
-		}
-	}
-	if hidden > 0 && !z.hiding {
-		p.Log.Warn("VMs that no list shows: counted as long as they are found by name", "zone", z.name)
-	}
-	z.hiding = hidden > 0
-	slices.Sort(lost)
-	early := false
-	for _, name := range lost {
-		m := z.members[name]
-		early = early || m.alive.Sub(m.Created) < youth
-		p.forget(z, name, ending{at: now})
-		p.Log.Warn("vanished", "zone", z.name, "name", name, "status", cmp.Or(shown[name].Status, found[name].Status, "gone"))
-		p.fire("vanished", z.name, name)
-	}
-	if early {
-		p.lostEarly(z, now)
-	}
-}
-
-// A zone that loses VMs within this time of their creation, in three updates of ten minutes, is held: a start-up script that
-// powers off must not burn money at full speed.
-const (
-	youth       = 2 * time.Minute
-	earlyWindow = 10 * time.Minute
-	earlyMost   = 3
-)
-
-func (p *Pool) lostEarly(z *zone, now time.Time) {
-	z.early = slices.DeleteFunc(append(z.early, now), func(t time.Time) bool { return now.Sub(t) > earlyWindow })
-	if z.hold.failure != nil && z.hold.failure.Class == shortLived && len(z.early) == 1 {
-		z.hold = hold{} // that was long ago
-	}
-	if len(z.early) >= earlyMost {
-		p.putOnHold(z, &gce.Failure{Class: shortLived, Message: "its VMs are lost within two minutes of their creation, again and again"}, now, now)
-	}
-}
-
-// takeMembers takes the VMs that a list shows. It returns the names of new ones that this daemon may not have made.
-func (p *Pool) takeMembers(z *zone, shown map[string]gce.VM, live func(string) bool, now time.Time) (strangers []string) {
-	z.stopped = map[string]gce.VM{}
-	for name, vm := range shown {
-		k := key{z.name, name}
-		o := p.operations[k]
-		end, gone := p.gone[k]
-		switch m := z.members[name]; {
-		case k == p.self:
-		case vm.Stopped() && !end.deleted:
-			z.stopped[name] = vm
-		case !vm.Live():
-		case o != nil && o.kind == gce.Creation:
-			// Listed for a moment even if it will fail. But if nothing else is known of it, this decides.
-			if o.operation == "" && vm.Running() {
-				p.created(o, vm)
-			}
-		case m != nil:
-			m.VM, m.seen, m.alive = vm, true, now
-		case gone && !live(name):
-		default:
-			z.members[name] = &member{VM: vm, seen: true, alive: now}
-			if z.listed || !p.named(name) {
-				strangers = append(strangers, name)
-			}
-		}
-	}
-	return strangers
-}
-
-// named reports whether a name of the pool is one that the program gives: prefix and UUID.
-func (p *Pool) named(name string) bool {
-	id := name[len(p.config.Prefix):]
-	u, err := uuid.Parse(id)
-	return err == nil && u.String() == id
-}
-
-// forget takes a VM that has ended out of the pool.
-func (p *Pool) forget(z *zone, name string, how ending) {
-	delete(z.members, name)
-	delete(z.stopped, name)
-	delete(z.retries, name)
-	p.gone[key{z.name, name}] = how
 }
