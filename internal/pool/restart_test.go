@@ -1,7 +1,10 @@
 package pool
 
 import (
+	"io"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,5 +140,26 @@ func TestHookEvent(t *testing.T) {
 		if e != want {
 			t.Errorf("%+v, want %+v", e, want)
 		}
+	})
+}
+
+// An internal error that Google answers with although the call has had its effect makes neither a double nor a loss.
+func TestErrorAfterEffect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, threeZones)
+		defer w.end()
+		var mu sync.Mutex
+		left := map[string]int{"POST": 2, "DELETE": 2}
+		w.lie = func(r *http.Request, resp *http.Response) *http.Response {
+			mu.Lock()
+			defer mu.Unlock()
+			if left[r.Method]--; left[r.Method] < 0 {
+				return resp
+			}
+			const text = `{"error":{"code":503,"message":"Internal error.","errors":[{"message":"Internal error.","reason":"backendError"}]}}`
+			return &http.Response{StatusCode: 503, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}
+		}
+		w.play("config TargetVMCount=3", "start", "within 2m hooks create 3", "expect live 3", "expect maxlive 3",
+			"config TargetVMCount=0", "within 3m hooks delete 3", "wait 5m", "expect live 0", "expect hooks vanished 0")
 	})
 }

@@ -38,6 +38,9 @@ type world struct {
 	most     int // the highest target so far
 	over     int // VMs that the story allows beyond it
 
+	// lie changes answers on their way to the daemon.
+	lie func(*http.Request, *http.Response) *http.Response
+
 	mu    sync.Mutex
 	hooks []hook.Event
 	hang  string // kind of the hooks that hang
@@ -77,7 +80,7 @@ func (w *world) configure() {
 func (w *world) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	dead, kill := context.WithCancel(context.Background())
-	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead}}
+	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie}}
 	api, err := gce.New(ctx, hc, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
 	if err != nil {
 		w.t.Fatal(err)
@@ -120,6 +123,7 @@ func (w *world) run() {
 type mortal struct {
 	http.RoundTripper
 	dead context.Context
+	lie  func(*http.Request, *http.Response) *http.Response
 }
 
 func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -130,6 +134,9 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
 	stop()
+	if err == nil && m.lie != nil {
+		resp = m.lie(r, resp)
+	}
 	return resp, err
 }
 
@@ -195,6 +202,9 @@ func (w *world) sinceStart(groups []string, a slog.Attr) slog.Attr {
 // A record keeps log lines.
 type record struct {
 	start time.Time
+	// lie changes answers on their way to the daemon.
+	lie func(*http.Request, *http.Response) *http.Response
+
 	mu    sync.Mutex
 	lines []string
 }
