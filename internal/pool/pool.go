@@ -232,6 +232,7 @@ func (p *Pool) knowSelf(self key) {
 		delete(z.members, self.name)
 		delete(z.stopped, self.name)
 	}
+	p.update(false) // what could not be deleted until now
 }
 
 // act makes a plan and carries it out. Deletions are planned from a fresh snapshot only.
