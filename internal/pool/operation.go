@@ -161,7 +161,7 @@ func (p *Pool) withdraw(ctx context.Context, o *operation, open bool) (then func
 		return func() {}
 	case o.kind == gce.Deletion && !found:
 		return func() { p.ended(o, nil) }
-	case found == (o.kind == gce.Creation || !vm.Live()):
+	case o.kind == gce.Creation && found, o.kind == gce.Deletion && !vm.Live():
 		return func() { p.answered(o, gce.Operation{}) }
 	}
 	return dropped
