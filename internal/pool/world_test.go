@@ -202,9 +202,6 @@ func (w *world) sinceStart(groups []string, a slog.Attr) slog.Attr {
 // A record keeps log lines.
 type record struct {
 	start time.Time
-	// lie changes answers on their way to the daemon.
-	lie func(*http.Request, *http.Response) *http.Response
-
 	mu    sync.Mutex
 	lines []string
 }
