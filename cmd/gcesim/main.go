@@ -15,6 +15,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -123,9 +124,9 @@ func serve(o *options, say *log.Logger) (int, error) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	var handler http.Handler = project
+	handler := echoed(project, say)
 	if o.verbose {
-		handler = logged(project, say)
+		handler = logged(handler, say)
 	}
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(listener) }() // ends with Close
@@ -142,6 +143,24 @@ func serve(o *options, say *log.Logger) (int, error) {
 		return wait(project, host, signals, say)
 	}
 	return runCommand(o.command, project, host, signals, say)
+}
+
+// echoed prints the commands that come in over the control API, as it prints those of a script.
+func echoed(h http.Handler, say *log.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/sim/") {
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			for line := range strings.Lines(string(body)) {
+				say.Printf("control: %s", strings.TrimSpace(line))
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // listen opens a port of this machine only: whoever reaches the simulator can do everything with it.

@@ -28,7 +28,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	fs.StringVar(&o.attribute, "attribute", "prevmtable", "project metadata `attribute` that holds the configuration (PREVMTABLE_ATTRIBUTE)")
 	fs.StringVar(&o.endpoint, "compute-endpoint", "", "`URL` of the Compute Engine API; empty is Google's (PREVMTABLE_COMPUTE_ENDPOINT)")
 	fs.IntVar(&o.parallelism, "hook-parallelism", 8, "how many hooks may run at once (PREVMTABLE_HOOK_PARALLELISM)")
-	fs.StringVar(&o.logFormat, "log-format", "", "`text` or json; empty is text on a terminal, else json (PREVMTABLE_LOG_FORMAT)")
+	fs.StringVar(&o.logFormat, "log-format", "", "`format` of the log: text or json; empty is text on a terminal, else json (PREVMTABLE_LOG_FORMAT)")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "look and plan, log what would be done, change nothing, run no hook")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	usage := func() {
@@ -87,6 +87,9 @@ func newLogger(f *os.File, format string) *slog.Logger {
 func cloudLogging(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a
+	}
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
 	switch a.Key {
 	case slog.MessageKey:

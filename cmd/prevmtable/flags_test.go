@@ -64,7 +64,7 @@ func TestCloudLogging(t *testing.T) {
 	var b bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{ReplaceAttr: cloudLogging}))
 	log.Warn("zone held", "zone", "us-central1-b", slog.Group("g", "level", "inner"), "took", time.Second)
-	for _, want := range []string{`"severity":"WARNING"`, `"message":"zone held"`, `"zone":"us-central1-b"`, `"level":"inner"`, `"time":`} {
+	for _, want := range []string{`"severity":"WARNING"`, `"message":"zone held"`, `"zone":"us-central1-b"`, `"level":"inner"`, `"took":"1s"`, `"time":`} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%s lacks %s", b.String(), want)
 		}

@@ -52,16 +52,32 @@ func main() {
 		fmt.Println("prevmtable", version())
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := run(ctx, o, newLogger(os.Stderr, o.logFormat)); err != nil {
+	if err := run(o, newLogger(os.Stderr, o.logFormat)); err != nil {
 		fmt.Fprintln(os.Stderr, "prevmtable:", err)
 		os.Exit(1)
 	}
 }
 
-// run keeps the pool until ctx ends.
-func run(ctx context.Context, o options, log *slog.Logger) error {
+// untilSignal returns a context that ends at the first SIGTERM or SIGINT. A second one ends the process at once, but for the
+// time that it takes to kill the hooks.
+func untilSignal(hooks *killable) context.Context {
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-signals
+		stop()
+		second := <-signals
+		hooks.kill(time.Second)
+		os.Exit(128 + int(second.(syscall.Signal)))
+	}()
+	return ctx
+}
+
+// run keeps the pool until a signal ends it.
+func run(o options, log *slog.Logger) error {
+	hooks := newKillable()
+	ctx := untilSignal(hooks)
 	log.Info("prevmtable starts", "version", version(), "attribute", o.attribute, "dryRun", o.dryRun)
 	host := os.Getenv("GCE_METADATA_HOST")
 	if host == "" {
@@ -89,7 +105,7 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 			}
 		})
 	}()
-	hooks := &hook.Runner{Fetch: func(ctx context.Context, attribute string) ([]byte, error) {
+	runner := &hook.Runner{Fetch: func(ctx context.Context, attribute string) ([]byte, error) {
 		script, err := meta.ProjectAttributeValueWithContext(ctx, attribute)
 		return []byte(script), err
 	}, Env: os.Environ(), Log: log}
@@ -98,7 +114,7 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 	pool.New(pool.Options{
 		Project: project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
 		Self:            func(ctx context.Context) (zone, name string, err error) { return self(ctx, meta) },
-		Hook:            hooks.Run,
+		Hook:            hooks.wrap(runner.Run),
 		HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
 	}).Run(ctx)
 	<-watched
@@ -114,7 +130,8 @@ func projectID(ctx context.Context, meta *metadata.Client, log *slog.Logger) (st
 			return id, nil
 		}
 		if ctx.Err() == nil && !complained {
-			log.Warn("the metadata server does not say which project this is; asking until it does", "err", err)
+			log.Warn("the metadata server does not say which project this is; asking until it does", "err", err,
+				"hint", "this is for a Compute Engine VM; elsewhere GCE_METADATA_HOST=HOST:PORT names a metadata server")
 			complained = true
 		}
 		select {

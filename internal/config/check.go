@@ -50,6 +50,8 @@ func explain(msg string, rest []byte) string {
 		return "the text ends too early; a brace, a bracket or a quote is not closed"
 	case c == '#' || c == '/':
 		return msg + "; rjson has no comments"
+	case strings.Contains(msg, "after array element") && (c == '"' || c == '{' || c == '['):
+		return msg + "; a comma or a new line is missing before it"
 	case strings.ContainsRune("'`‘’“”", c):
 		return msg + `; strings stand in "double quotes"`
 	case c == '\uFEFF':

@@ -55,6 +55,7 @@ var refusals = []struct{ name, old, new, want string }{
 	{"open string", `"pool-"`, `"pool-`, `line 2, column 17: bad rjson: invalid character '\n' in string literal`},
 	{"bare string", `"pool-"`, `pool-`, `line 2, column 11: bad rjson: invalid character 'p' looking for beginning of value`},
 	{"comment", "  targetVMCount", "  // three\n  targetVMCount", `line 4, column 3: bad rjson: invalid character '/' looking for beginning of object key string; rjson has no comments`},
+	{"no comma", `["us-central1-b", "europe-west4-a"]`, `["us-central1-b" "europe-west4-a"]`, `line 3, column 34: bad rjson: invalid character '"' after array element; a comma or a new line is missing before it`},
 	{"shell comment", "3", "3 # three", `line 4, column 20: bad rjson: invalid character '#' after object key:value pair; rjson has no comments`},
 	{"single quotes", `"pool-"`, `'pool-'`, `line 2, column 11: bad rjson: invalid character '\'' looking for beginning of value; strings stand in "double quotes"`},
 	{"typographic quotes", `"pool-"`, `“pool-”`, `line 2, column 11: bad rjson: invalid character '“' looking for beginning of value; strings stand in "double quotes"`},

@@ -192,7 +192,11 @@ func (p *Pool) take(text []byte) {
 		p.Log.Warn("configuration", "warning", fmt.Sprintf("%s: %s", p.Attribute, w))
 	}
 	if err != nil {
-		p.Log.Error("configuration refused; the last valid one stays in force", "err", fmt.Errorf("%s: %w", p.Attribute, err))
+		message := "configuration refused; the last valid one stays in force"
+		if p.config == nil {
+			message = "configuration refused; nothing is done until it is valid"
+		}
+		p.Log.Error(message, "err", fmt.Errorf("%s: %w", p.Attribute, err))
 		p.update(false) // the pool may have been paused
 		return
 	}

@@ -2,6 +2,8 @@ package pool
 
 import (
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 
 	"prevmtable/internal/gce"
@@ -56,14 +58,14 @@ func (p *Pool) report(s situation, plan plan) {
 			refused = refused && f != nil && f.Class == gce.Refused
 		}
 	}
-	var state string
+	level, state := slog.LevelWarn, ""
 	switch missing := s.target - live - starting - len(plan.create); {
 	case missing == 0 && live == s.target:
-		state = "pool at its target"
+		level, state = slog.LevelInfo, "pool at its target"
 	case missing <= 0:
-		state = "pool on its way to its target"
+		level, state = slog.LevelInfo, "pool on its way to its target"
 	case len(unseenZones) > 0:
-		state = "nothing is created until every zone has been listed: " + strings.Join(unseenZones, " ")
+		state = "nothing is created until every zone has been listed"
 	case len(heldZones) == len(s.zones) && refused:
 		state = "every zone refuses the VMs: the template, or the rights of the daemon's account, are at fault"
 	case len(heldZones) == len(s.zones):
@@ -71,14 +73,30 @@ func (p *Pool) report(s situation, plan plan) {
 	default:
 		state = "pool short of VMs"
 	}
-	if state != p.state {
+	if state != p.state && !p.DryRun {
 		p.state = state
-		p.Log.Info(state, "live", live, "starting", starting+len(plan.create), "target", s.target, "held", strings.Join(heldZones, " "))
+		facts := []any{"live", live, "starting", starting + len(plan.create), "target", s.target}
+		if len(heldZones) > 0 {
+			facts = append(facts, "held", strings.Join(heldZones, " "))
+		}
+		if len(unseenZones) > 0 {
+			facts = append(facts, "unlisted", strings.Join(unseenZones, " "))
+		}
+		p.Log.Log(p.work, level, state, facts...)
 	}
 }
 
-// print says what a plan would do.
+// print says what a plan would do, if it is not what the last one would have done.
 func (p *Pool) print(plan plan) {
+	slices.Sort(plan.create)
+	said := fmt.Sprint(plan.create, plan.scaleIn, plan.stopped)
+	if said == p.state {
+		return
+	}
+	p.state = said
+	if len(plan.create)+len(plan.scaleIn)+len(plan.stopped) == 0 {
+		p.Log.Info("would do nothing")
+	}
 	if len(plan.create) > 0 {
 		zones := map[string]int{}
 		for _, zone := range plan.create {

@@ -127,7 +127,7 @@ func (p *Pool) unlisted(z *zone, err error) {
 	if trouble != z.trouble {
 		z.trouble = trouble
 		if z.absent {
-			p.Log.Error("zone does not exist: counted as empty", "zone", z.name, "err", err)
+			p.Log.Error("zone does not exist: counted as empty; check AllowedZones", "zone", z.name, "err", err)
 		} else {
 			p.Log.Warn("zone unknown", "zone", z.name, "since", z.unknown, "err", err)
 		}
