@@ -52,32 +52,39 @@ func main() {
 		fmt.Println("prevmtable", version())
 		return
 	}
-	if err := run(o, newLogger(os.Stderr, o.logFormat)); err != nil {
+	hooks := newKillable()
+	ctx, second := untilSignal(hooks)
+	err = run(ctx, o, hooks, newLogger(os.Stderr, o.logFormat))
+	select {
+	case s := <-second:
+		os.Exit(s) // the hooks' end may have come before that of the process
+	default:
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "prevmtable:", err)
 		os.Exit(1)
 	}
 }
 
 // untilSignal returns a context that ends at the first SIGTERM or SIGINT. A second one ends the process at once, but for the
-// time that it takes to kill the hooks.
-func untilSignal(hooks *killable) context.Context {
+// time that it takes to kill the hooks, with the status that is sent.
+func untilSignal(hooks *killable) (ctx context.Context, status <-chan int) {
 	ctx, stop := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
+	signals, second := make(chan os.Signal, 2), make(chan int, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
 		<-signals
 		stop()
-		second := <-signals
+		s := 128 + int((<-signals).(syscall.Signal))
+		second <- s
 		hooks.kill(time.Second)
-		os.Exit(128 + int(second.(syscall.Signal)))
+		os.Exit(s)
 	}()
-	return ctx
+	return ctx, second
 }
 
-// run keeps the pool until a signal ends it.
-func run(o options, log *slog.Logger) error {
-	hooks := newKillable()
-	ctx := untilSignal(hooks)
+// run keeps the pool until ctx ends.
+func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) error {
 	log.Info("prevmtable starts", "version", version(), "attribute", o.attribute, "dryRun", o.dryRun)
 	host := os.Getenv("GCE_METADATA_HOST")
 	if host == "" {
