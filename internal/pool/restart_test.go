@@ -2,6 +2,7 @@ package pool
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"prevmtable/internal/config"
 	"prevmtable/internal/gcesim"
 	"prevmtable/internal/hook"
 )
@@ -162,4 +164,25 @@ func TestErrorAfterEffect(t *testing.T) {
 		w.play("config TargetVMCount=3", "start", "within 2m hooks create 3", "expect live 3", "expect maxlive 3",
 			"config TargetVMCount=0", "within 3m hooks delete 3", "wait 5m", "expect live 0", "expect hooks vanished 0")
 	})
+}
+
+// A zone that was held for short-lived VMs long ago may still be on trial when that hold has been forgotten: the trial's
+// success ends it all the same.
+func TestTrialOutlivesHold(t *testing.T) {
+	now := time.Now()
+	p := New(Options{HookParallelism: 1, Log: slog.New(slog.DiscardHandler)})
+	p.config = &config.Config{Rest: 30 * time.Second}
+	z := &zone{name: "us-central1-a"}
+	for range earlyMost {
+		p.lostEarly(z, now)
+	}
+	if !z.trial || z.hold.failure == nil {
+		t.Fatalf("not held: %+v", z)
+	}
+	later := now.Add(2 * earlyWindow)
+	p.lostEarly(z, later) // of a VM made before the hold, seen only now
+	p.release(z, later.Add(time.Second))
+	if z.trial || p.held(z, later.Add(time.Second)) {
+		t.Errorf("still held or on trial: %+v", z)
+	}
 }

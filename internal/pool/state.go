@@ -109,7 +109,7 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 func (p *Pool) release(z *zone, started time.Time) {
 	if z.trial && started.After(z.hold.since) {
 		z.trial = false
-		if z.hold.failure.Class != shortLived {
+		if f := z.hold.failure; f != nil && f.Class != shortLived {
 			z.hold = hold{}
 		}
 		p.Log.Info("zone in use again", "zone", z.name)
