@@ -120,6 +120,7 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	crand.Read(seed[:])
 	pool.New(pool.Options{
 		Project: project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
+		Observe: func(pool.Event) {}, Publish: func(pool.State) {},
 		Self:            func(ctx context.Context) (zone, name string, err error) { return self(ctx, meta) },
 		Hook:            hooks.wrap(runner.Run),
 		HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,

@@ -30,6 +30,10 @@ type Client struct {
 	service *compute.Service
 	jitter  func() time.Duration
 
+	// Observe, if not nil, is told of each call that was sent: the API's name of its method, and the HTTP status of the answer,
+	// 0 if there was none. It is set before the first call.
+	Observe func(method string, status int)
+
 	mu      sync.Mutex
 	regions map[string]*pacer
 	slots   map[string]chan struct{}
@@ -87,7 +91,7 @@ func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
 	var vms []VM
 	for range maxPages {
 		var page *compute.InstanceList
-		err := c.read(ctx, zone, func(ctx context.Context) (err error) {
+		err := c.read(ctx, zone, "instances.list", func(ctx context.Context) (err error) {
 			page, err = call.Context(ctx).Do()
 			return err
 		})
@@ -118,7 +122,7 @@ func incomplete(warning string) bool {
 
 // Get returns one VM; found is false if it does not exist.
 func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool, err error) {
-	err = c.read(ctx, zone, func(ctx context.Context) error {
+	err = c.read(ctx, zone, "instances.get", func(ctx context.Context) error {
 		i, err := c.service.Instances.Get(c.project, zone, name).Fields("name,status,creationTimestamp").Context(ctx).Do()
 		if err == nil {
 			vm = vmOf(i)
@@ -152,7 +156,7 @@ func vmOf(i *compute.Instance) VM {
 // Insert asks for a VM. The answer is an operation that has only begun: stock-outs are found out in it. Admit comes first.
 func (c *Client) Insert(ctx context.Context, zone, requestID string, instance *compute.Instance) (Operation, error) {
 	var op *compute.Operation
-	err := c.call(ctx, zone, string(Creation), func(ctx context.Context) (err error) {
+	err := c.call(ctx, zone, string(Creation), "instances.insert", func(ctx context.Context) (err error) {
 		op, err = c.service.Instances.Insert(c.project, zone, instance).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
 		return err
 	})
@@ -165,7 +169,7 @@ func (c *Client) Insert(ctx context.Context, zone, requestID string, instance *c
 // Delete asks for a VM's end. Admit comes first.
 func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Operation, error) {
 	var op *compute.Operation
-	err := c.call(ctx, zone, string(Deletion), func(ctx context.Context) (err error) {
+	err := c.call(ctx, zone, string(Deletion), "instances.delete", func(ctx context.Context) (err error) {
 		op, err = c.service.Instances.Delete(c.project, zone, name).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
 		return err
 	})
@@ -241,7 +245,7 @@ func (c *Client) operations(ctx context.Context, zone string, call *compute.Zone
 	call.Fields("items("+operationFields+")", "nextPageToken")
 	for range maxPages {
 		var page *compute.OperationList
-		err := c.read(ctx, zone, func(ctx context.Context) (err error) {
+		err := c.read(ctx, zone, "zoneOperations.list", func(ctx context.Context) (err error) {
 			page, err = call.Context(ctx).Do()
 			return err
 		})
@@ -262,7 +266,7 @@ func (c *Client) operations(ctx context.Context, zone string, call *compute.Zone
 
 // Operation returns one operation; found is false if Google no longer knows of it, which says nothing about its VM.
 func (c *Client) Operation(ctx context.Context, zone, name string) (op Operation, found bool, err error) {
-	err = c.read(ctx, zone, func(ctx context.Context) error {
+	err = c.read(ctx, zone, "zoneOperations.get", func(ctx context.Context) error {
 		o, err := c.service.ZoneOperations.Get(c.project, zone, name).Fields(operationFields).Context(ctx).Do()
 		if err == nil {
 			op = operationOf(o)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -184,8 +185,12 @@ func (f *Failure) finish(codes []string) {
 	f.Global = f.Class == Quota && (strings.Contains(f.Message, "globally") || strings.Contains(f.Message, "ALL_REGIONS"))
 }
 
+// quotedMetadata is where Google's text begins to quote the template's metadata, which may hold secrets.
+var quotedMetadata = regexp.MustCompile(`(?s)(metadata\.items\[\d+\]\.\w+'?).*`)
+
 // oneLine makes Google's text, or a proxy's page, fit a log line.
 func oneLine(s string) string {
+	s = quotedMetadata.ReplaceAllString(s, "$1: (not repeated here, since it may quote the metadata)")
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > 500 {
 		s = strings.ToValidUTF8(s[:500], "") + "…"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,56 @@ func answer(t *testing.T, status int, body string) error {
 // envelope is the form of Google's HTTP errors.
 func envelope(code int, reason, message string) string {
 	return fmt.Sprintf(`{"error":{"code":%d,"message":%q,"errors":[{"message":%q,"domain":"global","reason":%q}]}}`, code, message, message, reason)
+}
+
+// Google quotes what it refuses. A template's metadata may hold secrets, so that they are not repeated.
+func TestMetadataNotRepeated(t *testing.T) {
+	message := "Invalid value for field 'resource.metadata.items[3].value': '#!/bin/sh\npassword=hunter2\n'. Too long, hunter2."
+	err := answer(t, 400, envelope(400, "invalid", message))
+	op := operationFailure(&compute.Operation{Status: "DONE", HttpErrorStatusCode: 400, Error: &compute.OperationError{
+		Errors: []*compute.OperationErrorErrors{{Code: "INVALID_FIELD_VALUE", Message: message}},
+	}})
+	for _, text := range []string{err.Error(), op.Error()} {
+		if strings.Contains(text, "hunter2") || !strings.Contains(text, "resource.metadata.items[3].value") {
+			t.Errorf("%s", text)
+		}
+	}
+	if !Is(err, Refused) || op.Class != Refused {
+		t.Errorf("%v; %v", err, op)
+	}
+}
+
+// Each call that is sent is told of, by the API's name of its method and the status of the answer.
+func TestObserve(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodDelete:
+			http.Error(w, envelope(403, "quotaExceeded", "no"), 403)
+		case r.Method == http.MethodPost:
+			panic(http.ErrAbortHandler)
+		case strings.HasSuffix(r.URL.Path, "/operations/o"):
+			http.Error(w, envelope(404, "notFound", "no"), 404)
+		default:
+			fmt.Fprint(w, `{"name": "n"}`)
+		}
+	}))
+	defer server.Close()
+	c, err := New(t.Context(), server.Client(), server.URL, "demo", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls []string
+	c.Observe = func(method string, status int) { calls = append(calls, fmt.Sprint(method, " ", status)) }
+	c.List(t.Context(), "z", "p")
+	c.Get(t.Context(), "z", "n")
+	c.Insert(t.Context(), "z", "", &compute.Instance{})
+	c.Delete(t.Context(), "z", "", "n")
+	c.Operations(t.Context(), "z", "p", time.Time{})
+	c.Operation(t.Context(), "z", "o")
+	want := []string{"instances.list 200", "instances.get 200", "instances.insert 0", "instances.delete 403", "zoneOperations.list 200", "zoneOperations.get 404"}
+	if !slices.Equal(calls, want) {
+		t.Errorf("told of %q, want %q", calls, want)
+	}
 }
 
 func TestFailureOfCall(t *testing.T) {

@@ -2,6 +2,7 @@ package gce
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -62,27 +63,50 @@ func (c *Client) Admit(ctx context.Context, zone string, m Mutation) (release fu
 const reading = "read"
 
 // read makes one call that changes nothing, when the quotas allow it.
-func (c *Client) read(ctx context.Context, zone string, do func(context.Context) error) error {
+func (c *Client) read(ctx context.Context, zone, method string, do func(context.Context) error) error {
 	if err := c.pacer(zone).wait(ctx, reading); err != nil {
 		return err
 	}
-	return c.call(ctx, zone, reading, do)
+	return c.call(ctx, zone, reading, method, do)
 }
 
 // call makes one call within its deadline. If Google refuses it over a rate limit, the region's calls of that kind, reads or
 // writes, rest until the next minute.
-func (c *Client) call(ctx context.Context, zone, lane string, do func(context.Context) error) error {
+func (c *Client) call(ctx context.Context, zone, lane, method string, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	err := do(ctx)
 	if err == nil {
+		c.observed(method, http.StatusOK)
 		return nil
 	}
 	f := classify(err)
+	if f.Class != NotSent {
+		c.observed(method, f.Status)
+	}
 	if f.Class == RateLimited {
 		c.pacer(zone).rest(lane, c.jitter())
 	}
 	return f
+}
+
+func (c *Client) observed(method string, status int) {
+	if c.Observe != nil {
+		c.Observe(method, status)
+	}
+}
+
+// Resting returns the regions whose calls are held back after Google refused one over a rate limit, and until when.
+func (c *Client) Resting() map[string]time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	resting := map[string]time.Time{}
+	for region, p := range c.regions {
+		if until := p.resting(); time.Until(until) > 0 {
+			resting[region] = until
+		}
+	}
+	return resting
 }
 
 func (c *Client) pacer(zone string) *pacer {
@@ -135,6 +159,18 @@ func (p *pacer) rest(refused string, jitter time.Duration) {
 	}
 	p.lanes[string(Deletion)].until = next
 	p.lanes[string(Creation)].until = next.Add(headStart)
+}
+
+// resting returns until when any of the calls rest.
+func (p *pacer) resting() (until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lanes {
+		if l.until.After(until) {
+			until = l.until
+		}
+	}
+	return until
 }
 
 // wait returns once a lane has room for one more call, and counts it.

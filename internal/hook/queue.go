@@ -20,6 +20,7 @@ type Event struct {
 	Project   string        // the script's PROJECT
 	Zone      string        // the script's ZONE
 	Name      string        // the VM, the script's NAME; empty when no VM is concerned
+	Reason    string        // why the VM vanished, the script's REASON; empty for other events
 	Limit     time.Duration // time limit of the run, fetching included; must be positive
 }
 

@@ -127,6 +127,9 @@ func (r *Runner) environment(e Event) []string {
 	if e.Name != "" {
 		env = append(env, "NAME="+e.Name)
 	}
+	if e.Reason != "" {
+		env = append(env, "REASON="+e.Reason)
+	}
 	return env
 }
 

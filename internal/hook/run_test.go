@@ -114,7 +114,10 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{Event{Kind: "create", Project: "p", Zone: "z", Name: "n"}, []string{"OTHER=kept", "HOOK=create", "PROJECT=p", "ZONE=z", "NAME=n"}},
 		{Event{Kind: "delete", Project: "p", Zone: "z", Name: "n"}, []string{"OTHER=kept", "HOOK=delete", "PROJECT=p", "ZONE=z", "NAME=n"}},
-		{Event{Kind: "vanished", Project: "p", Zone: "z", Name: "n"}, []string{"OTHER=kept", "HOOK=vanished", "PROJECT=p", "ZONE=z", "NAME=n"}},
+		{
+			Event{Kind: "vanished", Project: "p", Zone: "z", Name: "n", Reason: "preempted"},
+			[]string{"OTHER=kept", "HOOK=vanished", "PROJECT=p", "ZONE=z", "NAME=n", "REASON=preempted"},
+		},
 		{Event{Kind: "exhausted", Project: "p", Zone: "z"}, []string{"OTHER=kept", "HOOK=exhausted", "PROJECT=p", "ZONE=z"}},
 	} {
 		t.Run(test.event.Kind, func(t *testing.T) {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -90,16 +91,16 @@ func (p *Pool) compare(z *zone, shown, found map[string]gce.VM) {
 	}
 	now := time.Now()
 	if z.trouble != "" || z.lost {
-		p.Log.Info("zone known again", "zone", z.name)
+		p.tell(Event{Kind: ZoneKnown, Zone: z.name})
 	}
-	z.unknown, z.lost, z.absent, z.trouble = time.Time{}, false, false, ""
+	z.unknown, z.lost, z.absent, z.trouble, z.why = time.Time{}, false, false, "", ""
 
 	p.loseMembers(z, shown, found, now)
 	strangers := p.takeMembers(z, shown, live, now)
 	if len(strangers) > 0 {
 		slices.Sort(strangers)
-		p.Log.Warn("VMs in the pool that this daemon did not make: another daemon, or hand-made VMs?",
-			"zone", z.name, "vms", len(strangers), "names", strangers[:min(len(strangers), 10)])
+		p.tell(Event{Level: slog.LevelWarn, Kind: Strangers, Zone: z.name,
+			Facts: []any{"vms", len(strangers), "names", strangers[:min(len(strangers), 10)]}})
 	}
 	for name := range z.retries {
 		if _, ok := shown[name]; !ok {
@@ -135,17 +136,20 @@ func (p *Pool) loseMembers(z *zone, shown, found map[string]gce.VM, now time.Tim
 		}
 	}
 	if hidden > 0 && !z.hiding {
-		p.Log.Warn("VMs that no list shows: counted as long as they are found by name", "zone", z.name)
+		p.tell(Event{Level: slog.LevelWarn, Kind: ListHides, Zone: z.name, Facts: []any{"vms", hidden}})
 	}
 	z.hiding = hidden > 0
 	slices.Sort(lost)
 	early := false
+	var losses []loss
 	for _, name := range lost {
 		m := z.members[name]
 		early = early || m.alive.Sub(m.Created) < youth
+		losses = append(losses, loss{name, cmp.Or(shown[name].Status, found[name].Status, "gone"), m.alive})
 		p.forget(z, name, ending{at: now})
-		p.Log.Warn("vanished", "zone", z.name, "name", name, "status", cmp.Or(shown[name].Status, found[name].Status, "gone"))
-		p.fire("vanished", z.name, name)
+	}
+	if len(losses) > 0 {
+		p.explain(z.name, losses)
 	}
 	if early {
 		p.lostEarly(z, now)

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"prevmtable/internal/config"
@@ -37,7 +38,7 @@ type operation struct {
 // create begins a creation in a zone.
 func (p *Pool) create(zone string) {
 	o := p.begin(gce.Creation, key{zone, p.config.Prefix + p.newUUID()})
-	p.Log.Info("creating", "zone", o.zone, "name", o.name)
+	p.tell(Event{Kind: Creating, Zone: o.zone, Name: o.name})
 	template := p.config.Template
 	p.request(o, func(ctx context.Context) (gce.Operation, error) {
 		instance, err := template.Instance(p.Project, o.zone, o.name)
@@ -51,7 +52,7 @@ func (p *Pool) create(zone string) {
 // delete begins the deletion of a VM.
 func (p *Pool) delete(zone, name string) {
 	o := p.begin(gce.Deletion, key{zone, name})
-	p.Log.Info("deleting", "zone", o.zone, "name", o.name)
+	p.tell(Event{Kind: Deleting, Zone: o.zone, Name: o.name})
 	p.request(o, func(ctx context.Context) (gce.Operation, error) {
 		return p.GCE.Delete(ctx, o.zone, o.requestID, o.name)
 	})
@@ -72,7 +73,7 @@ func (p *Pool) adopt(z *zone, op gce.Operation) {
 	}
 	o := p.begin(op.Kind, k)
 	o.operation, o.requestID, o.accepted, o.inserted = op.Name, op.Request, true, op.Inserted
-	p.Log.Info("operation under way adopted", "zone", o.zone, "name", o.name, "kind", o.kind, "operation", o.operation)
+	p.tell(Event{Kind: Adopted, Zone: o.zone, Name: o.name, Facts: []any{"kind", o.kind, "operation", o.operation}})
 }
 
 // request makes the call that asks for an operation, again and again while its outcome is open. Nothing is sent once it is
@@ -96,7 +97,7 @@ func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, 
 				}
 				open = true
 			} else if ok && f.Class == gce.Uncertain && !open {
-				p.Log.Warn("outcome open: asking again", "kind", o.kind, "zone", o.zone, "name", o.name, "err", err)
+				p.tell(Event{Level: slog.LevelWarn, Kind: OutcomeOpen, Zone: o.zone, Name: o.name, Facts: []any{"kind", o.kind}, Err: err})
 				open = true
 			}
 			if sleep(wanted, wait) != nil {
@@ -217,12 +218,12 @@ func (p *Pool) settle(o *operation) {
 func (p *Pool) created(o *operation, vm gce.VM) {
 	now := time.Now()
 	p.settle(o)
-	p.Log.Info("created", "zone", o.zone, "name", o.name, "took", now.Sub(o.begun).Round(time.Millisecond))
+	p.tell(Event{Kind: Created, Zone: o.zone, Name: o.name, Took: now.Sub(o.begun)})
 	if z := p.zoneOf(o); z != nil {
 		z.members[o.name] = &member{VM: vm, alive: now}
 		p.release(z, o.begun)
 	}
-	p.fire("create", o.zone, o.name)
+	p.fire("create", o.zone, o.name, "")
 }
 
 func (p *Pool) notCreated(o *operation, f *gce.Failure) {
@@ -232,10 +233,10 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 		absent.Class, f = gce.Refused, &absent
 	}
 	p.settle(o)
-	p.Log.Warn("not created", "zone", o.zone, "name", o.name, "class", f.Class, "err", f)
+	p.tell(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: o.zone, Name: o.name, Class: f.Class, Took: now.Sub(o.begun), Err: f})
 	p.gone[o.key] = ending{at: now} // it may be listed for a moment
 	if f.Class == gce.Exhausted {
-		p.fire("exhausted", o.zone, "")
+		p.fire("exhausted", o.zone, "", "")
 	}
 	z := p.zoneOf(o)
 	switch {
@@ -254,17 +255,17 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 
 func (p *Pool) deleted(o *operation) {
 	p.settle(o)
-	p.Log.Info("deleted", "zone", o.zone, "name", o.name)
+	p.tell(Event{Kind: Deleted, Zone: o.zone, Name: o.name, Took: time.Since(o.begun)})
 	if z := p.zoneOf(o); z != nil {
 		p.forget(z, o.name, ending{at: time.Now(), deleted: true})
 	}
-	p.fire("delete", o.zone, o.name)
+	p.fire("delete", o.zone, o.name, "")
 }
 
 // notDeleted keeps a VM in the snapshot; its deletion is tried again later, while another VM is chosen.
 func (p *Pool) notDeleted(o *operation, f *gce.Failure) {
 	p.settle(o)
-	p.Log.Warn("not deleted", "zone", o.zone, "name", o.name, "class", f.Class, "err", f)
+	p.tell(Event{Level: slog.LevelWarn, Kind: NotDeleted, Zone: o.zone, Name: o.name, Class: f.Class, Took: time.Since(o.begun), Err: f})
 	if z := p.zoneOf(o); z != nil {
 		d := min(max(2*z.retries[o.name].distance, p.config.Rest), maxDistance)
 		z.retries[o.name] = retry{at: time.Now().Add(d), distance: d}

@@ -49,6 +49,7 @@ type zoneView struct {
 	trial    bool        // may have one creation in flight until one succeeds
 	live     int         // VMs live and not being deleted
 	starting int         // creations in flight
+	deleting int         // deletions in flight
 	spare    []candidate // those of the live VMs that may be chosen for scale-in
 	stopped  []candidate // to be deleted
 }

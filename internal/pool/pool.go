@@ -36,6 +36,10 @@ type Options struct {
 	Attribute string // where the configuration comes from, for messages
 	GCE       *gce.Client
 	Log       *slog.Logger
+	// Observe is told of each event, from several goroutines. Publish gets the state of the pool when it may have changed, at
+	// most once a second, and at least every 10 s as long as the loop turns. Neither may wait.
+	Observe func(Event)
+	Publish func(State)
 	// Documents brings the configuration's text, and each change of it.
 	Documents <-chan config.Document
 	// Self says which VM the daemon runs on; an empty name means that it runs on none. It is asked until it answers.
@@ -55,7 +59,9 @@ type Pool struct {
 
 	config     *config.Config // in force; nil before the first valid document
 	since      time.Time      // when it came into force
+	version    string         // of its document
 	text       []byte         // of the last document, valid or not
+	newest     Newest         // what there is to know of that one
 	paused     bool           // the attribute is absent
 	zones      map[string]*zone
 	operations map[key]*operation
@@ -67,13 +73,18 @@ type Pool struct {
 	next    int    // zone that is the first among equals
 	updates int    // timed updates begun
 	replan  bool   // something happened that may call for creations
-	state   string // as last logged
+	state   Kind   // of the pool, as last logged
+	printed string // what a dry run last said
 	hooks   *hook.Queue
 
-	rest, grace, watch *time.Timer
-	timed              time.Time       // when the last timed update began
-	watching           bool            // the watch timer is running
-	watched            map[string]bool // zones whose operations are being asked for
+	rest, grace, watch, show *time.Timer
+	timed                    time.Time       // when the last timed update began
+	begunAt                  time.Time       // when the last update of any kind did; zero once it has ended
+	succeeded                time.Time       // when the last one ended in which every zone that counts was seen
+	shown                    time.Time       // when the state was last published
+	watching                 bool            // the watch timer is running
+	watched                  map[string]bool // zones whose operations are being asked for
+	explaining               int             // zones in which it is being found out why VMs vanished
 
 	begun  context.Context // ends at the signal to stop: nothing is begun after it
 	work   context.Context // ends when what is in flight is dropped
@@ -87,7 +98,7 @@ func New(o Options) *Pool {
 	return &Pool{
 		Options: o, random: random, next: int(random.Uint64() >> 1),
 		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]ending{}, watched: map[string]bool{},
-		rest: idleTimer(), grace: idleTimer(), watch: idleTimer(),
+		rest: idleTimer(), grace: idleTimer(), watch: idleTimer(), show: time.NewTimer(0),
 		hooks: hook.NewQueue(o.HookParallelism), events: make(chan func()),
 	}
 }
@@ -106,6 +117,9 @@ func (p *Pool) Run(ctx context.Context) {
 	p.findSelf()
 	for ctx.Err() == nil {
 		select {
+		case <-p.show.C:
+			p.publish()
+			continue
 		case d := <-p.Documents:
 			p.configure(d)
 		case <-p.rest.C:
@@ -122,6 +136,7 @@ func (p *Pool) Run(ctx context.Context) {
 			p.act(false)
 		}
 		p.replan = false
+		p.show.Reset(max(0, time.Until(p.shown.Add(showEvery))))
 	}
 	p.finish()
 	drop()
@@ -132,7 +147,7 @@ func (p *Pool) Run(ctx context.Context) {
 
 // finish waits for what is in flight, up to a limit.
 func (p *Pool) finish() {
-	p.Log.Info("stopping", "operations", len(p.operations), "hooks", p.hooks.Len()+p.hooks.Running(), "within", drain)
+	p.tell(Event{Kind: Stopping, Facts: []any{"operations", len(p.operations), "hooks", p.hooks.Len() + p.hooks.Running(), "within", drain}})
 	deadline := time.After(drain)
 	for !p.idle() {
 		select {
@@ -141,7 +156,8 @@ func (p *Pool) finish() {
 		case then := <-p.events:
 			p.hear(then)
 		case <-deadline:
-			p.Log.Warn("dropped what was still in flight", "operations", len(p.operations), "hooks", p.hooks.Len()+p.hooks.Running())
+			p.tell(Event{Level: slog.LevelWarn, Kind: DroppedAtEnd,
+				Facts: []any{"operations", len(p.operations), "hooks", p.hooks.Len() + p.hooks.Running()}})
 			return
 		}
 	}
@@ -160,17 +176,19 @@ func (p *Pool) hear(then func()) {
 
 // idle reports whether nothing is in flight that would be lost by ending.
 func (p *Pool) idle() bool {
-	return len(p.operations) == 0 && p.hooks.Running()+p.hooks.Len() == 0
+	return len(p.operations) == 0 && p.explaining == 0 && p.hooks.Running()+p.hooks.Len() == 0
 }
 
 // configure takes a document from the attribute.
 func (p *Pool) configure(d config.Document) {
+	p.newest.Absent, p.newest.Err = d.Absent, d.Err
+	attribute := []any{"attribute", p.Attribute}
 	switch {
 	case d.Err != nil:
-		p.Log.Warn("configuration cannot be read; the last one stays in force", "attribute", p.Attribute, "err", d.Err)
+		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigUnread, Facts: attribute, Err: d.Err})
 		return
 	case d.Absent:
-		p.Log.Warn("no configuration: the pool is paused until the attribute is there", "attribute", p.Attribute)
+		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigAbsent, Facts: attribute})
 		p.paused = true
 		p.recall()
 		return
@@ -188,19 +206,23 @@ func (p *Pool) configure(d config.Document) {
 // take puts a new document in force, if it is valid.
 func (p *Pool) take(text []byte) {
 	c, warnings, err := config.Parse(text)
+	p.newest.Read, p.newest.Version, p.newest.Refusal, p.newest.Warnings = time.Now(), versionOf(text), err, warnings
 	for _, w := range warnings {
-		p.Log.Warn("configuration", "warning", fmt.Sprintf("%s: %s", p.Attribute, w))
+		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigWarning, Facts: []any{"warning", fmt.Sprintf("%s: %s", p.Attribute, w)}})
 	}
 	if err != nil {
-		message := "configuration refused; the last valid one stays in force"
+		kind := ConfigRefused
 		if p.config == nil {
-			message = "configuration refused; nothing is done until it is valid"
+			kind = ConfigUseless
 		}
-		p.Log.Error(message, "err", fmt.Errorf("%s: %w", p.Attribute, err))
+		p.tell(Event{Level: slog.LevelError, Kind: kind, Err: fmt.Errorf("%s: %w", p.Attribute, err)})
 		p.update(false) // the pool may have been paused
 		return
 	}
-	p.Log.Info("configuration in force", "prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest)
+	p.tell(Event{Kind: ConfigInForce, Facts: []any{
+		"version", p.newest.Version, "prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest,
+	}})
+	p.version = p.newest.Version
 	old := p.config
 	if old == nil {
 		old = c
@@ -220,7 +242,7 @@ func (p *Pool) findSelf() {
 				return func() { p.knowSelf(key{zone, name}) }
 			}
 			if !complained {
-				p.Log.Warn("cannot find out on which VM this is; nothing is deleted until then", "err", err)
+				p.tell(Event{Level: slog.LevelWarn, Kind: OwnVMUnknown, Err: err})
 			}
 			if sleep(p.begun, 5*time.Second) != nil {
 				return func() {}

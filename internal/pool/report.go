@@ -5,21 +5,22 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"prevmtable/internal/gce"
 	"prevmtable/internal/hook"
 )
 
 // fire queues a hook, if the configuration names one.
-func (p *Pool) fire(kind, zone, name string) {
+func (p *Pool) fire(kind, zone, name string, reason Reason) {
 	h := p.config.Hooks
 	attribute := map[string]string{"create": h.Create, "delete": h.Delete, "vanished": h.Vanished, "exhausted": h.Exhausted}[kind]
 	if attribute == "" || p.DryRun {
 		return
 	}
-	e := hook.Event{Kind: kind, Attribute: attribute, Project: p.Project, Zone: zone, Name: name, Limit: p.config.HookLimit}
+	e := hook.Event{Kind: kind, Attribute: attribute, Project: p.Project, Zone: zone, Name: name, Reason: string(reason), Limit: p.config.HookLimit}
 	if !p.hooks.Push(e) {
-		p.Log.Error("hook dropped: too many are waiting", "hook", kind, "zone", zone, "name", name)
+		p.tell(Event{Level: slog.LevelError, Kind: HookDropped, Hook: kind, Zone: zone, Name: name})
 	}
 	p.runHooks()
 }
@@ -28,11 +29,14 @@ func (p *Pool) fire(kind, zone, name string) {
 func (p *Pool) runHooks() {
 	for e, ok := p.hooks.Next(); ok; e, ok = p.hooks.Next() {
 		p.aside(func() func() {
+			begun := time.Now()
 			err := p.Hook(p.work, e)
+			ended := Event{Level: slog.LevelDebug, Kind: HookEnded, Hook: e.Kind, Zone: e.Zone, Name: e.Name, Took: time.Since(begun)}
+			if err != nil {
+				ended.Level, ended.Kind, ended.Err = slog.LevelError, HookFailed, err
+			}
 			return func() {
-				if err != nil {
-					p.Log.Error("hook failed", "hook", e.Kind, "zone", e.Zone, "name", e.Name, "err", err)
-				}
+				p.tell(ended)
 				p.hooks.Done(e)
 				p.runHooks()
 			}
@@ -58,20 +62,18 @@ func (p *Pool) report(s situation, plan plan) {
 			refused = refused && f != nil && f.Class == gce.Refused
 		}
 	}
-	level, state := slog.LevelWarn, ""
+	level, state := slog.LevelWarn, Short
 	switch missing := s.target - live - starting - len(plan.create); {
 	case missing == 0 && live == s.target:
-		level, state = slog.LevelInfo, "pool at its target"
+		level, state = slog.LevelInfo, AtTarget
 	case missing <= 0:
-		level, state = slog.LevelInfo, "pool on its way to its target"
+		level, state = slog.LevelInfo, OnItsWay
 	case len(unseenZones) > 0:
-		state = "nothing is created until every zone has been listed"
+		state = Unlisted
 	case len(heldZones) == len(s.zones) && refused:
-		state = "every zone refuses the VMs: the template, or the rights of the daemon's account, are at fault"
+		state = AllRefusing
 	case len(heldZones) == len(s.zones):
-		state = "every zone is held: waiting"
-	default:
-		state = "pool short of VMs"
+		state = AllHeld
 	}
 	if state != p.state && !p.DryRun {
 		p.state = state
@@ -82,7 +84,7 @@ func (p *Pool) report(s situation, plan plan) {
 		if len(unseenZones) > 0 {
 			facts = append(facts, "unlisted", strings.Join(unseenZones, " "))
 		}
-		p.Log.Log(p.work, level, state, facts...)
+		p.tell(Event{Level: level, Kind: state, Facts: facts})
 	}
 }
 
@@ -90,12 +92,12 @@ func (p *Pool) report(s situation, plan plan) {
 func (p *Pool) print(plan plan) {
 	slices.Sort(plan.create)
 	said := fmt.Sprint(plan.create, plan.scaleIn, plan.stopped)
-	if said == p.state {
+	if said == p.printed {
 		return
 	}
-	p.state = said
+	p.printed = said
 	if len(plan.create)+len(plan.scaleIn)+len(plan.stopped) == 0 {
-		p.Log.Info("would do nothing")
+		p.tell(Event{Kind: WouldNothing})
 	}
 	if len(plan.create) > 0 {
 		zones := map[string]int{}
@@ -108,12 +110,12 @@ func (p *Pool) print(plan plan) {
 				parts = append(parts, fmt.Sprintf("%d in %s", zones[zone], zone))
 			}
 		}
-		p.Log.Info("would create", "vms", len(plan.create), "zones", strings.Join(parts, ", "))
+		p.tell(Event{Kind: WouldCreate, Facts: []any{"vms", len(plan.create), "zones", strings.Join(parts, ", ")}})
 	}
 	for _, d := range plan.scaleIn {
-		p.Log.Info("would delete", "zone", d.zone, "name", d.name, "because", "there are too many")
+		p.tell(Event{Kind: WouldDelete, Zone: d.zone, Name: d.name, Facts: []any{"because", "there are too many"}})
 	}
 	for _, d := range plan.stopped {
-		p.Log.Info("would delete", "zone", d.zone, "name", d.name, "because", "it is stopped")
+		p.tell(Event{Kind: WouldDelete, Zone: d.zone, Name: d.name, Facts: []any{"because", "it is stopped"}})
 	}
 }

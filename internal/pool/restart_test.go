@@ -170,7 +170,7 @@ func TestErrorAfterEffect(t *testing.T) {
 // success ends it all the same.
 func TestTrialOutlivesHold(t *testing.T) {
 	now := time.Now()
-	p := New(Options{HookParallelism: 1, Log: slog.New(slog.DiscardHandler)})
+	p := New(Options{Observe: func(Event) {}, HookParallelism: 1, Log: slog.New(slog.DiscardHandler)})
 	p.config = &config.Config{Rest: 30 * time.Second}
 	z := &zone{name: "us-central1-a"}
 	for range earlyMost {

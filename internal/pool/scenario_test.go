@@ -203,6 +203,16 @@ func (w *world) quantity(words []string) (int, error) {
 			}
 		}
 		return n, nil
+	case "reasons": // vanished hooks that were given a reason
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		n := 0
+		for _, e := range w.hooks {
+			if e.Kind == "vanished" && e.Reason == args[0] {
+				n++
+			}
+		}
+		return n, nil
 	case "calls":
 		return w.sim.CallCount(args[0]), nil
 	case "refused-calls": // over the API's quotas

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type zone struct {
 	unknown time.Time // since when it cannot be seen; zero if it can
 	lost    bool      // it has been written off, and the log says so
 	trouble string    // why it cannot be seen, as last logged
+	why     string    // and in full
 	hiding  bool      // its lists do not show all VMs that are there
 
 	members map[string]*member // live VMs
@@ -101,7 +103,7 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 	}
 	z.hold, z.trial = next, true
 	if !batch || !same {
-		p.Log.Warn("zone held", "zone", z.name, "class", f.Class, "until", next.end(p.config), "err", f)
+		p.tell(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: z.name, Class: f.Class, Err: f, Facts: []any{"until", next.end(p.config)}})
 	}
 }
 
@@ -112,7 +114,7 @@ func (p *Pool) release(z *zone, started time.Time) {
 		if f := z.hold.failure; f != nil && f.Class != shortLived {
 			z.hold = hold{}
 		}
-		p.Log.Info("zone in use again", "zone", z.name)
+		p.tell(Event{Kind: ZoneInUse, Zone: z.name})
 	}
 }
 
@@ -123,11 +125,15 @@ const (
 	maxWriteOff = 5 * time.Minute
 )
 
+func (p *Pool) writeOff() time.Duration {
+	return min(max(p.config.Exhaustion, minWriteOff), maxWriteOff)
+}
+
 func (p *Pool) view(z *zone, now time.Time) view {
 	switch {
 	case z.unknown.IsZero():
 		return known
-	case now.Sub(z.unknown) >= min(max(p.config.Exhaustion, minWriteOff), maxWriteOff):
+	case now.Sub(z.unknown) >= p.writeOff():
 		return writtenOff
 	case !z.listed:
 		return unseen
@@ -157,7 +163,7 @@ func (p *Pool) situation(fresh bool, now time.Time) situation {
 		z := p.zones[name]
 		v := zoneView{
 			name: name, view: p.view(z, now), held: p.held(z, now), trial: z.trial,
-			live: len(z.members) - deleting[z], starting: starting[z],
+			live: len(z.members) - deleting[z], starting: starting[z], deleting: deleting[z],
 		}
 		if s.deleting {
 			for name, m := range z.members {
@@ -202,7 +208,7 @@ func (p *Pool) setZones(old, c *config.Config, now time.Time) {
 	}
 	for name, z := range p.zones {
 		if zones[name] != z && len(z.members) > 0 {
-			p.Log.Info("VMs let go: their zone or prefix is no longer configured", "zone", name, "prefix", old.Prefix, "vms", len(z.members))
+			p.tell(Event{Kind: VMsLetGo, Zone: name, Facts: []any{"prefix", old.Prefix, "vms", len(z.members)}})
 		}
 	}
 	p.zones = zones

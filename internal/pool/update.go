@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"prevmtable/internal/gce"
@@ -13,6 +14,7 @@ func (p *Pool) update(timed bool) {
 		return
 	}
 	now := time.Now()
+	p.begunAt = now
 	if timed || p.timed.IsZero() {
 		p.updates++
 		p.timed = now
@@ -48,7 +50,8 @@ func (p *Pool) late() {
 			if z.unknown.IsZero() {
 				z.unknown = now
 			}
-			p.Log.Warn("zone slow to answer: the update goes on without it", "zone", z.name)
+			z.why = "slow to answer"
+			p.tell(Event{Level: slog.LevelWarn, Kind: ZoneSlow, Zone: z.name})
 		}
 	}
 	p.grace.Reset(wait)
@@ -75,10 +78,32 @@ func (p *Pool) updated() {
 	for _, name := range p.config.Zones {
 		if z := p.zones[name]; p.view(z, now) == writtenOff && !z.lost {
 			z.lost = true
-			p.Log.Warn("zone written off: the pool goes on without its VMs", "zone", name, "vms", len(z.members))
+			p.tell(Event{Level: slog.LevelWarn, Kind: ZoneWrittenOff, Zone: name, Facts: []any{"vms", len(z.members)}})
 		}
 	}
 	p.act(true)
+	p.updateEnded(now)
+}
+
+// updateEnded notes how an update went. It has succeeded if there is a configuration, and every zone was seen but for those
+// that are written off.
+func (p *Pool) updateEnded(now time.Time) {
+	seen := 0
+	for _, z := range p.zones {
+		switch p.view(z, now) {
+		case known:
+			seen++
+		case unknown, unseen:
+			seen = -len(p.zones)
+		}
+	}
+	if seen > 0 && !p.paused {
+		p.succeeded = now
+	}
+	if !p.begunAt.IsZero() {
+		p.tell(Event{Level: slog.LevelDebug, Kind: UpdateEnded, Took: now.Sub(p.begunAt)})
+		p.begunAt = time.Time{}
+	}
 }
 
 // list looks at one zone. The first time it also asks which operations are under way there, before the VMs, so that no VM is
@@ -124,12 +149,13 @@ func (p *Pool) unlisted(z *zone, err error) {
 	if f, ok := errors.AsType[*gce.Failure](err); ok && f.Code != "" {
 		trouble = f.Code // Google's messages may differ each time
 	}
+	z.why = err.Error()
 	if trouble != z.trouble {
 		z.trouble = trouble
 		if z.absent {
-			p.Log.Error("zone does not exist: counted as empty; check AllowedZones", "zone", z.name, "err", err)
+			p.tell(Event{Level: slog.LevelError, Kind: ZoneAbsent, Zone: z.name, Err: err})
 		} else {
-			p.Log.Warn("zone unknown", "zone", z.name, "since", z.unknown, "err", err)
+			p.tell(Event{Level: slog.LevelWarn, Kind: ZoneUnknown, Zone: z.name, Facts: []any{"since", z.unknown}, Err: err})
 		}
 	}
 	p.listed(z)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,9 +42,11 @@ type world struct {
 	// lie changes answers on their way to the daemon.
 	lie func(*http.Request, *http.Response) *http.Response
 
-	mu    sync.Mutex
-	hooks []hook.Event
-	hang  string // kind of the hooks that hang
+	state  atomic.Pointer[State] // as last published
+	mu     sync.Mutex
+	events map[Kind]int // as observed
+	hooks  []hook.Event
+	hang   string // kind of the hooks that hang
 }
 
 const template = `{
@@ -54,7 +57,7 @@ const template = `{
 }`
 
 func newWorld(t *testing.T, o gcesim.Options) *world {
-	w := &world{t: t, sim: gcesim.New(o), start: time.Now(), logged: &record{start: time.Now()}, fields: map[string]any{
+	w := &world{t: t, sim: gcesim.New(o), start: time.Now(), logged: &record{start: time.Now()}, events: map[Kind]int{}, fields: map[string]any{
 		"SecondsToRest": 30, "SecondsForExhaustion": 120, "Prefix": "pool-", "TargetVMCount": 6,
 		"AllowedZones": []string{"us-central1-a", "us-central1-b", "us-central1-c"},
 		"Hooks":        map[string]string{"Create": "c", "Delete": "d", "Vanished": "v", "Exhausted": "e"},
@@ -88,6 +91,7 @@ func (w *world) run() {
 	documents := make(chan config.Document)
 	meta := metadata.NewClient(hc)
 	p := New(Options{
+		Observe: w.observe, Publish: func(s State) { w.state.Store(&s) },
 		Project: "demo", Attribute: "prevmtable", GCE: api, Documents: documents, DryRun: w.dryRun, HookParallelism: 8,
 		Seed: [32]byte{byte(time.Since(w.start) / time.Second)},
 		Log:  slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{ReplaceAttr: w.sinceStart})),
@@ -140,6 +144,12 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+func (w *world) observe(e Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events[e.Kind]++
+}
+
 func (w *world) runHook(ctx, dead context.Context, e hook.Event) error {
 	w.mu.Lock()
 	hang := w.hang == e.Kind
@@ -173,6 +183,7 @@ func (w *world) end() {
 	}
 	runs := map[hook.Event]int{}
 	for _, e := range w.hooks {
+		e.Reason = ""
 		if e.Kind != "exhausted" {
 			runs[e]++
 		} else if e.Name != "" {

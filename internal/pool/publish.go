@@ -1,0 +1,148 @@
+package pool
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"time"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gce"
+)
+
+const (
+	// showEvery is the least time between two publications of the state.
+	showEvery = time.Second
+	// heartbeat is the most; that they come at all shows that the loop turns.
+	heartbeat = 10 * time.Second
+	// maxStopped is how many stopped VMs of a zone are published by name.
+	maxStopped = 100
+)
+
+// A State is the pool as the loop sees it. It shares nothing with the loop, and nobody changes it any more.
+type State struct {
+	Time    time.Time // when it was so
+	Project string
+	DryRun  bool
+	Summary Kind // what the pool is like as a whole, as last logged; empty before the first plan
+
+	// Of the configuration in force; all zero before there is one.
+	Version string    // a hash of its document
+	Since   time.Time // when it came into force
+	Prefix  string
+	Target  int
+	Rest    time.Duration
+	Zones   []ZoneState // in the configuration's order
+
+	Paused       bool // the attribute is absent
+	Newest       Newest
+	OwnVMUnknown bool // so nothing is deleted yet
+
+	Updated   time.Time // when the last timed update began
+	Next      time.Time // when the next one is due
+	Succeeded time.Time // when an update last ended well; zero if none has
+	Hooks     struct{ Running, Waiting int }
+	Resting   map[string]time.Time // regions whose calls Google's rate limit holds back, and until when
+}
+
+// A Newest document is the last one that was read, valid or not.
+type Newest struct {
+	Version  string    // a hash of the document
+	Read     time.Time // when it was first seen
+	Refusal  error     // a *config.Refusal if it is not valid
+	Warnings []config.Problem
+	Absent   bool  // the attribute has been taken away since
+	Err      error // why the metadata server cannot be asked at present
+}
+
+// A ZoneState is one zone of a State.
+type ZoneState struct {
+	Name string
+	View View
+	// Unknown is since when the zone cannot be seen, WriteOff when it is written off for that, and Why the reason.
+	Unknown, WriteOff time.Time
+	Why               string
+
+	Live     int // VMs live and not being deleted
+	Starting int // creations in flight
+	Deleting int // deletions in flight
+	Stopped  int // VMs at rest, which cost their disks and addresses
+	// StoppedNames are those of the first hundred.
+	StoppedNames []string
+
+	Hold  *Hold // nil if the zone is not held
+	Trial bool  // one creation at a time, until one succeeds
+}
+
+// A Hold is why, and how long, no VM is created in a zone.
+type Hold struct {
+	Class        gce.Class
+	Message      string // in Google's words, where they are Google's
+	Since, Until time.Time
+}
+
+// A View says how far a zone can be seen.
+type View string
+
+// The views of a zone.
+const (
+	ViewKnown      View = "known"
+	ViewUnknown    View = "unknown"     // its last list failed: its VMs count as last known
+	ViewUnlisted   View = "unlisted"    // it has not been listed since it was taken into the configuration
+	ViewWrittenOff View = "written off" // it cannot be seen for so long that the pool goes on without it
+	ViewAbsent     View = "absent"      // Google says that it does not exist
+)
+
+// publish hands the state to those who look on.
+func (p *Pool) publish() {
+	p.shown = time.Now()
+	p.show.Reset(heartbeat)
+	p.Publish(p.snapshot(p.shown))
+}
+
+func (p *Pool) snapshot(now time.Time) State {
+	s := State{
+		Time: now, Project: p.Project, DryRun: p.DryRun, Summary: p.state, Version: p.version, Since: p.since, Paused: p.paused,
+		Newest: p.newest, OwnVMUnknown: !p.selfKnown, Updated: p.timed, Succeeded: p.succeeded, Resting: p.GCE.Resting(),
+	}
+	s.Hooks.Running, s.Hooks.Waiting = p.hooks.Running(), p.hooks.Len()
+	c := p.config
+	if c == nil {
+		return s
+	}
+	s.Prefix, s.Target, s.Rest, s.Next = c.Prefix, c.Target, c.Rest, p.timed.Add(c.Rest)
+	for _, v := range p.situation(false, now).zones {
+		s.Zones = append(s.Zones, p.zoneState(p.zones[v.name], v))
+	}
+	return s
+}
+
+func (p *Pool) zoneState(z *zone, v zoneView) ZoneState {
+	s := ZoneState{
+		Name: v.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[v.view], Why: z.why,
+		Live: v.live, Starting: v.starting, Deleting: v.deleting, Stopped: len(z.stopped), Trial: v.trial,
+	}
+	if z.absent {
+		s.View = ViewAbsent
+	}
+	if !z.unknown.IsZero() {
+		s.Unknown, s.WriteOff = z.unknown, z.unknown.Add(p.writeOff())
+	}
+	names := slices.Sorted(maps.Keys(z.stopped))
+	s.StoppedNames = names[:min(len(names), maxStopped)]
+	if f := z.hold.failure; f != nil && v.held {
+		until := z.hold.end(p.config)
+		if next := p.timed.Add(p.config.Rest); p.updates == z.hold.updates && until.Before(next) {
+			until = next
+		}
+		s.Hold = &Hold{Class: f.Class, Message: f.Error(), Since: z.hold.since, Until: until}
+	}
+	return s
+}
+
+// versionOf names a document by its content, as the first characters of what sha256sum prints.
+func versionOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:6])
+}

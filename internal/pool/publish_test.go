@@ -1,0 +1,194 @@
+package pool
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gcesim"
+)
+
+// bubble runs a story told in Go, in virtual time.
+func bubble(t *testing.T, f func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, gcesim.Options{Project: "demo", Seed: 1, KeepCalls: -1})
+		defer w.end()
+		f(t, w)
+	})
+}
+
+// What is published says where each zone stands, while things happen and when they have come to rest.
+func TestState(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("config TargetVMCount=6 Instance=stop", "sim capacity us-central1-b 1", "start", "wait 3s")
+		s := w.state.Load()
+		if s.Target != 6 || s.Prefix != "pool-" || s.Rest != 30*time.Second || len(s.Zones) != 3 || s.Summary != OnItsWay || s.OwnVMUnknown {
+			t.Errorf("at the start: %+v", s)
+		}
+		if z := s.Zones[1]; z.Name != "us-central1-b" || z.View != ViewKnown || z.Live != 0 || z.Starting != 2 || z.Hold != nil {
+			t.Errorf("at the start: %+v", z)
+		}
+		w.play("within 1m hooks create 6", "wait 3s")
+		s = w.state.Load()
+		z := s.Zones[1]
+		if z.Hold == nil || z.Hold.Class != "exhausted" || z.Hold.Until.Sub(z.Hold.Since) != 2*time.Minute || !strings.Contains(z.Hold.Message, "enough resources") {
+			t.Errorf("exhausted: %+v, hold %+v", z, z.Hold)
+		}
+		if z.Live != 1 || s.Zones[0].Live+s.Zones[2].Live != 5 || s.Summary != AtTarget {
+			t.Errorf("filled: %+v", s)
+		}
+		if !s.Next.Equal(s.Updated.Add(s.Rest)) || s.Succeeded.IsZero() || s.Version == "" || s.Version != s.Newest.Version {
+			t.Errorf("filled: %+v", s)
+		}
+		w.play("sim preempt us-central1-a 1", "wait 65s", "config TargetVMCount=0", "wait 2s")
+		s = w.state.Load()
+		if z := s.Zones[0]; z.Stopped != 1 || len(z.StoppedNames) != 1 || z.Deleting == 0 || z.Live != 0 {
+			t.Errorf("emptying: %+v", z)
+		}
+	})
+}
+
+// A zone that cannot be seen is published with the reason, and with the time at which the pool goes on without it.
+func TestStateOfUnknownZone(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("start", "within 1m hooks create 6", "wait 1m")
+		succeeded := w.state.Load().Succeeded
+		if time.Since(succeeded) > 31*time.Second {
+			t.Errorf("last success %v ago", time.Since(succeeded))
+		}
+		w.play("sim zone us-central1-c down", "wait 35s")
+		s := w.state.Load()
+		if z := s.Zones[2]; z.View != ViewUnknown || z.Why == "" || z.Live != 2 || z.WriteOff.Sub(z.Unknown) != 2*time.Minute {
+			t.Errorf("unknown: %+v", z)
+		}
+		if s.Succeeded.After(succeeded.Add(30 * time.Second)) {
+			t.Error("an update counts as a success in which a zone was not seen")
+		}
+		w.play("wait 150s")
+		s = w.state.Load()
+		if z := s.Zones[2]; z.View != ViewWrittenOff || time.Since(s.Succeeded) > 31*time.Second {
+			t.Errorf("written off: %+v, last success %v ago", z, time.Since(s.Succeeded))
+		}
+		w.over = 2
+		w.play("sim zone us-central1-c up", "wait 65s")
+		if z := w.state.Load().Zones[2]; z.View != ViewKnown || z.Why != "" || !z.Unknown.IsZero() {
+			t.Errorf("known again: %+v", z)
+		}
+	})
+}
+
+// Which configuration is in force, and what is wrong with the newest one, is published; so is its absence.
+func TestStateOfConfiguration(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("raw-config {", "start", "wait 2s")
+		s := w.state.Load()
+		refusal, _ := errors.AsType[*config.Refusal](s.Newest.Refusal)
+		if s.Version != "" || refusal == nil || s.Newest.Version == "" || s.Target != 0 {
+			t.Errorf("without a configuration: %+v", s)
+		}
+		w.play("config TargetVMCount=3", "wait 3s")
+		good := w.state.Load()
+		if good.Version == "" || good.Newest.Refusal != nil || good.Target != 3 || time.Since(good.Since) > 3*time.Second {
+			t.Errorf("with one: %+v", good)
+		}
+		w.play("config TargetVMCount=-1", "wait 3s")
+		if s := w.state.Load(); s.Version != good.Version || s.Newest.Version == good.Version || s.Newest.Refusal == nil || s.Target != 3 {
+			t.Errorf("refused: %+v", s)
+		}
+		w.play("sim remove-metadata prevmtable", "wait 5s")
+		if s := w.state.Load(); !s.Paused || !s.Newest.Absent {
+			t.Errorf("absent: %+v", s)
+		}
+		succeeded := w.state.Load().Succeeded
+		w.play("wait 90s")
+		if w.state.Load().Succeeded != succeeded {
+			t.Error("a paused pool's updates count as successes")
+		}
+		w.play("sim metadata-server down", "wait 40s")
+		if s := w.state.Load(); s.Newest.Err == nil {
+			t.Errorf("metadata server away: %+v", s)
+		}
+	})
+}
+
+// The state comes at least every 10 s while nothing happens, and at most once a second while much does.
+func TestHeartbeat(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("config TargetVMCount=300 SecondsToRest=600", "start")
+		var times []time.Time
+		for range 240 {
+			w.play("wait 500ms")
+			if at := w.state.Load().Time; len(times) == 0 || times[len(times)-1] != at {
+				times = append(times, at)
+			}
+		}
+		for i := 1; i < len(times); i++ {
+			if d := times[i].Sub(times[i-1]); d < time.Second || d > 10*time.Second {
+				t.Errorf("%v between two publications", d)
+			}
+		}
+		if last := times[len(times)-1]; len(times) < 30 || time.Since(last) > 10*time.Second {
+			t.Errorf("%d publications, the last one %v ago", len(times), time.Since(last))
+		}
+	})
+}
+
+// Regions whose calls rest after a refusal over the rate are published.
+func TestStateOfRateLimit(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("sim fault insert * status 403 rateLimitExceeded times 1", "start", "wait 2s")
+		s := w.state.Load()
+		if until, ok := s.Resting["us-central1"]; !ok || time.Until(until) <= 0 || time.Until(until) > 70*time.Second {
+			t.Errorf("resting: %v", s.Resting)
+		}
+		w.play("within 3m hooks create 6", "wait 3s")
+		if s := w.state.Load(); len(s.Resting) > 0 {
+			t.Errorf("still resting: %v", s.Resting)
+		}
+	})
+}
+
+// A whole story leaves the events that the log has, each with its kind.
+func TestEvents(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("config TargetVMCount=4", "sim capacity us-central1-b 0", "start", "within 1m hooks create 4", "sim preempt us-central1-a 1",
+			"within 2m hooks vanished 1", "within 1m hooks create 5", "config TargetVMCount=1", "within 2m hooks delete 3", "wait 1m")
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		lines := func(kind Kind) int {
+			n := 0
+			for _, line := range w.logged.lines {
+				if strings.Contains(line, "msg="+string(kind)+" ") || strings.Contains(line, `msg="`+string(kind)+`" `) {
+					n++
+				}
+			}
+			return n
+		}
+		for kind, want := range map[Kind]int{Creating: 6, Created: 5, NotCreated: 1, ZoneHeld: 1, Vanished: 1, Deleting: 3, Deleted: 3, ConfigInForce: 2} {
+			if w.events[kind] != want || lines(kind) != want {
+				t.Errorf("%s: %d events, %d lines in the log, want %d", kind, w.events[kind], lines(kind), want)
+			}
+		}
+		for _, quiet := range []Kind{UpdateEnded, HookEnded} {
+			if w.events[quiet] < 5 || lines(quiet) > 0 {
+				t.Errorf("%s: %d events, %d lines in the log", quiet, w.events[quiet], lines(quiet))
+			}
+		}
+	})
+}
+
+// An update in which nothing happened says nothing.
+func TestQuiet(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("start", "within 1m hooks create 6", "wait 40s", "forget", "wait 1h")
+		w.logged.mu.Lock()
+		defer w.logged.mu.Unlock()
+		if lines := slices.Clone(w.logged.lines); len(lines) > 0 {
+			t.Errorf("in an hour in which nothing happened: %s", strings.Join(lines, "\n"))
+		}
+	})
+}
