@@ -220,7 +220,7 @@ func (p *Pool) take(text []byte) {
 		return
 	}
 	p.tell(Event{Kind: ConfigInForce, Facts: []any{
-		"version", p.newest.Version, "prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest,
+		"prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest, "version", p.newest.Version,
 	}})
 	p.version = p.newest.Version
 	old := p.config
