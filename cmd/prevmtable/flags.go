@@ -1,35 +1,36 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
+	"net"
 	"net/url"
-	"os"
-
-	"golang.org/x/term"
 
 	"prevmtable/internal/config"
 )
 
 // options are the flags' values.
 type options struct {
-	attribute, endpoint, logFormat string
-	parallelism                    int
-	dryRun, version                bool
+	attribute, endpoint, http, logFormat, check string
+	parallelism                                 int
+	dryRun, version                             bool
 }
 
-// parse reads the flags; where one is not given its variable counts.
-func parse(args []string, getenv func(string) string, stderr io.Writer) (options, error) {
+// parse reads the flags; where one is not given its variable counts. An empty variable counts for -http alone, which it turns
+// off; elsewhere it stands for the default, as it does in many a deployment file.
+func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("prevmtable", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.attribute, "attribute", "prevmtable", "project metadata `attribute` that holds the configuration (PREVMTABLE_ATTRIBUTE)")
 	fs.StringVar(&o.endpoint, "compute-endpoint", "", "`URL` of the Compute Engine API; empty is Google's (PREVMTABLE_COMPUTE_ENDPOINT)")
+	fs.StringVar(&o.http, "http", "localhost:9797", "`address` of the status page, metrics and health; empty is none (PREVMTABLE_HTTP)")
 	fs.IntVar(&o.parallelism, "hook-parallelism", 8, "how many hooks may run at once (PREVMTABLE_HOOK_PARALLELISM)")
 	fs.StringVar(&o.logFormat, "log-format", "", "`format` of the log: text or json; empty is text on a terminal, else json (PREVMTABLE_LOG_FORMAT)")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "look and plan, log what would be done, change nothing, run no hook")
+	fs.StringVar(&o.check, "check", "", "check the configuration in a `file`, - for standard input, print what would be sent for each zone, and exit")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	usage := func() {
 		fmt.Fprintln(stderr, "usage: prevmtable [flags]\nKeeps a pool of Spot VMs alive, as the project's metadata say.")
@@ -45,9 +46,9 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for name, variable := range map[string]string{
 		"attribute": "PREVMTABLE_ATTRIBUTE", "compute-endpoint": "PREVMTABLE_COMPUTE_ENDPOINT",
-		"hook-parallelism": "PREVMTABLE_HOOK_PARALLELISM", "log-format": "PREVMTABLE_LOG_FORMAT",
+		"http": "PREVMTABLE_HTTP", "hook-parallelism": "PREVMTABLE_HOOK_PARALLELISM", "log-format": "PREVMTABLE_LOG_FORMAT",
 	} {
-		if value := getenv(variable); value != "" && !given[name] {
+		if value, set := lookupEnv(variable); (value != "" || set && name == "http") && !given[name] {
 			if err := fs.Set(name, value); err != nil {
 				return o, fmt.Errorf("%s=%q: not a value for -%s", variable, value, name)
 			}
@@ -60,10 +61,19 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 		return o, fmt.Errorf("-attribute %q: a metadata key has 1 to 128 letters, digits, dashes and underscores", o.attribute)
 	case o.parallelism < 1:
 		return o, fmt.Errorf("-hook-parallelism %s: at least 1", fmt.Sprint(o.parallelism))
+	case given["check"] && o.check == "":
+		return o, errors.New("-check: a file, or - for standard input")
+	case o.http != "" && !isAddress(o.http):
+		return o, fmt.Errorf("-http %q: HOST:PORT or :PORT, as in localhost:9797; empty for none", o.http)
 	case o.logFormat != "" && o.logFormat != "text" && o.logFormat != "json":
 		return o, fmt.Errorf("-log-format %q: text or json", o.logFormat)
 	}
 	return o, checkEndpoint(o.endpoint)
+}
+
+func isAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	return err == nil && port != ""
 }
 
 func checkEndpoint(endpoint string) error {
@@ -72,33 +82,4 @@ func checkEndpoint(endpoint string) error {
 		return fmt.Errorf("-compute-endpoint %q: not a URL such as https://compute.googleapis.com/compute/v1/", endpoint)
 	}
 	return nil
-}
-
-// newLogger writes lines for people, or JSON as Cloud Logging reads it.
-func newLogger(f *os.File, format string) *slog.Logger {
-	if format == "text" || format == "" && term.IsTerminal(int(f.Fd())) {
-		return slog.New(slog.NewTextHandler(f, nil))
-	}
-	return slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{ReplaceAttr: cloudLogging}))
-}
-
-// cloudLogging gives the fields of a record the names that Cloud Logging knows.
-// See https://cloud.google.com/logging/docs/structured-logging.
-func cloudLogging(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) > 0 {
-		return a
-	}
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	}
-	switch a.Key {
-	case slog.MessageKey:
-		a.Key = "message"
-	case slog.LevelKey:
-		a.Key = "severity"
-		if a.Value.Any() == slog.LevelWarn {
-			a.Value = slog.StringValue("WARNING")
-		}
-	}
-	return a
 }

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 func control(address, command string) error {
@@ -28,7 +25,7 @@ type controlError struct{ answer string }
 func (e *controlError) Error() string { return e.answer }
 
 func TestParse(t *testing.T) {
-	defaults := options{attribute: "prevmtable", parallelism: 8}
+	defaults := options{attribute: "prevmtable", http: "localhost:9797", parallelism: 8}
 	for _, test := range []struct {
 		args string
 		env  map[string]string
@@ -37,11 +34,17 @@ func TestParse(t *testing.T) {
 	}{
 		{want: defaults},
 		{args: "-attribute a -compute-endpoint http://h/ -hook-parallelism 2 -log-format json -dry-run",
-			want: options{attribute: "a", endpoint: "http://h/", parallelism: 2, logFormat: "json", dryRun: true}},
+			want: options{attribute: "a", endpoint: "http://h/", http: "localhost:9797", parallelism: 2, logFormat: "json", dryRun: true}},
 		{env: map[string]string{"PREVMTABLE_ATTRIBUTE": "a", "PREVMTABLE_COMPUTE_ENDPOINT": "https://h/compute/v1",
 			"PREVMTABLE_HOOK_PARALLELISM": "3", "PREVMTABLE_LOG_FORMAT": "text"},
-			want: options{attribute: "a", endpoint: "https://h/compute/v1", parallelism: 3, logFormat: "text"}},
-		{args: "-attribute flag", env: map[string]string{"PREVMTABLE_ATTRIBUTE": "variable"}, want: options{attribute: "flag", parallelism: 8}},
+			want: options{attribute: "a", endpoint: "https://h/compute/v1", http: "localhost:9797", parallelism: 3, logFormat: "text"}},
+		{args: "-http :80", want: options{attribute: "prevmtable", http: ":80", parallelism: 8}},
+		{args: "-http=", want: options{attribute: "prevmtable", parallelism: 8}},
+		{env: map[string]string{"PREVMTABLE_HTTP": "", "PREVMTABLE_ATTRIBUTE": ""}, want: options{attribute: "prevmtable", parallelism: 8}},
+		{args: "-http localhost:1", env: map[string]string{"PREVMTABLE_HTTP": ""}, want: options{attribute: "prevmtable", http: "localhost:1", parallelism: 8}},
+		{args: "-http 9797", err: "HOST:PORT"},
+		{args: "-check=", err: "-check: a file"},
+		{args: "-attribute flag", env: map[string]string{"PREVMTABLE_ATTRIBUTE": "variable"}, want: options{attribute: "flag", http: "localhost:9797", parallelism: 8}},
 		{env: map[string]string{"PREVMTABLE_HOOK_PARALLELISM": "many"}, err: `PREVMTABLE_HOOK_PARALLELISM="many"`},
 		{args: "-hook-parallelism 0", err: "-hook-parallelism 0: at least 1"},
 		{args: "-attribute a?b", err: "metadata key"},
@@ -50,23 +53,12 @@ func TestParse(t *testing.T) {
 		{args: "-nonsense", err: "nonsense"},
 		{args: "stray", err: `unexpected argument "stray"`},
 	} {
-		got, err := parse(strings.Fields(test.args), func(name string) string { return test.env[name] }, io.Discard)
+		got, err := parse(strings.Fields(test.args), func(name string) (string, bool) { v, ok := test.env[name]; return v, ok }, io.Discard)
 		switch {
 		case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
 			t.Errorf("%s %v: error %v, want %s", test.args, test.env, err, test.err)
 		case test.err == "" && (err != nil || got != test.want):
 			t.Errorf("%s %v: %+v, %v; want %+v", test.args, test.env, got, err, test.want)
-		}
-	}
-}
-
-func TestCloudLogging(t *testing.T) {
-	var b bytes.Buffer
-	log := slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{ReplaceAttr: cloudLogging}))
-	log.Warn("zone held", "zone", "us-central1-b", slog.Group("g", "level", "inner"), "took", time.Second)
-	for _, want := range []string{`"severity":"WARNING"`, `"message":"zone held"`, `"zone":"us-central1-b"`, `"level":"inner"`, `"took":"1s"`, `"time":`} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("%s lacks %s", b.String(), want)
 		}
 	}
 }

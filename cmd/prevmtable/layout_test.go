@@ -11,8 +11,9 @@ import (
 // nothing of the simulator.
 func TestLayout(t *testing.T) {
 	allowed := map[string][]string{
-		"cmd/prevmtable":          {"config", "gce", "hook", "pool"},
+		"cmd/prevmtable":          {"config", "gce", "hook", "pool", "status"},
 		"cmd/gcesim":              {"gcesim", "metadataserver"},
+		"internal/status":         {"config", "gce", "hook", "pool"},
 		"internal/pool":           {"config", "gce", "hook"},
 		"internal/config":         nil,
 		"internal/gce":            nil,

@@ -9,6 +9,7 @@
 //     operations to their end (watch.go).
 //   - The calls go through Google's client, within the API's quotas, and each failure is put into a class (internal/gce).
 //   - What happened is told to the world by hooks, scripts that the project's metadata hold (internal/hook).
+//   - What there is to see, people and programs find on the status page (internal/status), which the loop publishes to.
 //
 // It keeps nothing on disk. Killed and started again, it takes up the operations that are under way.
 package main
@@ -38,10 +39,11 @@ import (
 	"prevmtable/internal/gce"
 	"prevmtable/internal/hook"
 	"prevmtable/internal/pool"
+	"prevmtable/internal/status"
 )
 
 func main() {
-	o, err := parse(os.Args[1:], os.Getenv, os.Stderr)
+	o, err := parse(os.Args[1:], os.LookupEnv, os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		os.Exit(0)
@@ -51,6 +53,8 @@ func main() {
 	case o.version:
 		fmt.Println("prevmtable", version())
 		return
+	case o.check != "":
+		os.Exit(check(o.check, os.Stdin, os.Stdout, os.Stderr))
 	}
 	hooks := newKillable()
 	ctx, second := untilSignal(hooks)
@@ -86,6 +90,10 @@ func untilSignal(hooks *killable) (ctx context.Context, status <-chan int) {
 // run keeps the pool until ctx ends.
 func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) error {
 	log.Info("prevmtable starts", "version", version(), "attribute", o.attribute, "dryRun", o.dryRun)
+	board := status.New(version(), o.attribute)
+	if o.http != "" {
+		defer serve(board, o.http, log)()
+	}
 	host := os.Getenv("GCE_METADATA_HOST")
 	if host == "" {
 		host = "169.254.169.254" // the same on every VM, and needs no name server
@@ -100,6 +108,7 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
+	api.Observe = board.APICall
 	documents := make(chan config.Document)
 	watched := make(chan struct{})
 	go func() {
@@ -120,7 +129,7 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	crand.Read(seed[:])
 	pool.New(pool.Options{
 		Project: project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
-		Observe: func(pool.Event) {}, Publish: func(pool.State) {},
+		Observe: board.Observe, Publish: board.Publish,
 		Self:            func(ctx context.Context) (zone, name string, err error) { return self(ctx, meta) },
 		Hook:            hooks.wrap(runner.Run),
 		HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
@@ -128,6 +137,20 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	<-watched
 	log.Info("prevmtable stopped")
 	return nil
+}
+
+// serve serves the status page until stop is called.
+func serve(board *status.Board, address string, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		board.Serve(ctx, address, log)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // projectID asks the metadata server until it answers: at a VM's start it may not be there yet.

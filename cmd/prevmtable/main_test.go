@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("PREVMTABLE_HTTP", "") // they run side by side
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, "temporary"))
 			root, err := filepath.Abs("../..")
 			if err != nil {

@@ -166,11 +166,11 @@ const (
 
 func (p *Pool) lostEarly(z *zone, now time.Time) {
 	z.early = slices.DeleteFunc(append(z.early, now), func(t time.Time) bool { return now.Sub(t) > earlyWindow })
-	if z.hold.failure != nil && z.hold.failure.Class == shortLived && len(z.early) == 1 {
+	if z.hold.failure != nil && z.hold.failure.Class == ShortLived && len(z.early) == 1 {
 		z.hold = hold{} // that was long ago
 	}
 	if len(z.early) >= earlyMost {
-		p.putOnHold(z, &gce.Failure{Class: shortLived, Message: "its VMs are lost within two minutes of their creation, again and again"}, now, now)
+		p.putOnHold(z, &gce.Failure{Class: ShortLived, Message: "its VMs are lost within two minutes of their creation, again and again"}, now, now)
 	}
 }
 

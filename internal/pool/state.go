@@ -79,8 +79,8 @@ func (h hold) end(c *config.Config) time.Time {
 	return h.since.Add(d)
 }
 
-// shortLived is why a zone is held that loses its VMs soon after their creation. A creation's success proves nothing then.
-const shortLived gce.Class = "short-lived VMs"
+// ShortLived is why a zone is held that loses its VMs soon after their creation. A creation's success proves nothing then.
+const ShortLived gce.Class = "short-lived VMs"
 
 func (p *Pool) held(z *zone, now time.Time) bool {
 	return z.absent || z.hold.failure != nil && (p.updates == z.hold.updates || now.Before(z.hold.end(p.config)))
@@ -111,7 +111,7 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 func (p *Pool) release(z *zone, started time.Time) {
 	if z.trial && started.After(z.hold.since) {
 		z.trial = false
-		if f := z.hold.failure; f != nil && f.Class != shortLived {
+		if f := z.hold.failure; f != nil && f.Class != ShortLived {
 			z.hold = hold{}
 		}
 		p.tell(Event{Kind: ZoneInUse, Zone: z.name})

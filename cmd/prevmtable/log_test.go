@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Cloud Logging finds what it knows under its own names, and labels in a field of theirs.
+func TestCloudLogging(t *testing.T) {
+	var b bytes.Buffer
+	log := slog.New(cloudHandler(&b))
+	log.With("hook", "create", "other", 1).Warn("zone held", "zone", "us-central1-b", slog.Group("g", "level", "inner", "zone", "inner"),
+		"took", time.Second, "class", "exhausted", "name", 7)
+	log.Info("plain")
+	var got []map[string]any
+	for d := json.NewDecoder(&b); d.More(); {
+		var line map[string]any
+		if err := d.Decode(&line); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := time.Parse(time.RFC3339Nano, line["time"].(string)); err != nil {
+			t.Error(err)
+		}
+		delete(line, "time")
+		got = append(got, line)
+	}
+	want := []map[string]any{
+		{
+			"severity": "WARNING", "message": "zone held", "other": 1.0, "took": "1s", "name": 7.0,
+			"g":                             map[string]any{"level": "inner", "zone": "inner"},
+			"logging.googleapis.com/labels": map[string]any{"hook": "create", "zone": "us-central1-b", "class": "exhausted"},
+		},
+		{"severity": "INFO", "message": "plain"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

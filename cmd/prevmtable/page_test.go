@@ -1,0 +1,392 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// Secrets that the daemon comes by, and must show to nobody.
+const (
+	templateSecret    = "secret-of-the-template"
+	outputSecret      = "secret-that-a-hook-prints"
+	environmentSecret = "secret-of-the-environment"
+)
+
+// A demo is the daemon in a simulated project of its own, with its status page.
+type demo struct {
+	t             *testing.T
+	control, page string // addresses
+	cmd           *exec.Cmd
+	log           *syncBuffer
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+const demoConfig = `{
+	secondsToRest: 1
+	secondsForExhaustion: 30
+	prefix: "pool-"
+	allowedZones: ["us-central1-a", "us-central1-b", "us-central1-c"]
+	targetVMCount: 6
+	hooks: {create: "hook", vanished: "hook"}
+	instance: {
+		machineType: "zones/{zone}/machineTypes/e2-micro"
+		metadata: {items: [{key: "startup-script", value: "` + templateSecret + `"}]}
+		disks: [{boot: true, autoDelete: true, initializeParams: {sourceImage: "projects/debian-cloud/global/images/family/debian-13"}}]
+		networkInterfaces: [{network: "global/networks/default"}]
+		scheduling: {provisioningModel: "SPOT", instanceTerminationAction: "STOP"}
+	}
+}`
+
+// startDemo builds and starts both programs, and waits for the page.
+func startDemo(t *testing.T) *demo {
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir, "prevmtable/cmd/gcesim", "prevmtable/cmd/prevmtable").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	for name, text := range map[string]string{
+		"config": demoConfig, "hook": "#!/bin/sh\necho " + outputSecret + "\n",
+		"script": "optime * 1s 2s\nstockout-time 500ms 1s\nstop-time 500ms 1s\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := &demo{t: t, log: &syncBuffer{}}
+	d.cmd = exec.Command(filepath.Join(dir, "gcesim"), "-seed", "1", "-script", "script", "-metadata-from-file", "prevmtable=config,hook=hook",
+		"--", filepath.Join(dir, "prevmtable"), "-http", "localhost:0", "-log-format", "json")
+	d.cmd.Dir, d.cmd.Stderr = dir, d.log
+	d.cmd.Env = append(os.Environ(), "ENVIRONMENT="+environmentSecret)
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.stop)
+	d.control = d.await(`control it at (\S+)`)
+	d.page = d.await(`"message":"status page","url":"([^"]+)"`)
+	return d
+}
+
+func (d *demo) stop() {
+	if d.cmd.ProcessState == nil {
+		d.cmd.Process.Signal(syscall.SIGTERM)
+		d.cmd.Wait()
+	}
+}
+
+// await waits for a line in the log, and returns what its pattern captures.
+func (d *demo) await(pattern string) string {
+	d.t.Helper()
+	for range 600 {
+		if found := regexp.MustCompile(pattern).FindStringSubmatch(d.log.String()); found != nil {
+			return found[len(found)-1]
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	d.t.Fatalf("the log never says %s:\n%s", pattern, d.log.String())
+	return ""
+}
+
+func (d *demo) sim(command string) {
+	d.t.Helper()
+	if err := control(d.control, command); err != nil {
+		d.t.Fatalf("%s: %v", command, err)
+	}
+}
+
+func (d *demo) get(path string) string {
+	d.t.Helper()
+	r, err := http.Get(d.page + path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// No page, no metric and no line of the log has a secret, whatever Google quotes when it refuses a template; hooks may print
+// what they like, which goes to the log alone.
+func TestSecrets(t *testing.T) {
+	d := startDemo(t)
+	d.await(`"message":"pool at its target"`)
+	d.sim("fault insert us-central1-a status 400 invalid Invalid value for field 'resource.metadata.items[0].value': '" + templateSecret + "'. Too long: " + templateSecret)
+	d.sim("preempt us-central1-a 2")
+	d.await(`resource.metadata.items\[0\].value`)
+	d.await(`"line":"` + outputSecret)
+	d.await(`"reason":"preempted"`)
+	token := strings.TrimSpace(regexp.MustCompile(`"access_token":"([^"]+)"`).FindStringSubmatch(d.metadata("instance/service-accounts/default/token"))[1])
+	for _, path := range []string{"", "?kind=vanished", "status.json", "metrics", "healthz", "readyz", "nothing"} {
+		text := d.get(path)
+		for _, secret := range []string{templateSecret, outputSecret, environmentSecret, token} {
+			if strings.Contains(text, secret) {
+				t.Errorf("/%s shows %s", path, secret)
+			}
+		}
+	}
+	for _, secret := range []string{templateSecret, environmentSecret, token} {
+		if lines := strings.ReplaceAll(d.log.String(), "gcesim: control: ", ""); strings.Contains(onlyDaemon(lines), secret) {
+			t.Errorf("the log has %s", secret)
+		}
+	}
+}
+
+// onlyDaemon leaves the simulator's own lines out.
+func onlyDaemon(log string) string {
+	var lines []string
+	for line := range strings.Lines(log) {
+		if strings.HasPrefix(line, "{") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+func (d *demo) metadata(path string) string {
+	address := strings.Replace(d.control, "/sim/", "/computeMetadata/v1/"+path, 1)
+	request, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	request.Header.Set("Metadata-Flavor", "Google")
+	r, err := http.DefaultClient.Do(request)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestPage looks at the status page in a real browser while a pool fills, loses VMs, and finds no room.
+func TestPage(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is not installed")
+	}
+	d := startDemo(t)
+	b := newBrowser(t, chromium)
+	b.look(1280, 1000, d.page)
+	b.until("the pool is full", `document.getElementById("sentence").textContent === "6 of 6 VMs live."`)
+	b.holds("a bar for each zone, with words", `document.querySelectorAll("#zones .bar path.live").length === 3 &&
+		[...document.querySelectorAll("#zones td:nth-child(2)")].every(td => /[0-9] live/.test(td.textContent))`)
+	b.holds("bars as long as their zones are full", `[...document.querySelectorAll("#zones tbody tr")].every(tr =>
+		Math.abs(tr.querySelector("path.live").getBBox().width - 100 * parseInt(tr.cells[1].textContent) / 2) < 1)`)
+	b.holds("the plot's line has risen", `document.querySelector(".plot .line").getBBox().height > 80`)
+	b.holds("nothing is lost yet", `!document.querySelector(".plot .vanished").getAttribute("d") && document.title.startsWith("6/6 pool-")`)
+	b.picture("fill-1280.png")
+
+	// The reader's place: a row in the middle of the window stays there, as the same element, while rows come in above it.
+	b.js(`window.row = document.querySelector("#events tbody tr:nth-child(8)"); row.scrollIntoView({block: "center"}); window.at = row.getBoundingClientRect().top`)
+	d.sim("preempt us-central1-a 1")
+	b.until("the loss is shown", `document.querySelector("#events tbody").textContent.includes("reason preempted")`)
+	b.until("and what was made instead", `document.getElementById("sentence").textContent === "6 of 6 VMs live."`)
+	b.holds("the row is where it was", `row.isConnected && Math.abs(row.getBoundingClientRect().top - at) < 2 && scrollY > 100`)
+	b.holds("the loss is in the plot", `document.querySelector(".plot .vanished").getBBox().width > 0`)
+	b.holds("and by the hour", `/us-central1-a\s*(\S+ \/ \S+\s*)*1 \/ 0/.test(document.getElementById("losses").innerText)`)
+	b.holds("the stopped VM's command", `/^gcloud compute instances delete --project=gcesim-project --zone=us-central1-a pool-\S+$/.test(document.querySelector("#stopped code:not(p code)").textContent)`)
+
+	// One zone without room, then all of them.
+	d.sim("capacity us-central1-b 1")
+	d.sim("preempt us-central1-b 2")
+	b.until("a zone is exhausted", `/us-central1-b exhausted, tried again in \d+ s/.test(document.getElementById("sentence").textContent)`)
+	b.until("in Google's words", `/held: exhausted; tried again in \d+ s\s*The zone .* does not have enough resources/.test(document.getElementById("zones").innerText)`)
+	b.until("the others take over", `/^6 of 6 VMs live; us-central1-b exhausted/.test(document.getElementById("sentence").textContent)`)
+	b.holds("it is in the plot", `document.querySelector(".plot .exhausted").getBBox().width > 0`)
+	b.holds("no script was lost on the way", `row.ownerDocument === document`) // the page was never loaded anew
+	b.js(`scrollTo(0, 0)`)
+	b.picture("exhaustion-1280.png")
+	d.sim("capacity * 2")
+	d.sim("replace-metadata prevmtable 6 9")
+	b.until("every zone is held", `document.querySelector("h1").textContent.includes("every zone is held") && document.querySelector("h1").className === "bad"`)
+	b.holds("and why", `/exhausted, the first tried again in/.test(document.getElementById("sentence").textContent)`)
+	b.picture("held-1280.png")
+
+	// On a telephone.
+	b.look(360, 740, d.page)
+	b.until("it is there", `document.querySelector("h1").textContent.includes("every zone is held")`)
+	b.holds("nothing sticks out", `document.documentElement.scrollWidth <= 360`)
+	b.picture("held-360.png")
+
+	// The filter, which the page keeps while it refreshes itself.
+	b.look(1280, 1000, d.page)
+	b.js(`const kind = document.querySelector("select[name=kind]"); kind.value = "vanished"; kind.dispatchEvent(new Event("change", {bubbles: true}))`)
+	b.until("only losses", `location.search.includes("kind=vanished") && [...document.querySelectorAll("#events tbody tr")].every(tr => tr.cells[1].textContent === "vanished")`)
+	d.sim("preempt us-central1-c 1")
+	b.until("one more", `document.querySelectorAll("#events tbody tr").length >= 4`)
+	b.holds("still only losses", `[...document.querySelectorAll("#events tbody tr")].every(tr => tr.cells[1].textContent === "vanished") && document.querySelector("select[name=kind]").value === "vanished"`)
+
+	if len(b.problems()) > 0 {
+		t.Errorf("the browser complains: %s", strings.Join(b.problems(), "\n"))
+	}
+
+	// Without JavaScript it shows the same, and has a button for the filter. The browser's own tools still see what is there.
+	b.scripts(false)
+	b.look(1280, 1000, d.page)
+	b.until("it shows the same", `document.getElementById("sentence").textContent.includes("VMs live") && !document.querySelector("#filter button").hidden`)
+	b.holds("and loads itself anew", `document.querySelector('noscript meta[http-equiv="refresh"]').content === "10"`)
+	b.scripts(true)
+
+	// When the daemon is gone the page says so, and goes on showing what it knows.
+	b.look(1280, 1000, d.page)
+	b.until("it is there", `document.getElementById("lost").hidden`)
+	d.stop()
+	b.until("it is gone", `!document.getElementById("lost").hidden && document.getElementById("lost").innerText.includes("no longer hears")`)
+	b.holds("what was known", `document.getElementById("sentence").textContent.includes("VMs live")`)
+}
+
+// A browser is a real one, without a window.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+	dir string
+
+	mu  sync.Mutex
+	bad []string
+}
+
+func newBrowser(t *testing.T, chromium string) *browser {
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true), chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()))
+	if os.Getuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // its sandbox does not work for root
+	}
+	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	b := &browser{t: t, ctx: ctx, dir: t.ArtifactDir()}
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		t.Fatal(err)
+	}
+	for _, enable := range []cdp.Command[cdp.Empty, cdp.Empty]{log.Enable, runtime.Enable} {
+		if _, err := chromedp.Call(ctx, enable, cdp.Empty{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// hear notes what the browser complains of: errors in scripts, violations of the content security policy, failed requests.
+func (b *browser) hear(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.bad = append(b.bad, fmt.Sprintf("%+v", e.ExceptionDetails))
+	case *log.EventEntryAdded:
+		b.bad = append(b.bad, fmt.Sprint(e.Entry.Source, ": ", e.Entry.Text))
+	}
+}
+
+func (b *browser) problems() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bad
+}
+
+// act takes an action within a time that is more than enough.
+func act[T any](b *browser, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+func (b *browser) look(width, height int64, address string) {
+	b.t.Helper()
+	act(b, chromedp.Steps(chromedp.EmulateViewport(width, height), chromedp.Navigate(address)))
+}
+
+func (b *browser) scripts(on bool) {
+	b.t.Helper()
+	params := emulation.SetScriptExecutionDisabledParams{Value: !on}
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, params); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *browser) js(expression string) {
+	b.t.Helper()
+	act(b, chromedp.Evaluate[chromedp.Void](expression))
+}
+
+func (b *browser) is(condition string) bool {
+	b.t.Helper()
+	return act(b, chromedp.Evaluate[bool]("Boolean("+condition+")"))
+}
+
+// until waits for a condition in JavaScript.
+func (b *browser) until(what, condition string) {
+	b.t.Helper()
+	for range 450 {
+		if b.is(condition) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	b.fail(what, condition)
+}
+
+func (b *browser) holds(what, condition string) {
+	b.t.Helper()
+	if !b.is(condition) {
+		b.fail(what, condition)
+	}
+}
+
+func (b *browser) fail(what, condition string) {
+	b.t.Helper()
+	b.picture("failed.png")
+	b.t.Fatalf("not so: %s: %s\n%s", what, condition, act(b, chromedp.Evaluate[string]("document.body.innerText")))
+}
+
+// picture keeps a picture of the whole page among the test's artifacts (go test -artifacts).
+func (b *browser) picture(name string) {
+	b.t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, name), act(b, chromedp.FullScreenshot(100)), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}

@@ -1,0 +1,99 @@
+package status
+
+import (
+	"time"
+)
+
+const (
+	// span is how far back the plot and the table of losses go.
+	span = 6 * time.Hour
+	// points is how many the plot has at the most. One may stand for many seconds; a dip in them is not lost.
+	points = 240
+)
+
+// A history remembers each second of the last hours: how many VMs were live and wanted, and what was lost. It takes a quarter
+// of a megabyte.
+type history struct {
+	first, last int64    // seconds of the Unix clock, both remembered; last is 0 before the first
+	seconds     []second // a ring; the index is the second modulo its length
+}
+
+type second struct {
+	live, target        int32
+	vanished, exhausted uint16
+}
+
+const ringLength = int64(span / time.Second)
+
+// at returns the second of a time, having filled the gap since the last one with what was true then. A time before the last
+// counts as that one: clocks may be set back.
+func (h *history) at(t time.Time) *second {
+	now := t.Unix()
+	if h.last == 0 {
+		h.seconds = make([]second, ringLength)
+		h.first, h.last = now, now
+	}
+	if now-h.last > ringLength {
+		h.last = now - ringLength // the rest would be overwritten anyway
+	}
+	for h.last < now {
+		was := h.seconds[h.last%ringLength]
+		h.last++
+		h.seconds[h.last%ringLength] = second{live: was.live, target: was.target}
+	}
+	h.first = max(h.first, h.last-ringLength+1)
+	return &h.seconds[h.last%ringLength]
+}
+
+// A Point of the plot stands for the time from its own to the next point's.
+type Point struct {
+	Time      time.Time `json:"time"`
+	Live      int       `json:"live"`   // the fewest
+	Target    int       `json:"target"` // the last
+	Vanished  int       `json:"vanished"`
+	Exhausted int       `json:"exhausted"`
+}
+
+// points returns the history up to now, evenly spaced.
+func (h *history) points(now time.Time) []Point {
+	if h.last == 0 {
+		return nil
+	}
+	h.at(now)
+	step := (h.last - h.first + points) / points // rounded up
+	var all []Point
+	for from := h.first; from <= h.last; from += step {
+		p := Point{Time: time.Unix(from, 0).UTC(), Live: int(h.seconds[from%ringLength].live)}
+		for i := from; i < from+step && i <= h.last; i++ {
+			s := h.seconds[i%ringLength]
+			p.Live, p.Target = min(p.Live, int(s.live)), int(s.target)
+			p.Vanished, p.Exhausted = p.Vanished+int(s.vanished), p.Exhausted+int(s.exhausted)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// An Hour says what a zone lost in one hour of the clock.
+type Hour struct {
+	Hour      time.Time `json:"hour"`      // when it began
+	Vanished  int       `json:"vanished"`  // for whatever reason
+	Preempted int       `json:"preempted"` // of those, VMs that Compute Engine is known to have taken back
+	Exhausted int       `json:"exhausted"` // creations for which there was no room
+}
+
+// losses counts by zone and hour.
+type losses map[string][]Hour
+
+// at returns the hour of a zone that a time falls into, and forgets those that are too old.
+func (l losses) at(zone string, t time.Time) *Hour {
+	hours, hour := l[zone], t.UTC().Truncate(time.Hour)
+	for len(hours) > 0 && hour.Sub(hours[0].Hour) > span {
+		hours = hours[1:]
+	}
+	if n := len(hours); n == 0 || hours[n-1].Hour.Before(hour) {
+		hours = append(hours, Hour{Hour: hour})
+	}
+	l[zone] = hours
+	return &hours[len(hours)-1]
+}

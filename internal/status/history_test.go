@@ -1,0 +1,121 @@
+package status
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// A dip that lasts one second in six hours is still to be seen, and so is every loss.
+func TestHistoryKeepsDips(t *testing.T) {
+	var h history
+	set := func(after time.Duration, live int32) {
+		s := h.at(epoch.Add(after))
+		s.live, s.target = live, 100
+	}
+	set(0, 100)
+	set(3*time.Hour, 40)
+	h.at(epoch.Add(3 * time.Hour)).vanished += 60
+	set(3*time.Hour+time.Second, 100)
+	h.at(epoch.Add(4*time.Hour)).exhausted++
+	all := h.points(epoch.Add(5*time.Hour + 59*time.Minute))
+	if len(all) > points || len(all) < points/2 {
+		t.Errorf("%d points", len(all))
+	}
+	least, vanished, exhausted := 100, 0, 0
+	for _, p := range all {
+		least, vanished, exhausted = min(least, p.Live), vanished+p.Vanished, exhausted+p.Exhausted
+		if p.Target != 100 {
+			t.Errorf("target %d at %v", p.Target, p.Time)
+		}
+	}
+	if least != 40 || vanished != 60 || exhausted != 1 {
+		t.Errorf("least %d, vanished %d, exhausted %d", least, vanished, exhausted)
+	}
+}
+
+// What is older than six hours is forgotten; a clock that is set back, or a daemon that slept for days, does no harm.
+func TestHistoryForgets(t *testing.T) {
+	var h history
+	if h.points(epoch) != nil {
+		t.Error("points before the first")
+	}
+	h.at(epoch).vanished++
+	s := h.at(epoch.Add(time.Minute))
+	s.live, s.target = 7, 8
+	h.at(epoch.Add(-time.Hour)).vanished++ // counts as the newest
+	if n := len(h.points(epoch.Add(2 * time.Minute))); n != 121 {
+		t.Errorf("%d points in two minutes", n)
+	}
+	all := h.points(epoch.Add(span))
+	total := 0
+	for _, p := range all {
+		total += p.Vanished
+	}
+	if total != 1 || all[0].Live != 0 && all[0].Live != 7 {
+		t.Errorf("after six hours: %d vanished, first %+v", total, all[0])
+	}
+	all = h.points(epoch.Add(72 * time.Hour))
+	first, last := all[0], all[len(all)-1]
+	if first.Live != 7 || last.Target != 8 || last.Time.Sub(first.Time) > span || last.Time.Before(epoch.Add(71*time.Hour)) {
+		t.Errorf("after three days: from %+v to %+v", first, last)
+	}
+}
+
+func TestLosses(t *testing.T) {
+	l := losses{}
+	for i := range 20 {
+		l.at("a", epoch.Add(time.Duration(i)*30*time.Minute)).Vanished++
+	}
+	l.at("b", epoch).Exhausted++
+	hours := l["a"]
+	if len(hours) != 7 || hours[6].Vanished != 2 || !hours[6].Hour.Equal(epoch.Add(9*time.Hour)) {
+		t.Errorf("%+v", hours)
+	}
+	cells, any := hourly(Zone{Hours: hours}, []time.Time{epoch.Add(8 * time.Hour), epoch.Add(9 * time.Hour), epoch.Add(10 * time.Hour)})
+	if !any || cells[0].Vanished != 2 || cells[1].Vanished != 2 || cells[2].Vanished != 0 {
+		t.Errorf("%+v", cells)
+	}
+}
+
+// TestPlot reads the plot's paths: where they begin and end, and that what there is lies within the frame.
+func TestPlot(t *testing.T) {
+	if newPlot(nil) != nil || newPlot([]Point{{Time: epoch}}) != nil {
+		t.Error("a plot of nothing")
+	}
+	history := []Point{
+		{Time: epoch, Live: 0, Target: 12},
+		{Time: epoch.Add(10 * time.Second), Live: 12, Target: 12},
+		{Time: epoch.Add(20 * time.Second), Live: 9, Target: 12, Vanished: 3},
+		{Time: epoch.Add(30 * time.Second), Live: 9, Target: 12, Exhausted: 1},
+		{Time: epoch.Add(40 * time.Second), Live: 12, Target: 12},
+	}
+	p := newPlot(history)
+	// The scale ends at 15: 12 VMs are 132*12/15 above the ground at 166.
+	for what, pair := range map[string][2]string{
+		"live":      {p.Live, "M40 166H207V60.4H374V86.8H708V60.4H708"},
+		"target":    {p.Target, "M40 60.4H708"},
+		"vanished":  {p.Vanished, "M370 6h8l-4 8z"},
+		"exhausted": {p.Exhausted, "M537.5 21h7v7h-7z"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: %s, want %s", what, pair[0], pair[1])
+		}
+	}
+	if len(p.YTicks) != 4 || p.YTicks[3].Text != "15" || len(p.XTicks) != 2 || p.XTicks[0].Text != "12:00:15" {
+		t.Errorf("ticks %+v, %+v", p.YTicks, p.XTicks)
+	}
+	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now 12 of 12. 3 vanished, 1 creations found no room."; p.Text != want {
+		t.Errorf("%s, want %s", p.Text, want)
+	}
+	for most, want := range map[int]int{0: 1, 1: 1, 4: 1, 5: 2, 12: 5, 21: 10, 10_000: 5000} {
+		if got := niceStep(most); got != want {
+			t.Errorf("step for %d: %d, want %d", most, got, want)
+		}
+	}
+	if long := newPlot([]Point{{Time: epoch}, {Time: epoch.Add(span)}}); len(long.XTicks) != 6 || strings.Contains(long.Live, "NaN") {
+		t.Errorf("%+v", long)
+	}
+}

@@ -1,0 +1,189 @@
+package status
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"prevmtable/internal/pool"
+)
+
+// metrics are what Prometheus reads. Counters follow the events; gauges are read off the state when somebody asks, so that
+// zones which were taken out leave none behind. Labels are zones, and words from fixed lists.
+type metrics struct {
+	registry *prometheus.Registry
+
+	vanished, creates, deletes, holds, dropped, calls *prometheus.CounterVec
+	configErrors                                      prometheus.Counter
+	hooks                                             *prometheus.HistogramVec
+	creation, update                                  prometheus.Histogram
+}
+
+// creationSeconds fit operations, which take from seconds to the ten minutes after which the pool gives up.
+var creationSeconds = []float64{2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600}
+
+func newMetrics(b *Board) *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		vanished: counter("prevmtable_vanished_total", "VMs that vanished, by zone and reason (preempted, deleted, stopped, unknown).", "zone", "reason"),
+		creates:  counter("prevmtable_creates_total", "Creations that ended, by zone and result: created, or the class of the failure.", "zone", "result"),
+		deletes:  counter("prevmtable_deletes_total", "Deletions that ended, by zone and result: deleted, or the class of the failure.", "zone", "result"),
+		holds:    counter("prevmtable_holds_total", "Times that a zone was put on hold, by zone and class of the failure.", "zone", "class"),
+		dropped:  counter("prevmtable_hooks_dropped_total", "Hooks that were not run because too many were waiting.", "hook"),
+		calls:    counter("prevmtable_api_requests_total", "Calls of the Compute Engine API, by method and HTTP status; none if there was no answer.", "method", "code"),
+		configErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "prevmtable_configuration_errors_total", Help: "Configurations that were refused.",
+		}),
+		hooks: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "prevmtable_hook_duration_seconds", Help: "How long hooks ran, by hook and result (ok, failed).",
+			Buckets: []float64{.1, .5, 1, 2, 5, 10, 30, 60, 120, 300},
+		}, []string{"hook", "result"}),
+		creation: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "prevmtable_create_duration_seconds", Help: "From the decision to create a VM to the end of its operation, of those that were created.",
+			Buckets: creationSeconds,
+		}),
+		update: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "prevmtable_update_duration_seconds", Help: "How long the look at all zones took.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30},
+		}),
+	}
+	m.registry.MustRegister(m.vanished, m.creates, m.deletes, m.holds, m.dropped, m.calls, m.configErrors, m.hooks, m.creation, m.update, gauges{b})
+	return m
+}
+
+// handler serves the metrics, with those of the process and of Go's runtime.
+func (m *metrics) handler() http.Handler {
+	all := prometheus.NewRegistry()
+	all.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(prometheus.Gatherers{m.registry, all}, promhttp.HandlerOpts{Timeout: 5 * time.Second, MaxRequestsInFlight: 4})
+}
+
+// label writes a class of failures as one word.
+func label(s string) string {
+	return strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(s))
+}
+
+func (m *metrics) observe(e pool.Event) {
+	switch e.Kind {
+	case pool.Vanished:
+		m.vanished.WithLabelValues(e.Zone, string(e.Reason)).Inc()
+	case pool.Created:
+		m.creates.WithLabelValues(e.Zone, "created").Inc()
+		m.creation.Observe(e.Took.Seconds())
+	case pool.NotCreated:
+		m.creates.WithLabelValues(e.Zone, label(string(e.Class))).Inc()
+	case pool.Deleted:
+		m.deletes.WithLabelValues(e.Zone, "deleted").Inc()
+	case pool.NotDeleted:
+		m.deletes.WithLabelValues(e.Zone, label(string(e.Class))).Inc()
+	case pool.ZoneHeld:
+		m.holds.WithLabelValues(e.Zone, label(string(e.Class))).Inc()
+	case pool.HookEnded:
+		m.hooks.WithLabelValues(e.Hook, "ok").Observe(e.Took.Seconds())
+	case pool.HookFailed:
+		m.hooks.WithLabelValues(e.Hook, "failed").Observe(e.Took.Seconds())
+	case pool.HookDropped:
+		m.dropped.WithLabelValues(e.Hook).Inc()
+	case pool.UpdateEnded:
+		m.update.Observe(e.Took.Seconds())
+	case pool.ConfigRefused, pool.ConfigUseless:
+		m.configErrors.Inc()
+	}
+}
+
+func (m *metrics) apiCall(method string, status int) {
+	code := "none"
+	if status > 0 {
+		code = strconv.Itoa(status)
+	}
+	m.calls.WithLabelValues(method, code).Inc()
+}
+
+// gauges are the metrics that a state gives.
+type gauges struct{ board *Board }
+
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("prevmtable_"+name, help, labels, nil)
+}
+
+var (
+	buildInfo   = gauge("build_info", "1, with the version of the daemon.", "version", "goversion")
+	targetVMs   = gauge("target_vms", "VMs to maintain.")
+	poolVMs     = gauge("vms", "VMs of the pool by zone and state (live, starting, deleting, stopped).", "zone", "state")
+	zoneUnknown = gauge("zone_unknown", "1 if the zone cannot be seen at present.", "zone")
+	zoneHeld    = gauge("zone_held", "1 if no VM is created in the zone for now.", "zone")
+	holdEnds    = gauge("zone_hold_end_timestamp_seconds", "When the zone's hold ends; 0 without one.", "zone")
+	lastSuccess = gauge("last_successful_update_timestamp_seconds", "When an update last ended in which every zone was seen that is not written off; 0 if none has.")
+	configSince = gauge("configuration_in_force_timestamp_seconds", "Since when the configuration is in force; 0 if none is.")
+	configBad   = gauge("configuration_refused", "1 if the newest configuration is refused.")
+	configRead  = gauge("configuration_readable", "1 if the metadata server can be asked for the configuration.")
+	paused      = gauge("paused", "1 if the pool is paused because the configuration's attribute is absent.")
+	restSeconds = gauge("rest_seconds", "Seconds between two updates.")
+	hooksNow    = gauge("hooks", "Hooks under way, by state (running, waiting).", "state")
+	restingNow  = gauge("rate_limited_regions", "Regions whose calls the API's rate limit holds back at present.")
+)
+
+func (g gauges) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		buildInfo, targetVMs, poolVMs, zoneUnknown, zoneHeld, holdEnds, lastSuccess, configSince, configBad, configRead, paused, restSeconds,
+		hooksNow, restingNow,
+	} {
+		descs <- d
+	}
+}
+
+func (g gauges) Collect(metrics chan<- prometheus.Metric) {
+	g.board.mu.Lock()
+	s := g.board.state
+	g.board.mu.Unlock()
+	set := func(d *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	set(buildInfo, 1, g.board.version, runtime.Version())
+	set(targetVMs, float64(s.Target))
+	set(lastSuccess, seconds(s.Succeeded))
+	set(configSince, seconds(s.Since))
+	set(configBad, truth(s.Newest.Refusal != nil))
+	set(configRead, truth(s.Newest.Err == nil && !s.Newest.Read.IsZero()))
+	set(paused, truth(s.Paused))
+	set(restSeconds, s.Rest.Seconds())
+	set(hooksNow, float64(s.Hooks.Running), "running")
+	set(hooksNow, float64(s.Hooks.Waiting), "waiting")
+	set(restingNow, float64(len(s.Resting)))
+	for _, z := range s.Zones {
+		for state, n := range map[string]int{"live": z.Live, "starting": z.Starting, "deleting": z.Deleting, "stopped": z.Stopped} {
+			set(poolVMs, float64(n), z.Name, state)
+		}
+		set(zoneUnknown, truth(z.View == pool.ViewUnknown || z.View == pool.ViewUnlisted || z.View == pool.ViewWrittenOff), z.Name)
+		ends := time.Time{}
+		if z.Hold != nil {
+			ends = z.Hold.Until
+		}
+		set(zoneHeld, truth(z.Hold != nil), z.Name)
+		set(holdEnds, seconds(ends), z.Name)
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// seconds is a time as Prometheus counts it, 0 for one that never was.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}

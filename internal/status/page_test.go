@@ -1,0 +1,156 @@
+package status
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"prevmtable/internal/gce"
+	"prevmtable/internal/pool"
+)
+
+// crowded is a board of 10,000 VMs in 100 zones after a bad night: a quarter of the zones are held, each with Google's words,
+// and a thousand events are remembered.
+func crowded(zones int) *Board {
+	b := New("v1.2.3", "prevmtable")
+	now := time.Now()
+	message := "The zone 'projects/some-project/zones/us-central1-a' does not have enough resources available to fulfill the request. " +
+		"'NULL:0/NULL:0/NULL:0 (state:STOCKOUT, sub-state:STOCKOUT, resource type:compute)'. (503 ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS)"
+	s := pool.State{
+		Time: now, Project: "some-project", Summary: pool.OnItsWay, Version: "0123456789ab", Since: now, Prefix: "pool-", Target: 10_000,
+		Rest: 30 * time.Second, Updated: now, Next: now, Succeeded: now,
+	}
+	for i := range zones {
+		z := pool.ZoneState{Name: fmt.Sprintf("northamerica-northeast%d-%c", i/3, 'a'+i%3), View: pool.ViewKnown, Live: 10_000/zones - 7, Starting: 3, Deleting: 2, Stopped: 2}
+		if z.StoppedNames = []string{}; i%10 == 0 {
+			z.StoppedNames = []string{"pool-00000000-0000-4000-8000-000000000000", "pool-00000000-0000-4000-8000-000000000001"}
+		}
+		if i%4 == 0 {
+			z.Hold = &pool.Hold{Class: gce.Exhausted, Message: message, Since: now, Until: now.Add(time.Minute)}
+		}
+		s.Zones = append(s.Zones, z)
+	}
+	for hour := range 6 {
+		for i := range 1000 {
+			e := pool.Event{
+				Time: now.Add(time.Duration(hour-5)*time.Hour + time.Duration(i)*3*time.Second), Zone: s.Zones[i%zones].Name,
+				Name: fmt.Sprintf("pool-00000000-0000-4000-8000-%012d", i),
+			}
+			switch (i + i/zones) % 5 {
+			case 0:
+				e.Kind, e.Level, e.Reason, e.Facts = pool.Vanished, slog.LevelWarn, pool.Preempted, []any{"status", "STOPPING"}
+			case 1:
+				e.Kind, e.Level, e.Class, e.Err = pool.NotCreated, slog.LevelWarn, gce.Exhausted, errors.New(message)
+			case 2:
+				e.Kind, e.Took = pool.Created, 31234*time.Millisecond
+			default:
+				e.Kind = pool.Creating
+			}
+			b.Observe(e)
+		}
+		b.Publish(s)
+	}
+	return b
+}
+
+// A page about 10,000 VMs stays small, however bad the night was, and however many zones there are.
+func TestPageSize(t *testing.T) {
+	for _, zones := range []int{100, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(12 * time.Hour)
+			text := body(t, crowded(zones), "/")
+			if len(text) > 100_000 {
+				t.Errorf("%d zones: %d bytes", zones, len(text))
+			}
+			t.Logf("%d zones: %d bytes", zones, len(text))
+			if shown := bytes.Count(text, []byte(`class=bar`)); shown != min(zones, maxZones) {
+				t.Errorf("%d of %d zones shown", shown, zones)
+			}
+			if zones > maxZones && !bytes.Contains(text, []byte("more zones, which need less attention")) {
+				t.Error("it does not say that zones are left out")
+			}
+		})
+	}
+}
+
+// BenchmarkPage is how long such a page takes.
+func BenchmarkPage(b *testing.B) {
+	board := crowded(100)
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		board.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if w.Code != 200 {
+			b.Fatal(w.Code)
+		}
+		b.ReportMetric(float64(w.Body.Len())/1000, "kB")
+	}
+}
+
+// What comes from outside is shown as text, wherever it stands; nothing is fetched from elsewhere.
+func TestPageEscapes(t *testing.T) {
+	const evil = `"><script>alert(1)</script><img src=http://192.0.2.1/x onerror=alert(1)>`
+	b := New("v1", evil)
+	s := pool.State{
+		Time: time.Now(), Project: evil, Prefix: evil, Version: evil, Newest: pool.Newest{Err: errors.New(evil)}, Target: 1,
+		Zones: []pool.ZoneState{{
+			Name: evil, Why: evil, View: pool.ViewUnknown, Unknown: time.Now(), WriteOff: time.Now(), Stopped: 1, StoppedNames: []string{evil}, Hold: &pool.Hold{Class: evil, Message: evil},
+		}},
+		Resting: map[string]time.Time{evil: time.Now()},
+	}
+	b.Publish(s)
+	b.Observe(pool.Event{Kind: pool.Kind(evil), Zone: evil, Name: evil, Err: errors.New(evil), Reason: pool.Reason(evil)})
+	b.Observe(pool.Event{Kind: pool.Vanished, Zone: evil, Time: time.Now()})
+	for _, query := range []string{"/", "/?zone=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&kind=%22%3E%3Cscript%3Ealert(1)%3C/script%3E"} {
+		text := string(body(t, b, query))
+		if strings.Contains(text, "<script>alert") || strings.Contains(text, "<img") || strings.Count(text, "<script>") != 1 {
+			t.Errorf("%s: %s", query, text)
+		}
+		for _, outside := range []string{`src="http`, `href="http`, "url(http", "@import"} {
+			if strings.Contains(text, outside) {
+				t.Errorf("%s: %s", query, outside)
+			}
+		}
+	}
+	// A command for the shell holds names of VMs alone, and Google's have no blanks and no quotes. It is text on the page too.
+	if text := string(body(t, b, "/status.json")); strings.Contains(text, "<script>") {
+		t.Error("status.json has markup")
+	}
+}
+
+func TestDay(t *testing.T) {
+	for d, want := range map[time.Duration]string{time.Hour: "11:00:00", 13 * time.Hour: "12-31 23:00:00", 365 * 24 * time.Hour: "01-01 12:00:00"} {
+		if got := day(epoch.Add(-d), epoch); got != want {
+			t.Errorf("%v ago: %s, want %s", d, got, want)
+		}
+	}
+}
+
+// Each table has headers, and each section a heading; what is drawn has words beside it.
+func TestPageForScreenReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := string(body(t, troubled(), "/"))
+		for _, want := range []string{
+			`<html lang="en">`, `<th scope="col">Zone`, `<th scope="row">us-central1-a`, `5 live, 3 being created`,
+			`role="img" aria-label="From 00:02:00 to 00:10:00 UTC: 12 to 15 VMs live, now 12 of 15. 2 vanished`, `held: exhausted; tried again in 1 m 40 s`,
+			`The zone does not have enough resources available. (503 ZONE_RESOURCE_POOL_EXHAUSTED)`, `is refused:</p>`,
+			`gcloud compute instances delete --project=demo --zone=us-central1-a pool-7 pool-8`, `cannot be seen for 40 s; written off in 20 s`,
+			`<td>2 / 0`, `<td>0 / 1`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the page lacks %s", want)
+			}
+		}
+		if tables, headers := strings.Count(text, "<table"), strings.Count(text, "<thead>"); tables != headers || tables != 3 {
+			t.Errorf("%d tables, %d with headers", tables, headers)
+		}
+		if drawings := strings.Count(text, "<svg"); drawings != 6 {
+			t.Errorf("%d drawings, want a bar for each of 5 zones, and the plot", drawings)
+		}
+	})
+}
