@@ -126,9 +126,22 @@ func (d *demo) sim(command string) {
 	}
 }
 
-func (d *demo) get(path string) string {
+// get reads a page of the daemon.
+func (d *demo) get(path string) string { return d.fetch(d.page + path) }
+
+// metadata reads what the metadata server says.
+func (d *demo) metadata(path string) string {
+	return d.fetch(strings.Replace(d.control, "/sim/", "/computeMetadata/v1/"+path, 1))
+}
+
+func (d *demo) fetch(address string) string {
 	d.t.Helper()
-	r, err := http.Get(d.page + path)
+	request, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	request.Header.Set("Metadata-Flavor", "Google")
+	r, err := http.DefaultClient.Do(request)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -160,7 +173,7 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 	for _, secret := range []string{templateSecret, environmentSecret, token} {
-		if lines := strings.ReplaceAll(d.log.String(), "gcesim: control: ", ""); strings.Contains(onlyDaemon(lines), secret) {
+		if strings.Contains(onlyDaemon(d.log.String()), secret) {
 			t.Errorf("the log has %s", secret)
 		}
 	}
@@ -175,25 +188,6 @@ func onlyDaemon(log string) string {
 		}
 	}
 	return strings.Join(lines, "")
-}
-
-func (d *demo) metadata(path string) string {
-	address := strings.Replace(d.control, "/sim/", "/computeMetadata/v1/"+path, 1)
-	request, err := http.NewRequest(http.MethodGet, address, nil)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	request.Header.Set("Metadata-Flavor", "Google")
-	r, err := http.DefaultClient.Do(request)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return string(text)
 }
 
 // TestPage looks at the status page in a real browser while a pool fills, loses VMs, and finds no room.

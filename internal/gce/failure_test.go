@@ -59,11 +59,11 @@ func TestObserve(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodDelete:
-			http.Error(w, envelope(403, "quotaExceeded", "no"), 403)
+			http.Error(w, envelope(403, "quotaExceeded", "no"), http.StatusForbidden)
 		case r.Method == http.MethodPost:
 			panic(http.ErrAbortHandler)
 		case strings.HasSuffix(r.URL.Path, "/operations/o"):
-			http.Error(w, envelope(404, "notFound", "no"), 404)
+			http.Error(w, envelope(404, "notFound", "no"), http.StatusNotFound)
 		default:
 			fmt.Fprint(w, `{"name": "n"}`)
 		}

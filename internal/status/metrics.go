@@ -56,6 +56,11 @@ func newMetrics(b *Board) *metrics {
 			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30},
 		}),
 	}
+	for _, hook := range []string{"create", "delete", "vanished", "exhausted"} { // so that the first failure is an increase
+		m.dropped.WithLabelValues(hook)
+		m.hooks.WithLabelValues(hook, "ok")
+		m.hooks.WithLabelValues(hook, "failed")
+	}
 	m.registry.MustRegister(m.vanished, m.creates, m.deletes, m.holds, m.dropped, m.calls, m.configErrors, m.hooks, m.creation, m.update, gauges{b})
 	return m
 }
