@@ -181,6 +181,20 @@ func TestEvents(t *testing.T) {
 	})
 }
 
+// A dry run shows what the pool is like as it is.
+func TestStateOfDryRun(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("dry-run", "wait 40s")
+		if s := w.state.Load(); !s.DryRun || s.Summary != Short || s.Zones[0].Starting != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.play("config TargetVMCount=0", "wait 40s")
+		if s := w.state.Load(); s.Summary != AtTarget {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // An update in which nothing happened says nothing.
 func TestQuiet(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

@@ -62,8 +62,11 @@ func (p *Pool) report(s situation, plan plan) {
 			refused = refused && f != nil && f.Class == gce.Refused
 		}
 	}
+	if !p.DryRun {
+		starting += len(plan.create)
+	}
 	level, state := slog.LevelWarn, Short
-	switch missing := s.target - live - starting - len(plan.create); {
+	switch missing := s.target - live - starting; {
 	case missing == 0 && live == s.target:
 		level, state = slog.LevelInfo, AtTarget
 	case missing <= 0:
@@ -75,17 +78,21 @@ func (p *Pool) report(s situation, plan plan) {
 	case len(heldZones) == len(s.zones):
 		state = AllHeld
 	}
-	if state != p.state && !p.DryRun {
-		p.state = state
-		facts := []any{"live", live, "starting", starting + len(plan.create), "target", s.target}
-		if len(heldZones) > 0 {
-			facts = append(facts, "held", strings.Join(heldZones, " "))
-		}
-		if len(unseenZones) > 0 {
-			facts = append(facts, "unlisted", strings.Join(unseenZones, " "))
-		}
-		p.tell(Event{Level: level, Kind: state, Facts: facts})
+	if state == p.state {
+		return
 	}
+	p.state = state
+	if p.DryRun {
+		return // what would be done is said by print
+	}
+	facts := []any{"live", live, "starting", starting, "target", s.target}
+	if len(heldZones) > 0 {
+		facts = append(facts, "held", strings.Join(heldZones, " "))
+	}
+	if len(unseenZones) > 0 {
+		facts = append(facts, "unlisted", strings.Join(unseenZones, " "))
+	}
+	p.tell(Event{Level: level, Kind: state, Facts: facts})
 }
 
 // print says what a plan would do, if it is not what the last one would have done.
