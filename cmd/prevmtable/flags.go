@@ -7,15 +7,16 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"regexp"
 
 	"prevmtable/internal/config"
 )
 
 // options are the flags' values.
 type options struct {
-	attribute, endpoint, http, logFormat, check string
-	parallelism                                 int
-	dryRun, version                             bool
+	project, attribute, endpoint, http, logFormat, check string
+	parallelism                                          int
+	dryRun, version                                      bool
 }
 
 // parse reads the flags; where one is not given its variable counts. An empty variable counts for -http alone, which it turns
@@ -24,6 +25,7 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 	var o options
 	fs := flag.NewFlagSet("prevmtable", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.project, "project", "", "`project` to keep the pool in, with application default credentials; empty is that of the VM that this runs on (PREVMTABLE_PROJECT)")
 	fs.StringVar(&o.attribute, "attribute", "prevmtable", "project metadata `attribute` that holds the configuration (PREVMTABLE_ATTRIBUTE)")
 	fs.StringVar(&o.endpoint, "compute-endpoint", "", "`URL` of the Compute Engine API; empty is Google's (PREVMTABLE_COMPUTE_ENDPOINT)")
 	fs.StringVar(&o.http, "http", "localhost:9797", "`address` of the status page, metrics and health; empty is none (PREVMTABLE_HTTP)")
@@ -45,7 +47,7 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for name, variable := range map[string]string{
-		"attribute": "PREVMTABLE_ATTRIBUTE", "compute-endpoint": "PREVMTABLE_COMPUTE_ENDPOINT",
+		"project": "PREVMTABLE_PROJECT", "attribute": "PREVMTABLE_ATTRIBUTE", "compute-endpoint": "PREVMTABLE_COMPUTE_ENDPOINT",
 		"http": "PREVMTABLE_HTTP", "hook-parallelism": "PREVMTABLE_HOOK_PARALLELISM", "log-format": "PREVMTABLE_LOG_FORMAT",
 	} {
 		if value, set := lookupEnv(variable); (value != "" || set && name == "http") && !given[name] {
@@ -57,6 +59,8 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 	switch {
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q; see prevmtable -help", fs.Arg(0))
+	case o.project != "" && !projectPattern.MatchString(o.project):
+		return o, fmt.Errorf("-project %q: the ID of a project is wanted, as in my-project-123", o.project)
 	case !config.IsAttribute(o.attribute):
 		return o, fmt.Errorf("-attribute %q: a metadata key has 1 to 128 letters, digits, dashes and underscores", o.attribute)
 	case o.parallelism < 1:
@@ -70,6 +74,9 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 	}
 	return o, checkEndpoint(o.endpoint)
 }
+
+// projectPattern is what the API's discovery document has for a project.
+var projectPattern = regexp.MustCompile(`^(?:(?:[-a-z0-9]{1,63}\.)*(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?):)?(?:[0-9]{1,19}|(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?))$`)
 
 func isAddress(s string) bool {
 	_, port, err := net.SplitHostPort(s)

@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -30,10 +29,6 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
-
-	"cloud.google.com/go/compute/metadata"
-	"golang.org/x/oauth2/google"
-	"google.golang.org/api/compute/v1"
 
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
@@ -94,17 +89,12 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	if o.http != "" {
 		defer serve(board, o.http, log)()
 	}
-	host := os.Getenv("GCE_METADATA_HOST")
-	if host == "" {
-		host = "169.254.169.254" // the same on every VM, and needs no name server
-	}
-	meta := metadata.NewClient(&http.Client{Transport: metadataTransport(), Timeout: 5 * time.Second})
-	project, err := projectID(ctx, meta, log)
+	place, err := findPlace(ctx, o, log)
 	if err != nil {
 		return nil // the signal came first
 	}
-	client := &http.Client{Transport: gce.WithToken(computeTransport(), google.ComputeTokenSource("", compute.ComputeScope))}
-	api, err := gce.New(ctx, client, o.endpoint, project, func() time.Duration { return rand.N(5 * time.Second) })
+	client := &http.Client{Transport: gce.WithToken(computeTransport(), place.tokens)}
+	api, err := gce.New(ctx, client, o.endpoint, place.project, func() time.Duration { return rand.N(5 * time.Second) })
 	if err != nil {
 		return err
 	}
@@ -113,26 +103,21 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		base := "http://" + host + "/computeMetadata/v1/"
-		config.Watch(ctx, &http.Client{Transport: metadataTransport()}, base, o.attribute, func(d config.Document) {
+		place.watch(ctx, api, func(d config.Document) {
 			select {
 			case documents <- d:
 			case <-ctx.Done():
 			}
 		})
 	}()
-	runner := &hook.Runner{Fetch: func(ctx context.Context, attribute string) ([]byte, error) {
-		script, err := meta.ProjectAttributeValueWithContext(ctx, attribute)
-		return []byte(script), err
-	}, Env: os.Environ(), Log: log}
+	fetch := func(ctx context.Context, attribute string) ([]byte, error) { return place.fetch(ctx, api, attribute) }
+	runner := &hook.Runner{Fetch: fetch, Env: os.Environ(), Log: log}
 	var seed [32]byte
 	crand.Read(seed[:])
 	pool.New(pool.Options{
-		Project: project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
+		Project: place.project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
 		Observe: board.Observe, Publish: board.Publish,
-		Self:            func(ctx context.Context) (zone, name string, err error) { return self(ctx, meta) },
-		Hook:            hooks.wrap(runner.Run),
-		HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
+		Self: place.self, Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
 	}).Run(ctx)
 	<-watched
 	log.Info("prevmtable stopped")
@@ -151,50 +136,6 @@ func serve(board *status.Board, address string, log *slog.Logger) (stop func()) 
 		cancel()
 		<-ended
 	}
-}
-
-// projectID asks the metadata server until it answers: at a VM's start it may not be there yet.
-func projectID(ctx context.Context, meta *metadata.Client, log *slog.Logger) (string, error) {
-	for complained := false; ; {
-		id, err := meta.GetWithContext(ctx, "project/project-id")
-		if err == nil {
-			return id, nil
-		}
-		if ctx.Err() == nil && !complained {
-			log.Warn("the metadata server does not say which project this is; asking until it does", "err", err,
-				"hint", "this is for a Compute Engine VM; elsewhere GCE_METADATA_HOST=HOST:PORT names a metadata server")
-			complained = true
-		}
-		select {
-		case <-time.After(2 * time.Second):
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-	}
-}
-
-// self asks on which VM this process runs; the name is empty if the metadata server knows of none.
-func self(ctx context.Context, meta *metadata.Client) (zone, name string, err error) {
-	name, err = meta.InstanceNameWithContext(ctx)
-	if err == nil {
-		zone, err = meta.ZoneWithContext(ctx)
-	}
-	if _, ok := errors.AsType[metadata.NotDefinedError](err); ok {
-		return "", "", nil
-	}
-	return zone, name, err
-}
-
-// computeTransport is the default one with room for the calls to many zones at a time.
-func computeTransport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 64
-	return t
-}
-
-// metadataTransport goes to the metadata server directly, whatever proxy the environment names.
-func metadataTransport() *http.Transport {
-	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, MaxIdleConnsPerHost: 16}
 }
 
 // version says which build this is.

@@ -21,10 +21,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the program as people do: the real binary with real hooks and real signals, in a project that gcesim
 // simulates.
 func TestScripts(t *testing.T) {
-	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", bin, "prevmtable/cmd/gcesim").CombinedOutput(); err != nil {
-		t.Fatalf("build gcesim: %v\n%s", err, out)
-	}
+	bin := build(t, "gcesim")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -42,6 +39,19 @@ func TestScripts(t *testing.T) {
 			"eventually": eventually, "count": count, "mend": mend, "tell": tell, "gone": gone,
 		},
 	})
+}
+
+// build puts programs into a folder.
+func build(t *testing.T, programs ...string) (dir string) {
+	dir = t.TempDir()
+	args := []string{"build", "-o", dir}
+	for _, p := range programs {
+		args = append(args, "prevmtable/cmd/"+p)
+	}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
 }
 
 // eventually waits until a file has a line that matches: eventually PATTERN FILE [TIMES]

@@ -73,10 +73,7 @@ const demoConfig = `{
 
 // startDemo builds and starts both programs, and waits for the page.
 func startDemo(t *testing.T) *demo {
-	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", dir, "prevmtable/cmd/gcesim", "prevmtable/cmd/prevmtable").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	dir := build(t, "gcesim", "prevmtable")
 	for name, text := range map[string]string{
 		"config": demoConfig, "hook": "#!/bin/sh\necho " + outputSecret + "\n",
 		"script": "optime * 1s 2s\nstockout-time 500ms 1s\nstop-time 500ms 1s\n",

@@ -31,6 +31,9 @@ const (
 
 	// retryPause is the same after an error, and for an absent attribute, which the server cannot wait for.
 	retryPause = 2 * time.Second
+
+	// unknownRest is the time between two questions of Poll as long as no valid document says what it is.
+	unknownRest = 5 * time.Second
 )
 
 // Watch sends the value of a project attribute, and again each time that it changes, appears or disappears, or that the
@@ -63,6 +66,36 @@ func Watch(ctx context.Context, client *http.Client, base, attribute string, sen
 		case <-ctx.Done():
 			return
 		case <-time.After(time.Until(asked.Add(pause))):
+		}
+	}
+}
+
+// Poll sends what get says of an attribute, in the same way as Watch. It asks as often as the last valid document has the pool
+// updated.
+func Poll(ctx context.Context, get func(context.Context) (text []byte, absent bool, err error), send func(Document)) {
+	var last *Document
+	rest := unknownRest
+	for {
+		asked := time.Now()
+		text, absent, err := get(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		now := Document{Text: text, Absent: absent}
+		if err != nil {
+			now = Document{Err: fmt.Errorf("ask for the project's attributes: %w", err)}
+		}
+		if last == nil || !last.equal(now) {
+			if c, _, err := Parse(text); err == nil {
+				rest = c.Rest
+			}
+			send(now)
+		}
+		last = &now
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(asked.Add(rest))):
 		}
 	}
 }

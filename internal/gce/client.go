@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"google.golang.org/api/compute/v1"
 	"google.golang.org/api/option"
 )
@@ -34,9 +35,10 @@ type Client struct {
 	// 0 if there was none. It is set before the first call.
 	Observe func(method string, status int)
 
-	mu      sync.Mutex
-	regions map[string]*pacer
-	slots   map[string]chan struct{}
+	attributes singleflight.Group
+	mu         sync.Mutex
+	regions    map[string]*pacer
+	slots      map[string]chan struct{}
 }
 
 // New returns a client for a project. The HTTP client brings the credentials. An empty endpoint is Google's own; jitter is
@@ -181,6 +183,41 @@ func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Oper
 	}
 	return operationOf(op), nil
 }
+
+// Attribute returns a metadata attribute of the project; found is false if it does not exist. Calls at the same time share
+// one answer, since all attributes come at once.
+func (c *Client) Attribute(ctx context.Context, key string) (value []byte, found bool, err error) {
+	answer := c.attributes.DoChan("", func() (any, error) {
+		var p *compute.Project
+		// It is for others too. Two minutes are enough for the end of a rate limit, and the call.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+		defer cancel()
+		err := c.read(ctx, global, "projects.get", func(ctx context.Context) (err error) {
+			p, err = c.service.Projects.Get(c.project).Fields("commonInstanceMetadata(items(key,value))").Context(ctx).Do()
+			return err
+		})
+		return p, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	case r := <-answer:
+		if r.Err != nil {
+			return nil, false, fmt.Errorf("get project %s: %w", c.project, r.Err)
+		}
+		if m := r.Val.(*compute.Project).CommonInstanceMetadata; m != nil {
+			for _, item := range m.Items {
+				if item.Key == key && item.Value != nil {
+					return []byte(*item.Value), true, nil
+				}
+			}
+		}
+		return nil, false, nil
+	}
+}
+
+// global is where calls go that concern no zone; they have quotas of their own.
+const global = "global"
 
 // operationFields are those that operationOf reads.
 const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message))"

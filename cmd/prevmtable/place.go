@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/compute/metadata"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+	"google.golang.org/api/compute/v1"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gce"
+)
+
+// A place is where the daemon runs, as far as it matters: where it has its project, its rights, its configuration and its
+// hooks from, and on which VM of the project it is.
+type place struct {
+	project string
+	tokens  oauth2.TokenSource
+	watch   func(context.Context, *gce.Client, func(config.Document))
+	fetch   func(ctx context.Context, api *gce.Client, attribute string) ([]byte, error)
+	self    func(context.Context) (zone, name string, err error)
+}
+
+// findPlace is a VM of the project, unless -project says otherwise. It fails only when ctx ends.
+func findPlace(ctx context.Context, o options, log *slog.Logger) (place, error) {
+	meta := metadata.NewClient(&http.Client{Transport: metadataTransport(), Timeout: 5 * time.Second})
+	if o.project != "" {
+		return anywhere(o, meta), nil
+	}
+	return onVM(ctx, o, meta, log)
+}
+
+// onVM is a VM, where the metadata server has it all.
+func onVM(ctx context.Context, o options, meta *metadata.Client, log *slog.Logger) (place, error) {
+	project, err := projectID(ctx, meta, log)
+	if err != nil {
+		return place{}, err
+	}
+	host := os.Getenv("GCE_METADATA_HOST")
+	if host == "" {
+		host = "169.254.169.254" // the same on every VM, and needs no name server
+	}
+	return place{
+		project: project,
+		tokens:  google.ComputeTokenSource("", compute.ComputeScope),
+		watch: func(ctx context.Context, _ *gce.Client, send func(config.Document)) {
+			config.Watch(ctx, &http.Client{Transport: metadataTransport()}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
+		},
+		fetch: func(ctx context.Context, _ *gce.Client, attribute string) ([]byte, error) {
+			script, err := meta.ProjectAttributeValueWithContext(ctx, attribute)
+			return []byte(script), err
+		},
+		self: func(ctx context.Context) (zone, name string, err error) { return self(ctx, meta) },
+	}, nil
+}
+
+// anywhere is outside the project, or where the metadata server hides the project's attributes: the Compute API has them, and
+// the application default credentials give the rights.
+func anywhere(o options, meta *metadata.Client) place {
+	return place{
+		project: o.project,
+		tokens:  &defaultCredentials{},
+		watch: func(ctx context.Context, api *gce.Client, send func(config.Document)) {
+			config.Poll(ctx, func(ctx context.Context) (text []byte, absent bool, err error) {
+				text, found, err := api.Attribute(ctx, o.attribute)
+				return text, !found, err
+			}, send)
+		},
+		fetch: func(ctx context.Context, api *gce.Client, attribute string) ([]byte, error) {
+			script, found, err := api.Attribute(ctx, attribute)
+			if err == nil && !found {
+				err = metadata.NotDefinedError(attribute)
+			}
+			return script, err
+		},
+		self: func(ctx context.Context) (zone, name string, err error) {
+			if !metadata.OnGCEWithContext(ctx) {
+				return "", "", ctx.Err()
+			}
+			switch project, err := meta.GetWithContext(ctx, "project/project-id"); {
+			case hidden(err), err == nil && project != o.project: // a VM of another project is none of this one's
+				return "", "", nil
+			case err != nil:
+				return "", "", err
+			}
+			return self(ctx, meta)
+		},
+	}
+}
+
+// defaultCredentials finds the application default credentials when they are first asked for, and again until they are there.
+type defaultCredentials struct {
+	mu     sync.Mutex
+	source oauth2.TokenSource
+}
+
+func (d *defaultCredentials) Token() (*oauth2.Token, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.source == nil {
+		source, err := google.DefaultTokenSource(context.Background(), compute.ComputeScope)
+		if err != nil {
+			return nil, err
+		}
+		d.source = source
+	}
+	return d.source.Token()
+}
+
+// projectID asks the metadata server until it answers: at a VM's start it may not be there yet.
+func projectID(ctx context.Context, meta *metadata.Client, log *slog.Logger) (string, error) {
+	for complained := false; ; {
+		id, err := meta.GetWithContext(ctx, "project/project-id")
+		if err == nil {
+			return id, nil
+		}
+		if ctx.Err() == nil && !complained {
+			log.Warn("the metadata server does not say which project this is; asking until it does", "err", err,
+				"hint", "this is for a Compute Engine VM; elsewhere give -project, or name a metadata server by GCE_METADATA_HOST=HOST:PORT")
+			complained = true
+		}
+		select {
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// self asks on which VM this process runs; the name is empty if the metadata server knows of none.
+func self(ctx context.Context, meta *metadata.Client) (zone, name string, err error) {
+	name, err = meta.InstanceNameWithContext(ctx)
+	if err == nil {
+		zone, err = meta.ZoneWithContext(ctx)
+	}
+	if hidden(err) {
+		return "", "", nil
+	}
+	return zone, name, err
+}
+
+// hidden reports whether the metadata server has no such thing, or shows it to nobody, as that of Kubernetes Engine may do.
+func hidden(err error) bool {
+	_, absent := errors.AsType[metadata.NotDefinedError](err)
+	e, ok := errors.AsType[*metadata.Error](err)
+	return absent || ok && e.Code == http.StatusForbidden
+}
+
+// computeTransport is the default one with room for the calls to many zones at a time.
+func computeTransport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 64
+	return t
+}
+
+// metadataTransport goes to the metadata server directly, whatever proxy the environment names.
+func metadataTransport() *http.Transport {
+	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, MaxIdleConnsPerHost: 16}
+}
