@@ -46,8 +46,8 @@ func TestProject(t *testing.T) {
 	}))
 	defer server.Close()
 	credentials := filepath.Join(dir, "credentials.json")
-	if err := os.WriteFile(credentials, []byte(fmt.Sprintf(
-		`{"type": "authorized_user", "client_id": "me", "client_secret": "x", "refresh_token": "y", "token_uri": "%s/token"}`, server.URL)), 0o600); err != nil {
+	if err := os.WriteFile(credentials, fmt.Appendf(nil,
+		`{"type": "authorized_user", "client_id": "me", "client_secret": "x", "refresh_token": "y", "token_uri": "%s/token"}`, server.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d := &demo{t: t, log: &syncBuffer{}}

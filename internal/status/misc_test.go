@@ -113,16 +113,17 @@ func TestDashboard(t *testing.T) {
 	for _, v := range dashboard.Templating.List {
 		variables = append(variables, "$"+v.Name, "x")
 	}
-	rules := "groups:\n- name: dashboard\n  rules:\n"
+	var rules strings.Builder
+	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
 	for i, q := range queries {
 		q = strings.NewReplacer(variables...).Replace(q)
 		if strings.Contains(q, "$") {
 			t.Errorf("%s: a variable that the dashboard does not have", q)
 		}
-		rules += fmt.Sprintf("  - record: query:%d\n    expr: %q\n", i, q)
+		fmt.Fprintf(&rules, "  - record: query:%d\n    expr: %q\n", i, q)
 	}
 	file := filepath.Join(t.TempDir(), "rules.yaml")
-	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(rules.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	promtool(t, "", "check", "rules", file)
