@@ -63,19 +63,24 @@ type finding struct {
 	config.Problem
 }
 
-// maxRead is more than a document may have, and all that is read of one.
-const maxRead = 1 << 20
+// maxRead is far more than a document may have.
+const maxRead = 16 << 20
 
 func readFile(name string, stdin io.Reader) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(io.LimitReader(stdin, maxRead))
+	from := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from = f
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
+	text, err := io.ReadAll(io.LimitReader(from, maxRead+1))
+	if len(text) > maxRead {
+		return nil, fmt.Errorf("%s: more than %d bytes, which is no configuration", name, maxRead)
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxRead))
+	return text, err
 }
 
 // printVMs prints a JSON object with the zones' VMs.

@@ -160,7 +160,7 @@ func operationFailure(op *compute.Operation) *Failure {
 	if op.Error == nil && op.HttpErrorStatusCode < 400 {
 		return nil
 	}
-	f := &Failure{Status: int(op.HttpErrorStatusCode), Message: op.HttpErrorMessage}
+	f := &Failure{Status: int(op.HttpErrorStatusCode), Message: oneLine(op.HttpErrorMessage)}
 	var codes []string
 	if op.Error != nil {
 		for i, e := range op.Error.Errors {
@@ -186,7 +186,7 @@ func (f *Failure) finish(codes []string) {
 }
 
 // quotedMetadata is where Google's text begins to quote the template's metadata, which may hold secrets.
-var quotedMetadata = regexp.MustCompile(`(?s)(metadata\.items\[\d+\]\.\w+'?).*`)
+var quotedMetadata = regexp.MustCompile(`(?s)(metadata\.items[\w.\[\]]*'?|'[\w.]*\bmetadata'):?\s.*`)
 
 // oneLine makes Google's text, or a proxy's page, fit a log line.
 func oneLine(s string) string {

@@ -49,6 +49,15 @@ func TestMetadataNotRepeated(t *testing.T) {
 			t.Errorf("%s", text)
 		}
 	}
+	for text, want := range map[string]string{
+		"Invalid value for field 'resource.metadata': '{ \"items\": hunter2 }'. No.": "'resource.metadata': (not repeated",
+		"metadata.items: hunter2":                  "metadata.items: (not repeated",
+		"no answer from the metadata server: why?": "no answer from the metadata server: why?",
+	} {
+		if got := oneLine(text); strings.Contains(got, "hunter2") || !strings.Contains(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
 	if !Is(err, Refused) || op.Class != Refused {
 		t.Errorf("%v; %v", err, op)
 	}

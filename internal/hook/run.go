@@ -112,13 +112,13 @@ func (r *Runner) write(script []byte, kind string) (path string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// environment returns the script's environment. NAME is taken out where the event has none: the daemon may well have
-// been started by a script with a NAME of its own.
+// environment returns the script's environment. NAME and REASON are taken out where the event has none: the daemon may well
+// have been started by a script with a NAME of its own.
 func (r *Runner) environment(e Event) []string {
 	var env []string
 	for _, variable := range r.Env {
 		switch key, _, _ := strings.Cut(variable, "="); key {
-		case "HOOK", "PROJECT", "ZONE", "NAME":
+		case "HOOK", "PROJECT", "ZONE", "NAME", "REASON":
 		default:
 			env = append(env, variable)
 		}

@@ -122,7 +122,7 @@ func TestEnvironment(t *testing.T) {
 	} {
 		t.Run(test.event.Kind, func(t *testing.T) {
 			tr := newTrial(t, show)
-			tr.Env = append(tr.Env, "OTHER=old", "NAME=the daemon's", "HOOK=x", "ZONE=x", "PROJECT=x", "OTHER=kept")
+			tr.Env = append(tr.Env, "OTHER=old", "NAME=the daemon's", "REASON=the daemon's", "HOOK=x", "ZONE=x", "PROJECT=x", "OTHER=kept")
 			test.event.Limit = time.Minute
 			if err := tr.Run(t.Context(), test.event); err != nil {
 				t.Fatal(err)

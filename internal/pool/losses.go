@@ -40,8 +40,11 @@ type loss struct {
 const explainTime = 2 * time.Second
 
 // explain tells of VMs that vanished from a zone. One list of the zone's operations says why; such lists may be incomplete.
+// Until then what is left of them is not deleted, or that would be taken for the reason, and hooks would run in the wrong order.
 func (p *Pool) explain(zone string, losses []loss) {
-	p.explaining++
+	for _, l := range losses {
+		p.unexplained[key{zone, l.name}] = true
+	}
 	p.aside(func() func() {
 		ctx, cancel := context.WithTimeout(p.work, explainTime)
 		defer cancel()
@@ -57,8 +60,8 @@ func (p *Pool) explain(zone string, losses []loss) {
 		}
 		why := reasonsIn(ops)
 		return func() {
-			p.explaining--
 			for _, l := range losses {
+				delete(p.unexplained, key{zone, l.name})
 				reason := why[l.name]
 				if reason == "" {
 					reason = NoReason

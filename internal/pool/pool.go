@@ -77,14 +77,14 @@ type Pool struct {
 	printed string // what a dry run last said
 	hooks   *hook.Queue
 
-	rest, grace, watch, show *time.Timer
-	timed                    time.Time       // when the last timed update began
-	begunAt                  time.Time       // when the last update of any kind did; zero once it has ended
-	succeeded                time.Time       // when the last one ended in which every zone that counts was seen
-	shown                    time.Time       // when the state was last published
-	watching                 bool            // the watch timer is running
-	watched                  map[string]bool // zones whose operations are being asked for
-	explaining               int             // zones in which it is being found out why VMs vanished
+	rest, grace, watch, show, holds *time.Timer
+	timed                           time.Time       // when the last timed update began
+	begunAt                         time.Time       // when the last update of any kind did; zero once it has ended
+	succeeded                       time.Time       // when the last one ended in which every zone that counts was seen
+	shown                           time.Time       // when the state was last published
+	watching                        bool            // the watch timer is running
+	watched                         map[string]bool // zones whose operations are being asked for
+	unexplained                     map[key]bool    // VMs that vanished, and it is being found out why
 
 	begun  context.Context // ends at the signal to stop: nothing is begun after it
 	work   context.Context // ends when what is in flight is dropped
@@ -98,7 +98,8 @@ func New(o Options) *Pool {
 	return &Pool{
 		Options: o, random: random, next: int(random.Uint64() >> 1),
 		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]ending{}, watched: map[string]bool{},
-		rest: idleTimer(), grace: idleTimer(), watch: idleTimer(), show: time.NewTimer(0),
+		unexplained: map[key]bool{},
+		rest:        idleTimer(), grace: idleTimer(), watch: idleTimer(), show: time.NewTimer(0), holds: idleTimer(),
 		hooks: hook.NewQueue(o.HookParallelism), events: make(chan func()),
 	}
 }
@@ -128,6 +129,8 @@ func (p *Pool) Run(ctx context.Context) {
 			p.late()
 		case <-p.watch.C:
 			p.watchOperations()
+		case <-p.holds.C:
+			p.act(false)
 		case then := <-p.events:
 			p.hear(then)
 		case <-ctx.Done():
@@ -176,7 +179,7 @@ func (p *Pool) hear(then func()) {
 
 // idle reports whether nothing is in flight that would be lost by ending.
 func (p *Pool) idle() bool {
-	return len(p.operations) == 0 && p.explaining == 0 && p.hooks.Running()+p.hooks.Len() == 0
+	return len(p.operations) == 0 && len(p.unexplained) == 0 && p.hooks.Running()+p.hooks.Len() == 0
 }
 
 // configure takes a document from the attribute.
@@ -222,13 +225,16 @@ func (p *Pool) take(text []byte) {
 	p.tell(Event{Kind: ConfigInForce, Facts: []any{
 		"prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest, "version", p.newest.Version,
 	}})
-	p.version = p.newest.Version
 	old := p.config
 	if old == nil {
 		old = c
 	}
-	p.config, p.since = c, time.Now()
-	p.setZones(old, c, p.since)
+	now := time.Now()
+	if p.version != p.newest.Version { // not one that is back after another was refused
+		p.since = now
+	}
+	p.config, p.version = c, p.newest.Version
+	p.setZones(old, c, now)
 	p.recall()
 	p.update(false)
 }
@@ -273,6 +279,7 @@ func (p *Pool) act(fresh bool) {
 		p.print(plan)
 		return
 	}
+	p.wakeAtHoldEnd(s)
 	p.next = plan.next
 	for _, zone := range plan.create {
 		p.create(zone)

@@ -132,11 +132,7 @@ func (p *Pool) zoneState(z *zone, v zoneView) ZoneState {
 	names := slices.Sorted(maps.Keys(z.stopped))
 	s.StoppedNames = names[:min(len(names), maxStopped)]
 	if f := z.hold.failure; f != nil && v.held {
-		until := z.hold.end(p.config)
-		if next := p.timed.Add(p.config.Rest); p.updates == z.hold.updates && until.Before(next) {
-			until = next
-		}
-		s.Hold = &Hold{Class: f.Class, Message: f.Error(), Since: z.hold.since, Until: until}
+		s.Hold = &Hold{Class: f.Class, Message: f.Error(), Since: z.hold.since, Until: p.until(z.hold)}
 	}
 	return s
 }

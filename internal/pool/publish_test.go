@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -203,6 +204,77 @@ func TestQuiet(t *testing.T) {
 		defer w.logged.mu.Unlock()
 		if lines := slices.Clone(w.logged.lines); len(lines) > 0 {
 			t.Errorf("in an hour in which nothing happened: %s", strings.Join(lines, "\n"))
+		}
+	})
+}
+
+// A hold ends when it says so, however far the next update is; one without a length of its own lasts until that.
+func TestStateOfHold(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("config TargetVMCount=3 SecondsToRest=300 SecondsForExhaustion=400", "sim capacity * 0", "start", "wait 1m")
+		until := w.state.Load().Zones[0].Hold.Until
+		for _, z := range w.state.Load().Zones {
+			if z.Hold.Until.Before(until) {
+				until = z.Hold.Until
+			}
+		}
+		calls := w.sim.CallCount("instances.insert")
+		time.Sleep(time.Until(until) - time.Second)
+		synctest.Wait()
+		if n := w.sim.CallCount("instances.insert"); n != calls {
+			t.Errorf("%d creations tried before a hold was over", n-calls)
+		}
+		w.play("sim capacity * 10", "wait 2s", fmt.Sprint("expect calls instances.insert >=", calls+1), "within 1m live 3", "config SecondsToRest=30 SecondsForExhaustion=0 TargetVMCount=6", "sim capacity * 1", "wait 20s")
+		s := w.state.Load()
+		if z := s.Zones[0]; z.Hold == nil || !z.Hold.Until.Equal(s.Next) {
+			t.Errorf("without a cool-down: %+v until %v, next update %v", z, z.Hold, s.Next)
+		}
+	})
+}
+
+// Zones that do not exist, that are slow, and that are all out of sight are published as that.
+func TestStateOfZonesOutOfSight(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("config AllowedZones=us-central1-a,us-central1-b", "sim zone us-central1-a absent", "sim fault list us-central1-b slow 7s", "start", "wait 6s")
+		s := w.state.Load()
+		if s.Zones[0].View != ViewAbsent || s.Zones[1].View != ViewUnlisted || s.Zones[1].Why != "slow to answer" || !s.Succeeded.IsZero() {
+			t.Errorf("%+v", s)
+		}
+		w.play("sim fault clear", "sim zone us-central1-b absent", "config SecondsToRest=5", "wait 1m")
+		if s := w.state.Load(); !s.Succeeded.IsZero() {
+			t.Error("an update has succeeded in which no zone was seen")
+		}
+	})
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("start", "within 1m live 6", "sim zone * down", "wait 3m")
+		s := w.state.Load()
+		if s.Zones[0].View != ViewWrittenOff || time.Since(s.Succeeded) < 2*time.Minute {
+			t.Errorf("every zone is written off, and an update succeeded %v ago", time.Since(s.Succeeded))
+		}
+	})
+}
+
+// The names of stopped VMs are published up to a limit.
+func TestStateOfStopped(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		for i := range maxStopped + 20 {
+			w.play(fmt.Sprintf("sim vm us-central1-a pool-%d TERMINATED", i))
+		}
+		w.play("start", "wait 3s")
+		if z := w.state.Load().Zones[0]; z.Stopped != maxStopped+20 || len(z.StoppedNames) != maxStopped {
+			t.Errorf("%d stopped, %d named", z.Stopped, len(z.StoppedNames))
+		}
+	})
+}
+
+// A configuration that is back after another was refused is as old as it was.
+func TestStateOfConfigurationThatIsBack(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("start", "wait 10s")
+		since := w.state.Load().Since
+		w.play("config TargetVMCount=-1", "wait 10s", "config TargetVMCount=6", "wait 10s")
+		if s := w.state.Load(); !s.Since.Equal(since) || s.Newest.Refusal != nil {
+			t.Errorf("in force since %v, first since %v", s.Since, since)
 		}
 	})
 }

@@ -86,6 +86,30 @@ func (p *Pool) held(z *zone, now time.Time) bool {
 	return z.absent || z.hold.failure != nil && (p.updates == z.hold.updates || now.Before(z.hold.end(p.config)))
 }
 
+// until returns when a hold is over: when its time is, and not before the next timed update.
+func (p *Pool) until(h hold) time.Time {
+	end := h.end(p.config)
+	if next := p.timed.Add(p.config.Rest); p.updates == h.updates && end.Before(next) {
+		return next
+	}
+	return end
+}
+
+// wakeAtHoldEnd has a plan made when the next hold ends that does not end with a timed update.
+func (p *Pool) wakeAtHoldEnd(s situation) {
+	now, next := time.Now(), time.Time{}
+	for _, v := range s.zones {
+		if z := p.zones[v.name]; v.held && z.hold.failure != nil {
+			if end := p.until(z.hold); end.After(now) && (next.IsZero() || end.Before(next)) {
+				next = end
+			}
+		}
+	}
+	if !next.IsZero() {
+		p.holds.Reset(next.Sub(now))
+	}
+}
+
 // putOnHold leaves a zone alone after a creation there, begun at started, failed. The failures of one batch count as one, and
 // do not shorten the hold; the failure of a trial, begun after it, may double it.
 func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
@@ -103,7 +127,7 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 	}
 	z.hold, z.trial = next, true
 	if !batch || !same {
-		p.tell(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: z.name, Class: f.Class, Err: f, Facts: []any{"until", next.end(p.config)}})
+		p.tell(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: z.name, Class: f.Class, Err: f, Facts: []any{"until", p.until(next)}})
 	}
 }
 
@@ -185,7 +209,7 @@ func (p *Pool) situation(fresh bool, now time.Time) situation {
 // deletable reports whether a deletion of a VM may be begun now.
 func (p *Pool) deletable(z *zone, name string, now time.Time) bool {
 	k := key{z.name, name}
-	return k != p.self && p.operations[k] == nil && !now.Before(z.retries[name].at)
+	return k != p.self && p.operations[k] == nil && !p.unexplained[k] && !now.Before(z.retries[name].at)
 }
 
 // zoneOf returns the zone of the configuration that an operation belongs to, nil if its zone or prefix has been taken out.

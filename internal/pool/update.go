@@ -85,19 +85,19 @@ func (p *Pool) updated() {
 	p.updateEnded(now)
 }
 
-// updateEnded notes how an update went. It has succeeded if there is a configuration, and every zone was seen but for those
-// that are written off.
+// updateEnded notes how an update went. It has succeeded if the configuration is there, some zone was seen, and all were that
+// are not written off.
 func (p *Pool) updateEnded(now time.Time) {
-	seen := 0
+	seen, missed := false, false
 	for _, z := range p.zones {
 		switch p.view(z, now) {
 		case known:
-			seen++
+			seen = seen || !z.absent
 		case unknown, unseen:
-			seen = -len(p.zones)
+			missed = true
 		}
 	}
-	if seen > 0 && !p.paused {
+	if seen && !missed && !p.paused {
 		p.succeeded = now
 	}
 	if !p.begunAt.IsZero() {

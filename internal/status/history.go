@@ -1,6 +1,7 @@
 package status
 
 import (
+	"slices"
 	"time"
 )
 
@@ -25,19 +26,17 @@ type second struct {
 
 const ringLength = int64(span / time.Second)
 
-// at returns the second of a time, having filled the gap since the last one with what was true then. A time before the last
-// counts as that one: clocks may be set back.
+// at returns the second of a time, having filled the gap since the last one with what was true then. A time shortly before
+// the last counts as that one; if the clock was set back by more, the history begins anew.
 func (h *history) at(t time.Time) *second {
 	now := t.Unix()
-	if h.last == 0 {
+	if h.last == 0 || now < h.last-60 {
 		h.seconds = make([]second, ringLength)
 		h.first, h.last = now, now
 	}
-	if now-h.last > ringLength {
-		h.last = now - ringLength // the rest would be overwritten anyway
-	}
+	was := h.seconds[h.last%ringLength]
+	h.last = max(h.last, now-ringLength) // what lies before would be overwritten anyway
 	for h.last < now {
-		was := h.seconds[h.last%ringLength]
 		h.last++
 		h.seconds[h.last%ringLength] = second{live: was.live, target: was.target}
 	}
@@ -60,16 +59,18 @@ func (h *history) points(now time.Time) []Point {
 		return nil
 	}
 	h.at(now)
-	step := (h.last - h.first + points) / points // rounded up
+	step := (h.last-h.first)/(points-1) + 1
 	var all []Point
-	for from := h.first; from <= h.last; from += step {
+	for from := h.first; from <= h.last; {
+		next := from - from%step + step // the same whenever one looks, so that the plot does not jitter
 		p := Point{Time: time.Unix(from, 0).UTC(), Live: int(h.seconds[from%ringLength].live)}
-		for i := from; i < from+step && i <= h.last; i++ {
+		for i := from; i < next && i <= h.last; i++ {
 			s := h.seconds[i%ringLength]
 			p.Live, p.Target = min(p.Live, int(s.live)), int(s.target)
 			p.Vanished, p.Exhausted = p.Vanished+int(s.vanished), p.Exhausted+int(s.exhausted)
 		}
 		all = append(all, p)
+		from = next
 	}
 	return all
 }
@@ -85,15 +86,17 @@ type Hour struct {
 // losses counts by zone and hour.
 type losses map[string][]Hour
 
-// at returns the hour of a zone that a time falls into, and forgets those that are too old.
+// at returns the hour of a zone that a time falls into.
 func (l losses) at(zone string, t time.Time) *Hour {
 	hours, hour := l[zone], t.UTC().Truncate(time.Hour)
-	for len(hours) > 0 && hour.Sub(hours[0].Hour) > span {
-		hours = hours[1:]
-	}
 	if n := len(hours); n == 0 || hours[n-1].Hour.Before(hour) {
-		hours = append(hours, Hour{Hour: hour})
+		hours = append(l.recent(zone, t), Hour{Hour: hour})
 	}
 	l[zone] = hours
 	return &hours[len(hours)-1]
+}
+
+// recent returns the hours of a zone in which something was lost, of the last six hours of the clock, oldest first.
+func (l losses) recent(zone string, now time.Time) []Hour {
+	return slices.DeleteFunc(slices.Clone(l[zone]), func(h Hour) bool { return now.Sub(h.Hour) >= span })
 }

@@ -45,7 +45,7 @@ func TestHistoryForgets(t *testing.T) {
 	h.at(epoch).vanished++
 	s := h.at(epoch.Add(time.Minute))
 	s.live, s.target = 7, 8
-	h.at(epoch.Add(-time.Hour)).vanished++ // counts as the newest
+	h.at(epoch.Add(30*time.Second)).vanished++ // counts as the newest
 	if n := len(h.points(epoch.Add(2 * time.Minute))); n != 121 {
 		t.Errorf("%d points in two minutes", n)
 	}
@@ -57,10 +57,44 @@ func TestHistoryForgets(t *testing.T) {
 	if total != 1 || all[0].Live != 0 && all[0].Live != 7 {
 		t.Errorf("after six hours: %d vanished, first %+v", total, all[0])
 	}
+	if quiet := h.points(epoch.Add(span + time.Minute)); len(quiet) == 0 || quiet[len(quiet)-1].Vanished > 0 {
+		t.Errorf("losses where there were none: %+v", quiet)
+	}
 	all = h.points(epoch.Add(72 * time.Hour))
 	first, last := all[0], all[len(all)-1]
-	if first.Live != 7 || last.Target != 8 || last.Time.Sub(first.Time) > span || last.Time.Before(epoch.Add(71*time.Hour)) {
+	if first.Live != 7 || last.Live != 7 || last.Target != 8 || last.Time.Sub(first.Time) > span || last.Time.Before(epoch.Add(71*time.Hour)) {
 		t.Errorf("after three days: from %+v to %+v", first, last)
+	}
+}
+
+// A clock that is set back by a day begins the history anew.
+func TestHistoryBack(t *testing.T) {
+	var h history
+	h.at(epoch).live = 5
+	h.at(epoch.Add(time.Minute)).vanished++
+	h.at(epoch.Add(-24 * time.Hour)).live = 6
+	s := h.at(epoch.Add(-24*time.Hour + 10*time.Second))
+	all := h.points(epoch.Add(-24*time.Hour + 20*time.Second))
+	if s.live != 6 || len(all) != 21 || all[0].Live != 6 || all[20].Vanished != 0 {
+		t.Errorf("%+v", all)
+	}
+}
+
+// The points of a long history stay where they are as time goes on.
+func TestHistoryDoesNotJitter(t *testing.T) {
+	var h history
+	h.at(epoch)
+	h.at(epoch.Add(time.Hour)).vanished++
+	of := func(now time.Duration) (at time.Time) {
+		for _, p := range h.points(epoch.Add(now)) {
+			if p.Vanished > 0 {
+				at = p.Time
+			}
+		}
+		return at
+	}
+	if a, b := of(span+17*time.Second), of(span+40*time.Second); !a.Equal(b) {
+		t.Errorf("the loss is at %v, then at %v", a, b)
 	}
 }
 
@@ -71,12 +105,17 @@ func TestLosses(t *testing.T) {
 	}
 	l.at("b", epoch).Exhausted++
 	hours := l["a"]
-	if len(hours) != 7 || hours[6].Vanished != 2 || !hours[6].Hour.Equal(epoch.Add(9*time.Hour)) {
+	if len(hours) > 7 || hours[len(hours)-1].Vanished != 2 || !hours[len(hours)-1].Hour.Equal(epoch.Add(9*time.Hour)) {
 		t.Errorf("%+v", hours)
 	}
-	cells, any := hourly(Zone{Hours: hours}, []time.Time{epoch.Add(8 * time.Hour), epoch.Add(9 * time.Hour), epoch.Add(10 * time.Hour)})
-	if !any || cells[0].Vanished != 2 || cells[1].Vanished != 2 || cells[2].Vanished != 0 {
-		t.Errorf("%+v", cells)
+	for now, want := range map[time.Duration]int{9*time.Hour + 59*time.Minute: 6, 12 * time.Hour: 3, 15 * time.Hour: 0, 72 * time.Hour: 0} {
+		if recent := l.recent("a", epoch.Add(now)); len(recent) != want {
+			t.Errorf("after %v: %+v, want %d hours", now, recent, want)
+		}
+	}
+	lost := hourly(Zone{Hours: hours}, []time.Time{epoch.Add(10 * time.Hour), epoch.Add(9 * time.Hour), epoch.Add(8 * time.Hour)})
+	if lost.total != 4 || lost.Cells[0].Vanished != 0 || lost.Cells[1].Vanished != 2 || lost.Cells[2].Vanished != 2 {
+		t.Errorf("%+v", lost)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"prevmtable/internal/gce"
 	"prevmtable/internal/pool"
 )
 
@@ -23,6 +24,16 @@ type metrics struct {
 	configErrors                                      prometheus.Counter
 	hooks                                             *prometheus.HistogramVec
 	creation, update                                  prometheus.Histogram
+}
+
+// expect makes the series that will be counted in a zone, so that the first that happens is an increase.
+func (m *metrics) expect(zone string) {
+	for _, reason := range []pool.Reason{pool.Preempted, pool.DeletedByHand, pool.StoppedByHand, pool.NoReason} {
+		m.vanished.WithLabelValues(zone, string(reason))
+	}
+	for _, result := range []string{"created", label(string(gce.Exhausted)), label(string(gce.Quota)), label(string(gce.Refused)), label(string(gce.Trouble))} {
+		m.creates.WithLabelValues(zone, result)
+	}
 }
 
 // creationSeconds fit operations, which take from seconds to the ten minutes after which the pool gives up.
@@ -123,14 +134,15 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo   = gauge("build_info", "1, with the version of the daemon.", "version", "goversion")
 	targetVMs   = gauge("target_vms", "VMs to maintain.")
+	liveVMs     = gauge("live_vms", "VMs live and not being deleted, without those of zones that are written off.")
 	poolVMs     = gauge("vms", "VMs of the pool by zone and state (live, starting, deleting, stopped).", "zone", "state")
 	zoneUnknown = gauge("zone_unknown", "1 if the zone cannot be seen at present.", "zone")
-	zoneHeld    = gauge("zone_held", "1 if no VM is created in the zone for now.", "zone")
+	zoneHeld    = gauge("zone_held", "1 if no VM is created in the zone for now, or because there is no such zone.", "zone")
 	holdEnds    = gauge("zone_hold_end_timestamp_seconds", "When the zone's hold ends; 0 without one.", "zone")
 	lastSuccess = gauge("last_successful_update_timestamp_seconds", "When an update last ended in which every zone was seen that is not written off; 0 if none has.")
 	configSince = gauge("configuration_in_force_timestamp_seconds", "Since when the configuration is in force; 0 if none is.")
 	configBad   = gauge("configuration_refused", "1 if the newest configuration is refused.")
-	configRead  = gauge("configuration_readable", "1 if the metadata server can be asked for the configuration.")
+	configRead  = gauge("configuration_readable", "1 if there was an answer when the configuration was last asked for.")
 	paused      = gauge("paused", "1 if the pool is paused because the configuration's attribute is absent.")
 	restSeconds = gauge("rest_seconds", "Seconds between two updates.")
 	hooksNow    = gauge("hooks", "Hooks under way, by state (running, waiting).", "state")
@@ -139,7 +151,7 @@ var (
 
 func (g gauges) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, targetVMs, poolVMs, zoneUnknown, zoneHeld, holdEnds, lastSuccess, configSince, configBad, configRead, paused, restSeconds,
+		buildInfo, targetVMs, liveVMs, poolVMs, zoneUnknown, zoneHeld, holdEnds, lastSuccess, configSince, configBad, configRead, paused, restSeconds,
 		hooksNow, restingNow,
 	} {
 		descs <- d
@@ -158,13 +170,17 @@ func (g gauges) Collect(metrics chan<- prometheus.Metric) {
 	set(lastSuccess, seconds(s.Succeeded))
 	set(configSince, seconds(s.Since))
 	set(configBad, truth(s.Newest.Refusal != nil))
-	set(configRead, truth(s.Newest.Err == nil && !s.Newest.Read.IsZero()))
+	set(configRead, truth(s.Newest.Err == nil && (s.Newest.Absent || !s.Newest.Read.IsZero())))
 	set(paused, truth(s.Paused))
 	set(restSeconds, s.Rest.Seconds())
 	set(hooksNow, float64(s.Hooks.Running), "running")
 	set(hooksNow, float64(s.Hooks.Waiting), "waiting")
 	set(restingNow, float64(len(s.Resting)))
+	live := 0
 	for _, z := range s.Zones {
+		if z.View != pool.ViewWrittenOff {
+			live += z.Live
+		}
 		for state, n := range map[string]int{"live": z.Live, "starting": z.Starting, "deleting": z.Deleting, "stopped": z.Stopped} {
 			set(poolVMs, float64(n), z.Name, state)
 		}
@@ -173,9 +189,10 @@ func (g gauges) Collect(metrics chan<- prometheus.Metric) {
 		if z.Hold != nil {
 			ends = z.Hold.Until
 		}
-		set(zoneHeld, truth(z.Hold != nil), z.Name)
+		set(zoneHeld, truth(z.Hold != nil || z.View == pool.ViewAbsent), z.Name)
 		set(holdEnds, seconds(ends), z.Name)
 	}
+	set(liveVMs, float64(live))
 }
 
 func truth(b bool) float64 {

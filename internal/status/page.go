@@ -60,6 +60,9 @@ const (
 	// maxMessage is how much of a message the page shows, and maxMessages of how many zones it shows one. All is in /status.json.
 	maxMessage  = 140
 	maxMessages = 50
+	// maxNames is how many stopped VMs the page names, maxLost of how many zones it has the losses, those of the most first,
+	// and maxProblems how many problems of a configuration it lists.
+	maxNames, maxLost, maxProblems = 100, 30, 20
 )
 
 // A page is what the template shows.
@@ -71,7 +74,8 @@ type page struct {
 	More    int // zones that are not shown
 	Hours   []time.Time
 	Lost    []lostIn
-	AtRest  []Zone // with stopped VMs
+	AtRest  []Zone // with stopped VMs, as many as can be named
+	Named   int    // how many VMs these have
 	Filter  filterForm
 	Problem string // how bad it is: ok, busy or bad
 	Mood    string // the state in a few words
@@ -101,6 +105,7 @@ type row struct {
 type lostIn struct {
 	Zone  string
 	Cells []Hour
+	total int
 }
 
 // A filterForm is what the filter of the events offers, and what is chosen.
@@ -131,9 +136,22 @@ func newPage(r Report, now time.Time, f filter) page {
 	p := page{Report: r, Now: now, Plot: newPlot(r.History), Filter: filterForm{Zone: f.zone, Kind: f.kind, Kinds: slices.Clone(offered)}}
 	mood := moods[r.State]
 	p.Problem, p.Mood = mood[0], mood[1]
-	for hour := now.UTC().Truncate(time.Hour).Add(-span + time.Hour); !hour.After(now); hour = hour.Add(time.Hour) {
-		p.Hours = append(p.Hours, hour)
+	for i := range span / time.Hour { // newest first
+		p.Hours = append(p.Hours, now.UTC().Truncate(time.Hour).Add(-i*time.Hour))
 	}
+	names := 0
+	for _, z := range r.Zones {
+		if names += len(z.StoppedNames); z.Stopped > 0 && names <= maxNames {
+			p.AtRest, p.Named = append(p.AtRest, z), p.Named+z.Stopped
+		}
+		if lost := hourly(z, p.Hours); lost.total > 0 {
+			p.Lost = append(p.Lost, lost)
+		}
+	}
+	slices.SortStableFunc(p.Lost, func(a, b lostIn) int { return b.total - a.total })
+	p.Lost = p.Lost[:min(len(p.Lost), maxLost)]
+	p.Configuration.Refused = p.Configuration.Refused[:min(len(r.Configuration.Refused), maxProblems)]
+	p.Configuration.Warnings = p.Configuration.Warnings[:min(len(r.Configuration.Warnings), maxProblems)]
 	zones := slices.Clone(r.Zones)
 	if p.More = len(zones) - maxZones; p.More > 0 {
 		slices.SortStableFunc(zones, func(a, b Zone) int { return attention(b) - attention(a) })
@@ -160,12 +178,6 @@ func newPage(r Report, now time.Time, f filter) page {
 			z, percent(float64(z.Live)), percent(float64(z.Live + z.Starting)), percent(float64(z.Live + z.Starting + z.Deleting)), percent(z.Share),
 			cut(said, maxMessage),
 		})
-		if z.Stopped > 0 {
-			p.AtRest = append(p.AtRest, z)
-		}
-		if cells, any := hourly(z, p.Hours); any {
-			p.Lost = append(p.Lost, lostIn{z.Zone, cells})
-		}
 		p.Filter.Zones = append(p.Filter.Zones, z.Zone)
 	}
 	if f.kind != "" && !slices.Contains(offered, f.kind) {
@@ -189,17 +201,21 @@ func attention(z Zone) int {
 }
 
 // hourly puts what a zone lost into the columns of a table.
-func hourly(z Zone, hours []time.Time) (cells []Hour, any bool) {
+func hourly(z Zone, hours []time.Time) lostIn {
+	lost := lostIn{Zone: z.Zone}
 	for _, hour := range hours {
-		i := slices.IndexFunc(z.Hours, func(h Hour) bool { return h.Hour.Equal(hour) && h.Vanished+h.Exhausted > 0 })
-		if i < 0 {
-			cells = append(cells, Hour{Hour: hour})
-			continue
+		cell := Hour{Hour: hour}
+		if i := slices.IndexFunc(z.Hours, func(h Hour) bool { return h.Hour.Equal(hour) }); i >= 0 {
+			cell = z.Hours[i]
 		}
-		cells, any = append(cells, z.Hours[i]), true
+		lost.Cells = append(lost.Cells, cell)
+		lost.total += cell.Vanished + cell.Exhausted
 	}
-	return cells, any
+	return lost
 }
+
+// Otherwise is how many VMs vanished that are not known to be preempted.
+func (h Hour) Otherwise() int { return h.Vanished - h.Preempted }
 
 // wordsFor says what a zone is like, but for its numbers.
 func wordsFor(z Zone, now time.Time) string {
@@ -215,7 +231,7 @@ func wordsFor(z Zone, now time.Time) string {
 	}
 	switch {
 	case z.Hold != nil:
-		return fmt.Sprintf("held: %s; tried again in %s", wordsOf(gce.Class(z.Hold.Class)), duration(z.Hold.Until.Sub(now)))
+		return fmt.Sprintf("held for %s: %s", duration(z.Hold.Until.Sub(now)), wordsOf(gce.Class(z.Hold.Class)))
 	case z.Trial:
 		return "on trial: one creation at a time"
 	}

@@ -27,9 +27,9 @@ func crowded(zones int) *Board {
 		Rest: 30 * time.Second, Updated: now, Next: now, Succeeded: now,
 	}
 	for i := range zones {
-		z := pool.ZoneState{Name: fmt.Sprintf("northamerica-northeast%d-%c", i/3, 'a'+i%3), View: pool.ViewKnown, Live: 10_000/zones - 7, Starting: 3, Deleting: 2, Stopped: 2}
-		if z.StoppedNames = []string{}; i%10 == 0 {
-			z.StoppedNames = []string{"pool-00000000-0000-4000-8000-000000000000", "pool-00000000-0000-4000-8000-000000000001"}
+		z := pool.ZoneState{Name: fmt.Sprintf("northamerica-northeast%d-%c", i/3, 'a'+i%3), View: pool.ViewKnown, Live: 10_000/zones - 7, Starting: 3, Deleting: 2, Stopped: 50}
+		for i := range 50 {
+			z.StoppedNames = append(z.StoppedNames, fmt.Sprintf("pool-00000000-0000-4000-8000-%012d", i))
 		}
 		if i%4 == 0 {
 			z.Hold = &pool.Hold{Class: gce.Exhausted, Message: message, Since: now, Until: now.Add(time.Minute)}
@@ -74,6 +74,12 @@ func TestPageSize(t *testing.T) {
 			}
 			if zones > maxZones && !bytes.Contains(text, []byte("more zones, which need less attention")) {
 				t.Error("it does not say that zones are left out")
+			}
+			if held := bytes.Count(text, []byte("held for 1 m")); zones > maxZones && held != maxZones {
+				t.Errorf("%d zones shown that are held, and others though there are more of these", held)
+			}
+			if !bytes.Contains(text, []byte("those of the other zones are in")) {
+				t.Error("it does not say that stopped VMs are left out")
 			}
 		})
 	}
@@ -137,10 +143,10 @@ func TestPageForScreenReaders(t *testing.T) {
 		text := string(body(t, troubled(), "/"))
 		for _, want := range []string{
 			`<html lang="en">`, `<th scope="col">Zone`, `<th scope="row">us-central1-a`, `5 live, 3 being created`,
-			`role="img" aria-label="From 00:02:00 to 00:10:00 UTC: 12 to 15 VMs live, now 12 of 15. 2 vanished`, `held: exhausted; tried again in 1 m 40 s`,
+			`role="img" aria-label="From 00:02:00 to 00:10:00 UTC: 12 to 15 VMs live, now 12 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`,
 			`The zone does not have enough resources available. (503 ZONE_RESOURCE_POOL_EXHAUSTED)`, `is refused:</p>`,
 			`gcloud compute instances delete --project=demo --zone=us-central1-a pool-7 pool-8`, `cannot be seen for 40 s; written off in 20 s`,
-			`<td>2 / 0`, `<td>0 / 1`,
+			`<td>1 preempted 1 lost `, `<td>1 no room`,
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the page lacks %s", want)

@@ -34,7 +34,7 @@ type Report struct {
 
 	Healthy  bool   `json:"healthy"`
 	Ready    bool   `json:"ready"`
-	NotReady string `json:"notReady,omitempty"` // why not
+	NotReady string `json:"notReady"` // why not
 
 	Updates       Updates       `json:"updates"`
 	Configuration Configuration `json:"configuration"`
@@ -69,10 +69,10 @@ type Configuration struct {
 // A Zone is one that VMs are created in.
 type Zone struct {
 	Zone     string     `json:"zone"`
-	View     string     `json:"view"` // known, unknown, unlisted, written off, absent
-	Since    *time.Time `json:"since,omitempty"`
-	WriteOff *time.Time `json:"writeOff,omitempty"` // when the pool will go on without it
-	Why      string     `json:"why,omitempty"`
+	View     string     `json:"view"`     // known, unknown, unlisted, written off, absent
+	Since    *time.Time `json:"since"`    // when it could last be seen, if it cannot
+	WriteOff *time.Time `json:"writeOff"` // when the pool goes on without it
+	Why      string     `json:"why"`
 
 	Share    float64 `json:"share"` // of the target, were it spread evenly
 	Live     int     `json:"live"`
@@ -85,7 +85,7 @@ type Zone struct {
 
 	Hold  *Hold  `json:"hold"`
 	Trial bool   `json:"trial"` // one creation at a time, until one succeeds
-	Hours []Hour `json:"hours"` // the last six hours of the clock, oldest first, those in which something was lost
+	Hours []Hour `json:"hours"` // of the last six of the clock, oldest first, those in which something was lost
 }
 
 // A Hold is why no VM is created in a zone.
@@ -144,7 +144,7 @@ func (b *Board) report(now time.Time, f filter) Report {
 	defer b.mu.Unlock()
 	s := b.state
 	r := Report{
-		Time: now, Version: b.version, Started: b.started, Project: s.Project, Prefix: s.Prefix, DryRun: s.DryRun, Target: s.Target,
+		Time: utc(now), Version: b.version, Started: utc(b.started), Project: s.Project, Prefix: s.Prefix, DryRun: s.DryRun, Target: s.Target,
 		Healthy: unhealthy(s, now) == "", NotReady: unready(s, now), RateLimits: []RateLimit{}, Zones: []Zone{}, Events: []Event{},
 		Updates:       Updates{moment(s.Updated), moment(s.Succeeded), moment(s.Next), s.Rest.Seconds()},
 		Configuration: b.configuration(),
@@ -153,7 +153,7 @@ func (b *Board) report(now time.Time, f filter) Report {
 	}
 	r.Ready = r.NotReady == ""
 	for _, z := range s.Zones {
-		zone := b.zone(z)
+		zone := b.zone(z, now)
 		r.Zones = append(r.Zones, zone)
 		r.Stopped += z.Stopped
 		if z.View != pool.ViewWrittenOff {
@@ -161,7 +161,7 @@ func (b *Board) report(now time.Time, f filter) Report {
 		}
 	}
 	for region, until := range s.Resting {
-		r.RateLimits = append(r.RateLimits, RateLimit{region, until})
+		r.RateLimits = append(r.RateLimits, RateLimit{region, utc(until)})
 	}
 	slices.SortFunc(r.RateLimits, func(a, b RateLimit) int { return strings.Compare(a.Region, b.Region) })
 	for _, n := range b.newestFirst(f.wants, shown) {
@@ -171,11 +171,15 @@ func (b *Board) report(now time.Time, f filter) Report {
 	return r
 }
 
+// utc is a time as reports show it, to the millisecond.
+func utc(t time.Time) time.Time { return t.UTC().Round(time.Millisecond) }
+
 // moment is nil for a time that never was.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
+	t = utc(t)
 	return &t
 }
 
@@ -199,40 +203,40 @@ func (b *Board) configuration() Configuration {
 	return c
 }
 
-func (b *Board) zone(z pool.ZoneState) Zone {
+func (b *Board) zone(z pool.ZoneState, now time.Time) Zone {
 	share := float64(b.state.Target) / float64(len(b.state.Zones))
 	zone := Zone{
 		Zone: z.Name, View: string(z.View), Since: moment(z.Unknown), WriteOff: moment(z.WriteOff), Why: z.Why, Share: math.Round(share*100) / 100,
 		Live: z.Live, Starting: z.Starting, Deleting: z.Deleting, Stopped: z.Stopped, StoppedNames: z.StoppedNames, Trial: z.Trial,
-		Hours: slices.Clone(b.losses[z.Name]),
-	}
-	if zone.Hours == nil {
-		zone.Hours = []Hour{}
+		Hours: append([]Hour{}, b.losses.recent(z.Name, now)...),
 	}
 	if len(z.StoppedNames) > 0 {
 		zone.Delete = fmt.Sprintf("gcloud compute instances delete --project=%s --zone=%s %s", b.state.Project, z.Name, strings.Join(z.StoppedNames, " "))
 	}
 	if h := z.Hold; h != nil {
-		zone.Hold = &Hold{string(h.Class), h.Message, h.Since, h.Until}
+		zone.Hold = &Hold{string(h.Class), h.Message, utc(h.Since), utc(h.Until)}
 	}
 	return zone
 }
 
 func eventOf(n numbered) Event {
-	e := Event{Number: n.number, Time: n.Time, Kind: string(n.Kind), Zone: n.Zone, Name: n.Name, Severity: severity(n.Level), Facts: map[string]string{}}
+	e := Event{Number: n.number, Time: utc(n.Time), Kind: string(n.Kind), Zone: n.Zone, Name: n.Name, Severity: severity(n.Level), Facts: map[string]string{}}
 	var text []string
 	facts := n.Attributes()
 	for i := 0; i+1 < len(facts); i += 2 {
-		name, value := fmt.Sprint(facts[i]), show(facts[i+1])
+		name, fact := fmt.Sprint(facts[i]), facts[i+1]
 		switch name {
 		case "zone", "name":
 			continue
 		case "err":
-			text = append(text, value)
+			text = append(text, show(fact))
 		default:
-			text = append(text, name+" "+value)
+			text = append(text, name+" "+show(fact))
 		}
-		e.Facts[name] = value
+		e.Facts[name] = show(fact)
+		if t, ok := fact.(time.Time); ok {
+			e.Facts[name] = t.UTC().Format(time.RFC3339)
+		}
 	}
 	e.Text = strings.Join(text, ", ")
 	return e

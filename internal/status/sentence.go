@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func sentence(r *Report, s pool.State, now time.Time) string {
 		parts = append(parts, fmt.Sprintf("paused, because the attribute %s is gone: nothing is created or deleted", c.Attribute))
 	}
 	parts = append(parts, trouble(s, now)...)
-	parts = append(parts, holds(s, now)...)
+	parts = append(parts, holds(s, now, r.Live < r.Target)...)
 	parts = append(parts, work(r, s, now)...)
 	if len(c.Refused) > 0 {
 		parts = append(parts, "the newest configuration is refused, that of "+clock(s.Since)+" UTC stays in force")
@@ -115,8 +116,8 @@ var holdWords = []struct {
 	{"", "in trouble"}, // and all other classes
 }
 
-// holds says which zones are held, why, and when they are tried again.
-func holds(s pool.State, now time.Time) (parts []string) {
+// holds says which zones are held, why, and for how long. They are tried again then if VMs are missing.
+func holds(s pool.State, now time.Time, missing bool) (parts []string) {
 	if s.Summary == pool.AllRefusing {
 		parts = append(parts, "every zone refuses the VMs: the template, or the rights of the daemon's account, are at fault")
 	}
@@ -133,11 +134,14 @@ func holds(s pool.State, now time.Time) (parts []string) {
 	}
 	for _, h := range holdWords {
 		if held := zones[h.words]; len(held) > 0 {
-			again := "tried again"
-			if len(held) > 1 {
-				again = "the first tried again"
+			again := "left alone for"
+			if missing {
+				again = "tried again in"
 			}
-			parts = append(parts, fmt.Sprintf("%s %s, %s in %s", list(held), h.words, again, duration(first[h.words].Sub(now))))
+			if len(held) > 1 {
+				again = "the first " + again
+			}
+			parts = append(parts, fmt.Sprintf("%s %s, %s %s", list(held), h.words, again, duration(first[h.words].Sub(now))))
 		}
 	}
 	return parts
@@ -181,8 +185,10 @@ func work(r *Report, s pool.State, now time.Time) (parts []string) {
 	if missing := r.Target - r.Live - r.Starting; missing > 0 && !s.Paused {
 		parts = append(parts, fmt.Sprintf("%d missing, looked at again in %s", missing, duration(s.Next.Sub(now))))
 	}
-	if s.OwnVMUnknown && r.Live > r.Target {
+	if many := r.Live > r.Target && r.Deleting == 0 && !s.Paused; many && s.OwnVMUnknown {
 		parts = append(parts, "nothing is deleted until it is known on which VM this runs")
+	} else if many && slices.ContainsFunc(s.Zones, func(z pool.ZoneState) bool { return z.View == pool.ViewUnknown || z.View == pool.ViewUnlisted }) {
+		parts = append(parts, "nothing is deleted until every zone is seen")
 	}
 	return parts
 }

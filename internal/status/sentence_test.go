@@ -38,6 +38,12 @@ func testSentence(t *testing.T) {
 			held(zone("us-central1-b", 6), gce.Exhausted, 100*time.Second),
 			{Name: "us-central1-c", View: pool.ViewKnown, Live: 6, Starting: 3},
 		}}, "on-its-way", "12 of 15 VMs live; us-central1-b exhausted, tried again in 1 m 40 s; 3 being created in us-central1-c."},
+		{"a zone held, and none missing", pool.State{Summary: pool.AtTarget, Zones: []pool.ZoneState{
+			held(zone("a", 3), gce.Exhausted, 8*time.Second), held(zone("b", 4), gce.Exhausted, 20*time.Second), zone("c", 8),
+		}}, "at-target", "15 of 15 VMs live; a and b exhausted, the first left alone for 8 s."},
+		{"too many, and a zone not to be seen", pool.State{Summary: pool.OnItsWay, Zones: []pool.ZoneState{
+			zone("a", 16), {Name: "b", View: pool.ViewUnknown, Unknown: in(-2 * time.Second), WriteOff: in(58 * time.Second)},
+		}}, "on-its-way", "16 of 15 VMs live; b cannot be seen for 2 s now, written off in 58 s; nothing is deleted until every zone is seen."},
 		{"every zone held", pool.State{Summary: pool.AllHeld, Next: in(12 * time.Second), Zones: []pool.ZoneState{
 			held(zone("a", 1), gce.Exhausted, 2*time.Minute), held(zone("b", 2), gce.Exhausted, 70*time.Second), held(zone("c", 0), gce.Quota, time.Hour),
 		}}, "held", "3 of 15 VMs live; a and b exhausted, the first tried again in 1 m 10 s; c over quota, tried again in 1 h; 12 missing, looked at again in 12 s."},

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -93,11 +94,15 @@ func (b *Board) Publish(s pool.State) {
 	b.state = s
 	now := b.history.at(s.Time)
 	now.live, now.target = 0, int32(s.Target)
+	zones := map[string]bool{}
 	for _, z := range s.Zones {
 		if z.View != pool.ViewWrittenOff {
 			now.live += int32(z.Live)
 		}
+		zones[z.Name] = true
+		b.metrics.expect(z.Name)
 	}
+	maps.DeleteFunc(b.losses, func(zone string, _ []Hour) bool { return !zones[zone] })
 }
 
 // APICall counts a call of the Compute Engine API, by the name of its method and the HTTP status, 0 if there was no answer.

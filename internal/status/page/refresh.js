@@ -12,6 +12,7 @@ async function refresh() {
     const answer = await fetch(location.href, {cache: "no-store", signal: AbortSignal.timeout(patience)});
     if (!answer.ok) throw answer.status;
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (next.body.dataset.started !== document.body.dataset.started) return location.reload(); // another daemon, with another page
     document.title = next.title;
     const place = scrollY > 0 ? document.elementFromPoint(innerWidth / 2, innerHeight / 2)?.closest("[id]") : null;
     const top = place?.getBoundingClientRect().top;
