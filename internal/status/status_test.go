@@ -28,6 +28,12 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// The tests run far from Greenwich: what is shown is in UTC all the same.
+func TestMain(m *testing.M) {
+	time.Local = time.FixedZone("elsewhere", -5*60*60)
+	os.Exit(m.Run())
+}
+
 // golden compares what was produced with a file in testdata.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
@@ -146,6 +152,31 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("/metrics lacks %q", want)
 			}
 		}
+	})
+}
+
+// What there is not is in the metrics as that.
+func TestMetricsOfWhatIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("v1", "prevmtable")
+		has := func(lines ...string) {
+			t.Helper()
+			text := string(body(t, b, "/metrics"))
+			for _, line := range lines {
+				if !strings.Contains(text, "\n"+line+"\n") {
+					t.Errorf("no %q in %s", line, text[strings.Index(text, "\nprevmtable"):])
+				}
+			}
+		}
+		has("prevmtable_configuration_readable 0", "prevmtable_last_successful_update_timestamp_seconds 0")
+		b.Publish(pool.State{Time: time.Now(), Newest: pool.Newest{Absent: true}, Paused: true})
+		has("prevmtable_configuration_readable 1", "prevmtable_paused 1")
+		b.Publish(pool.State{Time: time.Now(), Newest: pool.Newest{Absent: true, Err: errors.New("no")}})
+		has("prevmtable_configuration_readable 0")
+		b.Observe(pool.Event{Kind: pool.ConfigUseless})
+		b.Publish(pool.State{Time: time.Now(), Target: 3, Zones: []pool.ZoneState{{Name: "a", View: pool.ViewAbsent}, {Name: "b", View: pool.ViewUnlisted}}})
+		has("prevmtable_configuration_errors_total 1", `prevmtable_zone_held{zone="a"} 1`, `prevmtable_zone_unknown{zone="a"} 0`, `prevmtable_zone_held{zone="b"} 0`,
+			`prevmtable_zone_unknown{zone="b"} 1`, `prevmtable_vanished_total{reason="preempted",zone="a"} 0`, `prevmtable_creates_total{result="exhausted",zone="b"} 0`)
 	})
 }
 
