@@ -134,16 +134,16 @@ func TestPlot(t *testing.T) {
 	p := newPlot(history)
 	// The scale ends at 15: 12 VMs are 132*12/15 above the ground at 166.
 	for what, pair := range map[string][2]string{
-		"live":      {p.Live, "M40 166H207V60.4H374V86.8H708V60.4H708"},
+		"live":      {p.Live, "M40 166H173.6V60.4H307.2V86.8H574.4V60.4H708"},
 		"target":    {p.Target, "M40 60.4H708"},
-		"vanished":  {p.Vanished, "M370 6h8l-4 8z"},
-		"exhausted": {p.Exhausted, "M537.5 21h7v7h-7z"},
+		"vanished":  {p.Vanished, "M303.2 6h8l-4 8z"},
+		"exhausted": {p.Exhausted, "M437.3 21h7v7h-7z"},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: %s, want %s", what, pair[0], pair[1])
 		}
 	}
-	if len(p.YTicks) != 4 || p.YTicks[3].Text != "15" || len(p.XTicks) != 2 || p.XTicks[0].Text != "12:00:15" {
+	if len(p.YTicks) != 4 || p.YTicks[3].Text != "15" || len(p.XTicks) != 3 || p.XTicks[0].Text != "12:00:15" {
 		t.Errorf("ticks %+v, %+v", p.YTicks, p.XTicks)
 	}
 	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now 12 of 12. 3 vanished, 1 creations found no room."; p.Text != want {
@@ -154,7 +154,8 @@ func TestPlot(t *testing.T) {
 			t.Errorf("step for %d: %d, want %d", most, got, want)
 		}
 	}
-	if long := newPlot([]Point{{Time: epoch}, {Time: epoch.Add(span)}}); len(long.XTicks) != 6 || strings.Contains(long.Live, "NaN") {
+	// A time too near to the edge would be cut off.
+	if long := newPlot([]Point{{Time: epoch}, {Time: epoch.Add(span - 90*time.Second)}, {Time: epoch.Add(span)}}); len(long.XTicks) != 5 || strings.Contains(long.Live, "NaN") {
 		t.Errorf("%+v", long)
 	}
 }

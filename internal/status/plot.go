@@ -12,6 +12,7 @@ const (
 	plotLeft, plotRight   = 40, 708
 	plotTop, plotBottom   = 34, 166
 	vanishedY, exhaustedY = 10, 24
+	labelHalf             = 20 // of the width of a time, which would be cut off nearer to the edge
 )
 
 // A plot is a history as the page draws it: the d attributes of paths, and the labels of the axes.
@@ -42,7 +43,8 @@ func newPlot(history []Point) *plot {
 		most, least = max(most, h.Live, h.Target), min(least, h.Live)
 		p.Lost, p.Full = p.Lost+h.Vanished, p.Full+h.Exhausted
 	}
-	begin, length := first.Time, last.Time.Sub(first.Time)
+	begin := first.Time
+	length := last.Time.Sub(begin) + last.Time.Sub(history[len(history)-2].Time) // the last point too stands for some time
 	x := func(t time.Time) float64 {
 		return plotLeft + (plotRight-plotLeft)*float64(t.Sub(begin))/float64(length)
 	}
@@ -53,7 +55,7 @@ func newPlot(history []Point) *plot {
 		p.YTicks = append(p.YTicks, tick{number(y(n)), fmt.Sprint(n)})
 	}
 	every, format := niceTimes(length)
-	for t := begin.Truncate(every).Add(every); !t.After(last.Time); t = t.Add(every) {
+	for t := begin.Truncate(every).Add(every); x(t) <= plotRight-labelHalf; t = t.Add(every) {
 		p.XTicks = append(p.XTicks, tick{number(x(t)), t.UTC().Format(format)})
 	}
 	p.Live = steps(history, x, y, func(h Point) int { return h.Live })
