@@ -18,7 +18,7 @@ ARG VERSION
 ARG REVISION
 RUN --mount=type=cache,target=/modules --mount=type=cache,target=/cache \
     go build -trimpath -buildvcs=false -ldflags "-s -w -X 'main.stampedVersion=${VERSION}' -X 'main.stampedRevision=${REVISION}'" \
-        -o /out/ ./cmd/prevmtable
+        -o /out/ ./cmd/prevmtable ./cmd/faux-metadata
 
 FROM ${BASE_IMAGE}
 # tini is process 1: it passes signals on to the daemon, and reaps what hooks leave. The number of the user is fixed, for
