@@ -90,6 +90,7 @@ func run(args []string, stderr io.Writer) int {
 func serve(ctx context.Context, o options, say *log.Logger) error {
 	server := metadataserver.New()
 	server.Set("project/project-id", o.project)
+	server.SetJSON("project/numeric-project-id", "0", "0") // not known, but gcloud takes a server without it for none
 	server.SetAccount(account, scope)
 	server.Token = (&tokens{say: say}).token
 	for _, pair := range o.metadata {
