@@ -6,17 +6,19 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
 // TestHealthCheck runs the script that the image asks about the daemon with.
 func TestHealthCheck(t *testing.T) {
-	status := http.StatusOK
+	var status atomic.Int64
+	status.Store(http.StatusOK)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" {
 			t.Errorf("asked for %s", r.URL)
 		}
-		w.WriteHeader(status)
+		w.WriteHeader(int(status.Load()))
 	}))
 	defer server.Close()
 	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
@@ -29,7 +31,7 @@ func TestHealthCheck(t *testing.T) {
 	if said, err := check(":" + port); err != nil || said != "HTTP/1.0 200 OK\n" {
 		t.Errorf("healthy: %q, %v", said, err)
 	}
-	status = http.StatusServiceUnavailable
+	status.Store(http.StatusServiceUnavailable)
 	if said, err := check("localhost:" + port); err == nil || said != "HTTP/1.0 503 Service Unavailable\n" {
 		t.Errorf("unhealthy: %q, %v", said, err)
 	}
