@@ -11,11 +11,10 @@
 #
 # DOCKER=podman takes another engine. A rootless Docker engine needs METADATA_USER=0:0, the user of the container that
 # reads your files.
-set -euo pipefail
-shopt -s inherit_errexit
+set -euo pipefail # and nothing that the bash of macOS does not know
 
 usage() {
-	sed -n '2,/^set /{/^#/{s/^# \{0,1\}//p}}' "$0" >&2
+	sed -n -e '1d' -e '/^set /q' -e 's/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 
@@ -53,7 +52,7 @@ credentials=$(cd "$(dirname "$credentials")" && pwd)/$(basename "$credentials")
 # Names of their own let two run at once.
 name=prevmtable-$$-$RANDOM
 network=$name-network metadata=$name-metadata daemon=$name-daemon
-scratch=$(mktemp --directory)
+scratch=$(mktemp -d)
 
 # remove gives the daemon its time to finish what is in flight, and shows its last words.
 # shellcheck disable=SC2317 # a trap calls it
@@ -99,7 +98,7 @@ printf 'run_deploy: status page at http://%s/; Ctrl-C ends it\n' "$("$engine" po
 serving=$!
 "$engine" logs --follow "$daemon" &
 following=$!
-wait -n "$serving" "$following" || true
+while kill -0 "$serving" && kill -0 "$following"; do sleep 0.5; done 2>/dev/null
 status=$("$engine" inspect --format '{{if .State.Running}}running{{else}}{{.State.ExitCode}}{{end}}' "$daemon")
 [[ $status != running ]] || fail 'the metadata server has ended'
 exit "$status"
