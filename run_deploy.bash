@@ -83,7 +83,7 @@ user=(--user "${METADATA_USER:-$(id -u):$(id -g)}")
 # only the metadata server sees your credentials. Without label=disable, SELinux would keep your files from it.
 "$engine" network create "$network" >/dev/null
 "$engine" run "${confined[@]}" --name "$metadata" --network "$network" --publish 127.0.0.1::9797 \
-	"${user[@]}" --security-opt label=disable "${mounts[@]}" \
+	--no-healthcheck "${user[@]}" --security-opt label=disable "${mounts[@]}" \
 	--mount "type=bind,source=$credentials,target=/credentials.json,readonly" \
 	--env GOOGLE_APPLICATION_CREDENTIALS=/credentials.json --entrypoint /usr/local/bin/faux-metadata \
 	"$image" -addr localhost:8080 -project "$project" "${attributes[@]}" >/dev/null
