@@ -31,6 +31,7 @@ import (
 	"syscall"
 
 	"prevmtable/internal/gcesim"
+	"prevmtable/internal/metadataserver"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
@@ -38,7 +39,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 // options are the flags and what follows them.
 type options struct {
 	addr, project, zones, script string
-	metadata, metadataFiles      pairs
+	metadata, metadataFiles      metadataserver.Pairs
 	seed                         uint64
 	verbose                      bool
 	command                      []string
@@ -74,22 +75,6 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 		o.seed = rand.Uint64N(1_000_000)
 	}
 	return o, nil
-}
-
-// pairs is a flag of the form KEY=VALUE,... that can be given more than once.
-type pairs [][2]string
-
-func (p *pairs) String() string { return "" }
-
-func (p *pairs) Set(s string) error {
-	for pair := range strings.SplitSeq(s, ",") {
-		key, value, ok := strings.Cut(pair, "=")
-		if !ok || key == "" {
-			return fmt.Errorf("want KEY=VALUE, not %q", pair)
-		}
-		*p = append(*p, [2]string{key, value})
-	}
-	return nil
 }
 
 // run is the whole program; it returns the exit status.

@@ -13,6 +13,7 @@ func TestLayout(t *testing.T) {
 	allowed := map[string][]string{
 		"cmd/prevmtable":          {"config", "gce", "hook", "pool", "status"},
 		"cmd/gcesim":              {"gcesim", "metadataserver"},
+		"cmd/faux-metadata":       {"metadataserver"},
 		"internal/status":         {"config", "gce", "hook", "pool"},
 		"internal/pool":           {"config", "gce", "hook"},
 		"internal/config":         nil,

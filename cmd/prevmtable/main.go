@@ -15,6 +15,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"errors"
@@ -138,18 +139,21 @@ func serve(board *status.Board, address string, log *slog.Logger) (stop func()) 
 	}
 }
 
+// The linker sets these for the image, which is built without the repository; see Dockerfile.
+var stampedVersion, stampedRevision string
+
 // version says which build this is.
 func version() string {
-	v, commit := "devel", "unknown commit"
+	v, commit := stampedVersion, stampedRevision
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" && info.Main.Version != "(devel)" {
+		if v == "" && info.Main.Version != "(devel)" {
 			v = info.Main.Version
 		}
 		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
+			if s.Key == "vcs.revision" && commit == "" {
 				commit = s.Value
 			}
 		}
 	}
-	return fmt.Sprintf("%s (%s, %s)", v, commit, runtime.Version())
+	return fmt.Sprintf("%s (%s, %s)", cmp.Or(v, "devel"), cmp.Or(commit, "unknown commit"), runtime.Version())
 }

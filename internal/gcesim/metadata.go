@@ -53,14 +53,7 @@ func (p *Project) setUpMetadata(zones []string) {
 	} {
 		m.Set(path, value)
 	}
-	email := fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.number)
-	scopes := []string{"https://www.googleapis.com/auth/cloud-platform"}
-	for _, account := range []string{"default", email} {
-		dir := "instance/service-accounts/" + account + "/"
-		m.SetJSON(dir+"aliases", "default\n", `["default"]`)
-		m.Set(dir+"email", email)
-		m.SetJSON(dir+"scopes", strings.Join(scopes, "\n")+"\n", show(scopes))
-	}
+	m.SetAccount(fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.number), "https://www.googleapis.com/auth/cloud-platform")
 	m.Token = p.token
 	if len(zones) > 0 {
 		p.setSelf(zones[0], "gcesim-master")

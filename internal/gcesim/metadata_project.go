@@ -7,17 +7,13 @@ import (
 	"hash/fnv"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"time"
+
+	"prevmtable/internal/metadataserver"
 )
 
-var validKey = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
-
-const (
-	maxValue    = 256 << 10
-	maxMetadata = 512 << 10
-)
+const maxMetadata = 512 << 10
 
 // checkMetadataItems holds metadata, of a VM or of the project, to its limits.
 func checkMetadataItems(field string, m map[string]any) *apiError {
@@ -26,12 +22,12 @@ func checkMetadataItems(field string, m map[string]any) *apiError {
 		key, value := text(object(it)["key"]), text(object(it)["value"])
 		at := fmt.Sprintf("%s.items[%d]", field, i)
 		switch {
-		case !validKey.MatchString(key):
+		case !metadataserver.IsKey(key):
 			return invalidField(at+".key", key, "Must be a match of regex '[a-zA-Z0-9-_]{1,128}'")
 		case seen[key]:
 			return invalidField(field, "", "Duplicate metadata key: '%s'.", key)
-		case len(value) > maxValue:
-			return invalidField(at+".value", value[:20]+"...", "Value is too large: maximum size %d character(s); actual size %d.", maxValue, len(value))
+		case len(value) > metadataserver.MaxValue:
+			return invalidField(at+".value", value[:20]+"...", "Value is too large: maximum size %d character(s); actual size %d.", metadataserver.MaxValue, len(value))
 		}
 		seen[key] = true
 		total += len(key) + len(value)

@@ -28,7 +28,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Metadata-Flavor") != "Google" && r.Header.Get("X-Google-Metadata-Request") != "True":
 		fail(w, http.StatusForbidden, "Your client does not have permission to get URL "+r.URL.Path+
 			" from this server. Missing Metadata-Flavor:Google header.")
-	case r.Header.Get("X-Forwarded-For") != "":
+	case r.Header["X-Forwarded-For"] != nil: // what a proxy passes on did not come from this VM
 		fail(w, http.StatusForbidden, "Requests with an X-Forwarded-For header are refused.")
 	case r.URL.Path == "/computeMetadata" || r.URL.Path == "/computeMetadata/":
 		write(w, "application/text", "v1/\n")
@@ -77,6 +77,10 @@ func parse(r *http.Request) question {
 func (s *Server) serveTree(w http.ResponseWriter, r *http.Request) {
 	q := parse(r)
 	if account, ok := tokenAccount(q.parts); ok && s.Token != nil {
+		if r.Header.Get("Metadata-Flavor") != "Google" {
+			fail(w, http.StatusForbidden, "Tokens are for those who send Metadata-Flavor: Google.")
+			return
+		}
 		s.serveToken(w, r, account)
 		return
 	}

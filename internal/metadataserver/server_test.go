@@ -73,6 +73,8 @@ func TestAnswers(t *testing.T) {
 		{v1 + "instance/service-accounts/default/scopes", "", "200 s1\ns2\n"},
 		{v1 + "instance/service-accounts/default/token?scopes=a,b", "", `200 {"access_token":"defaulta+b","expires_in":3600,"token_type":"Bearer"}`},
 		{v1 + "instance/service-accounts/default/token?scopes=bad", "", "503"},
+		{v1 + "instance/service-accounts/default/token", "Metadata-Flavor: ;X-Google-Metadata-Request: True", "403"},
+		{v1 + "instance/service-accounts/default/token", "X-Forwarded-For: ", "403"},
 		{v1 + "instance/service-accounts/nobody/token", "", "404"},
 		{"/elsewhere", "", "404"},
 	}

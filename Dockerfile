@@ -1,0 +1,49 @@
+# The daemon with what its hooks use: bash, and Google's gcloud. See "In a container" in README.md.
+#
+# Both bases can be replaced: --build-arg BASE_IMAGE=… takes any image with bash and Debian's apt-get, and GO_IMAGE any
+# that has Go. GOPROXY names another module proxy. VERSION and REVISION are what "prevmtable -version" says, since there
+# is no repository in the image.
+ARG GO_IMAGE=docker.io/library/golang:1.26.8-bookworm
+ARG BASE_IMAGE=gcr.io/google.com/cloudsdktool/google-cloud-cli:586.0.0-slim
+
+FROM ${GO_IMAGE} AS build
+WORKDIR /src
+# The caches live outside of the image, so that a change to the code compiles only what it touches.
+ENV GOMODCACHE=/modules GOCACHE=/cache GOTOOLCHAIN=local CGO_ENABLED=0
+COPY go.mod go.sum ./
+COPY cmd cmd
+COPY internal internal
+ARG GOPROXY
+ARG VERSION
+ARG REVISION
+RUN --mount=type=cache,target=/modules --mount=type=cache,target=/cache \
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X 'main.stampedVersion=${VERSION}' -X 'main.stampedRevision=${REVISION}'" \
+        -o /out/ ./cmd/prevmtable ./cmd/faux-metadata
+
+FROM ${BASE_IMAGE}
+# tini is process 1: it passes signals on to the daemon, and reaps what hooks leave. The number of the user is fixed, for
+# Kubernetes tells by it that the user is not root.
+RUN apt-get update && \
+    apt-get install --yes --no-install-recommends tini && \
+    rm -rf /var/lib/apt/lists/* && \
+    useradd --uid 10001 --user-group --create-home --shell /bin/bash prevmtable
+COPY --from=build /out/ /usr/local/bin/
+COPY --chmod=755 misc/healthcheck.bash /usr/local/bin/healthcheck
+# gcloud writes settings, caches and logs. In /tmp they do not keep the root file system from being read-only.
+ENV PREVMTABLE_HTTP=:9797 \
+    CLOUDSDK_CONFIG=/tmp/gcloud \
+    CLOUDSDK_CORE_DISABLE_PROMPTS=true \
+    CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK=true
+USER 10001:10001
+WORKDIR /tmp
+EXPOSE 9797
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["/usr/local/bin/healthcheck"]
+ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/prevmtable"]
+CMD []
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="prevmtable" \
+      org.opencontainers.image.description="Keeps a pool of preemptible (Spot) VMs alive on Google Compute Engine" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Asks the daemon in this container whether its loop turns. Only bash is sure to be in the image, so bash speaks HTTP.
+# Without a status page there is nothing to ask, and that is no fault of the daemon's.
+set -euo pipefail
+
+port=${PREVMTABLE_HTTP##*:}
+[[ -n $port ]] || exit 0
+exec {connection}<>"/dev/tcp/127.0.0.1/$port"
+printf 'GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n' >&"$connection"
+answer=
+read -r -t 5 answer <&"$connection" || true
+printf '%s\n' "${answer%$'\r'}"
+[[ $answer == HTTP/1.?' 200 '* ]]
