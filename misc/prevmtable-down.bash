@@ -31,8 +31,7 @@ Run it again when that is mended." ;;
 delete_vms() {
 	local try zone said='' found names
 	for try in 1 2 3 4 5 6 7 8; do
-		found=$(gcloud compute instances list --filter="name~^$1" --format='value(zone.basename(),name)' --verbosity=error) ||
-			stop "list the VMs of project $PROJECT: see above"
+		found=$(look gcloud compute instances list --filter="name~^$1" --format='value(zone.basename(),name)')
 		[[ $found ]] || return 0
 		while read -r zone; do
 			mapfile -t names < <(awk -v zone="$zone" '$1 == zone { print $2 }' <<<"$found")
@@ -61,14 +60,14 @@ delete_balancer() {
 
 	step "backend service, health check and instance groups $PREFIX"
 	# The groups are those of the backend service, which may have been made with other ZONES, and those of ZONES.
-	local zone zones=$ZONES
-	zones+=" $(gcloud compute backend-services describe "$PREFIX" --region="$REGION" \
-		--flatten='backends[]' --format='value(backends.group.scope(zones).segment(0))' 2>/dev/null || true)"
+	local zone zones
+	zones=$(look gcloud compute backend-services describe "$PREFIX" --region="$REGION" \
+		--flatten='backends[]' --format='value(backends.group.scope(zones).segment(0))')
 	unmake gcloud compute backend-services delete "$PREFIX" --region="$REGION"
 	unmake gcloud compute health-checks delete "$PREFIX" --region="$REGION"
 	while read -r zone; do
 		unmake gcloud compute instance-groups unmanaged delete "$PREFIX" --zone="$zone"
-	done < <(xargs -n 1 <<<"$zones" | sort -u)
+	done < <(xargs -n 1 <<<"$ZONES $zones" | sort -u)
 }
 
 delete_account() {
@@ -76,17 +75,18 @@ delete_account() {
 	# The binding first: it would stay behind as that of a deleted account.
 	unmake gcloud projects remove-iam-policy-binding "$PROJECT" --member="serviceAccount:$ACCOUNT" \
 		--role="projects/$PROJECT/roles/$ROLE" --condition=None
-	local deleted
-	if deleted=$(gcloud iam roles describe "$ROLE" --project="$PROJECT" --format='value(deleted)' 2>/dev/null) && [[ -z $deleted ]]; then
-		unmake gcloud iam roles delete "$ROLE" --project="$PROJECT"
-	fi
+	local role
+	role=$(look gcloud iam roles describe "$ROLE" --project="$PROJECT" --format='value(name,deleted)')
+	[[ -z $role || $role == *True ]] || unmake gcloud iam roles delete "$ROLE" --project="$PROJECT"
 	unmake gcloud iam service-accounts delete "$ACCOUNT"
 }
 
 # delete_images deletes the repository, if up has built an image. Without the API there can be none.
 delete_images() {
 	step "repository $PREFIX of Artifact Registry"
-	if gcloud artifacts repositories describe "$PREFIX" --location="$REGION" >/dev/null 2>&1; then
+	local repository
+	repository=$(look gcloud artifacts repositories describe "$PREFIX" --location="$REGION" --format='value(name)')
+	if [[ $repository ]]; then
 		unmake gcloud artifacts repositories delete "$PREFIX" --location="$REGION"
 		note "Cloud Build keeps the sources in the bucket gs://${PROJECT}_cloudbuild; that is left to you"
 	fi

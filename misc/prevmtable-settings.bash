@@ -72,6 +72,20 @@ check_settings() {
 	export CLOUDSDK_CORE_PROJECT=$PROJECT CLOUDSDK_CORE_DISABLE_PROMPTS=1
 }
 
+# look COMMAND… prints what a gcloud command finds, nothing where there is nothing to find.
+look() {
+	local found
+	if found=$("$@" --verbosity=error 2>&1); then
+		printf '%s\n' "$found"
+		return
+	fi
+	case $found in
+	*'was not found'* | *NOT_FOUND*) ;;
+	*'has not been used'* | *'is disabled'*) ;; # the whole service
+	*) stop "$found" ;;
+	esac
+}
+
 # confirm QUESTION asks before anything is touched.
 confirm() {
 	[[ $yes ]] && return

@@ -54,12 +54,6 @@ registry() {
 	esac
 }
 
-master_is_there() {
-	local found
-	found=$(gcloud compute instances list --filter="name=$MASTER" --format='value(name)' --verbosity=error) || stop "list the VMs of project $PROJECT: see above"
-	[[ $found ]]
-}
-
 # build makes an image with Cloud Build, and names it in IMAGE.
 build() {
 	local root=$misc/.. cannot="No IMAGE was given, and none can be built"
@@ -70,8 +64,10 @@ build() {
 		set -e
 		gcloud services enable cloudbuild.googleapis.com artifactregistry.googleapis.com
 		make gcloud artifacts repositories create "$PREFIX" --location="$REGION" --repository-format=docker
-		gcloud builds submit --tag="$IMAGE" "$root"
-	) || stop "$cannot: see above. Give IMAGE=REGISTRY/NAME:TAG, or mend that and run this again."
+		gcloud builds submit --config="$misc/cloudbuild.yaml" --substitutions="_IMAGE=$IMAGE" "$root"
+	) || stop "$cannot: see above. Give IMAGE=REGISTRY/NAME:TAG, or mend that and run this again. The account that
+builds needs the role roles/cloudbuild.builds.builder."
+	note "built; IMAGE=$IMAGE uses it again"
 }
 
 make_account() {
@@ -79,14 +75,13 @@ make_account() {
 	make gcloud iam service-accounts create "$PREFIX" --display-name="prevmtable, cluster $PREFIX"
 
 	step "custom role $ROLE: what misc/prevmtable-role.yaml lists (free)"
-	local deleted
-	if deleted=$(gcloud iam roles describe "$ROLE" --project="$PROJECT" --format='value(deleted)' 2>/dev/null); then
-		# A role that was deleted within the last days is still there, and its name taken.
-		[[ -z $deleted ]] || make gcloud iam roles undelete "$ROLE" --project="$PROJECT"
-		make gcloud iam roles update "$ROLE" --project="$PROJECT" --file="$misc/prevmtable-role.yaml"
-	else
-		make gcloud iam roles create "$ROLE" --project="$PROJECT" --file="$misc/prevmtable-role.yaml"
-	fi
+	local role do=update
+	role=$(look gcloud iam roles describe "$ROLE" --project="$PROJECT" --format='value(name,deleted)')
+	case $role in
+	'') do=create ;;
+	*True) make gcloud iam roles undelete "$ROLE" --project="$PROJECT" ;; # a deleted role keeps its name for weeks
+	esac
+	make gcloud iam roles "$do" "$ROLE" --project="$PROJECT" --file="$misc/prevmtable-role.yaml"
 
 	step 'the account gets that role, and no other (free)'
 	local try said
@@ -143,6 +138,16 @@ make_master() {
 		--metadata=google-logging-enabled=true --metadata-from-file=user-data="$work/user-data"
 }
 
+# join_late puts VMs behind the load balancer whose create hook was lost, as hooks are that run or wait when a daemon ends.
+join_late() {
+	step "VMs that are not behind the load balancer yet"
+	local found zone name
+	found=$(look gcloud compute instances list --filter="name~^$POOL AND status=RUNNING" --format='value(zone.basename(),name)')
+	while read -r zone name; do
+		[[ -z $name ]] || note "$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-join.sh")"
+	done <<<"$found"
+}
+
 options "$@"
 check_settings
 [[ $IMAGE =~ ^[A-Za-z0-9._/:@-]*$ ]] || stop "IMAGE=$IMAGE: that is no name of an image"
@@ -160,16 +165,13 @@ confirm 'Go on?'
 
 step 'the APIs of Compute Engine and IAM (free; they stay enabled)'
 make gcloud services enable compute.googleapis.com iam.googleapis.com cloudresourcemanager.googleapis.com
-master=
-if master_is_there; then
-	master=yes
-elif [[ -z $IMAGE ]]; then
-	build
-fi
+master=$(look gcloud compute instances list --filter="name=$MASTER" --format='value(name)')
+[[ $master || $IMAGE ]] || build
 make_account
 make_metadata
 make_balancer
 make_master
+[[ -z $master ]] || join_late
 
 address=$(gcloud compute addresses describe "$PREFIX" --region="$REGION" --format='value(address)')
 cat <<END

@@ -14,7 +14,8 @@
 //     only regional external load balancers are thought of. Members leave a group when their VM is gone.
 //   - Who asks does not matter: any token or none is good, there is no organisation policy and no bill. Of IAM there are
 //     service accounts, custom roles and the project's policy, which nobody consults. What permissions there are is not
-//     known. Every service can be enabled; of Artifact Registry there are repositories without content. Nothing is built.
+//     known. Every service can be enabled. Cloud Build succeeds where an image's repository is there, and builds nothing; Artifact
+//     Registry has repositories without content, and Cloud Storage buckets that forget what is put into them.
 //   - Instances cannot be changed: of their methods there are insert, delete, get, list and aggregatedList. What somebody
 //     else might do to them is done by commands.
 //   - Any well-formed image of a public image project is taken to exist; images of the project itself do not. All zones
@@ -38,7 +39,7 @@
 // # Reaching it
 //
 // A Project is an http.Handler: the metadata server at /computeMetadata/v1/, the Compute API at /compute/v1/ and
-// /batch/compute/v1, IAM, Resource Manager, Service Usage and Artifact Registry at /apis/iam/ and so on, the control API at
+// /batch/compute/v1, other APIs at /apis/iam/ and so on, the control API at
 // /sim/. [Project.Client] reaches it without a network. Program cmd/gcesim serves
 // it on a port.
 //

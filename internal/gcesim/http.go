@@ -22,7 +22,7 @@ func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.serveAPI(w, r)
 	case strings.HasPrefix(path, "/batch/compute/"):
 		p.serveBatch(w, r)
-	case strings.HasPrefix(path, servicesPath):
+	case strings.HasPrefix(path, servicesPath), strings.HasPrefix(path, uploadPath):
 		p.serveService(w, r)
 	case path == "/sim" || strings.HasPrefix(path, "/sim/"):
 		p.serveControl(w, r)

@@ -15,6 +15,12 @@ import (
 // servicesPath is where Google's other APIs are, each below its name: /apis/iam/v1/...
 const servicesPath = "/apis/"
 
+// uploadPath is where clients of Cloud Storage upload, whatever else they were told of its address.
+const uploadPath = "/upload/storage/v1/"
+
+// maxUpload is the most of a request that is read: an archive of sources.
+const maxUpload = 64 << 20
+
 // services is what the project has of Google's other APIs.
 type services struct {
 	enabled      map[string]bool
@@ -22,11 +28,14 @@ type services struct {
 	roles        map[string]*role           // by ID
 	policy       map[string][]string        // members by role
 	repositories map[string]map[string]any  // by resource name
+	buckets      map[string]bool
+	builds       map[string]*build // by ID
 }
 
 func newServices() services {
 	return services{enabled: map[string]bool{}, accounts: map[string]*serviceAccount{}, roles: map[string]*role{},
-		policy: map[string][]string{}, repositories: map[string]map[string]any{}}
+		policy: map[string][]string{}, repositories: map[string]map[string]any{},
+		buckets: map[string]bool{}, builds: map[string]*build{}}
 }
 
 // serviceRoute is one method of another API.
@@ -43,6 +52,8 @@ type serviceCall struct {
 	args  []string // what the path's groups matched
 	query url.Values
 	body  map[string]any
+	raw   []byte // the body of an upload
+	kind  string // its Content-Type
 	now   time.Time
 }
 
@@ -51,7 +62,7 @@ func serviceMethod(id, verb, path string, handle func(*serviceCall) reply) servi
 }
 
 // serviceRoutes are those methods that gcloud needs to make what a small deployment needs.
-var serviceRoutes = slices.Concat(iamRoutes, []serviceRoute{
+var serviceRoutes = slices.Concat(iamRoutes, buildRoutes, []serviceRoute{
 	serviceMethod("serviceusage.services.batchEnable", http.MethodPost, "v1/projects/([^/]+)/services:batchEnable", enableServices),
 	serviceMethod("serviceusage.services.enable", http.MethodPost, "v1/projects/([^/]+)/services/([^/:]+):enable", enableServices),
 	serviceMethod("artifactregistry.repositories.create", http.MethodPost, "v1/projects/([^/]+)/locations/([^/]+)/repositories", createRepository),
@@ -61,21 +72,26 @@ var serviceRoutes = slices.Concat(iamRoutes, []serviceRoute{
 
 // serviceNames are the other APIs, as their paths and the fault command call them.
 func serviceNames() []string {
-	return []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry"}
+	return []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "storage", "cloudbuild"}
 }
 
 // serveService answers one call of another API. Faults apply to calls that change something.
 func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
 	service, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, servicesPath), "/")
+	if upload, ok := strings.CutPrefix(r.URL.Path, uploadPath); ok {
+		service, path = "storage", "upload/"+upload
+	}
 	for _, route := range serviceRoutes {
 		found := route.path.FindStringSubmatch("/" + path)
 		if found == nil || route.verb != r.Method || !strings.HasPrefix(route.id, service+".") {
 			continue
 		}
 		c := &serviceCall{p: p, args: found[1:], query: r.URL.Query()}
-		raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
-		if err == nil && len(raw) > 0 {
-			c.body, err = readObject(raw)
+		var err error
+		c.kind = r.Header.Get("Content-Type")
+		c.raw, err = io.ReadAll(io.LimitReader(r.Body, maxUpload))
+		if err == nil && len(c.raw) > 0 && !strings.HasPrefix(c.kind, "multipart/") {
+			c.body, err = readObject(c.raw)
 		}
 		if err != nil {
 			p.deliver(w, r, refused(denied(http.StatusBadRequest, "INVALID_ARGUMENT", "%v", err)), nil, Call{Time: time.Now(), Method: route.id})
@@ -99,9 +115,9 @@ func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
 	p.notSimulated(w, r)
 }
 
-// finished is a long-running operation that is over.
-func finished(response map[string]any) reply {
-	return ok(map[string]any{"name": "operations/done", "done": true, "response": response})
+// finished is a long-running operation of a scope that is over.
+func finished(scope string, response map[string]any) reply {
+	return ok(map[string]any{"name": scope + "operations/done", "done": true, "response": response})
 }
 
 // enableServices answers services.enable and batchEnable of serviceusage. Every name is taken for a service.
@@ -115,24 +131,35 @@ func enableServices(c *serviceCall) reply {
 	for _, name := range c.args[1:] {
 		c.p.services.enabled[name] = true
 	}
-	return finished(map[string]any{})
+	return finished("", map[string]any{})
+}
+
+// needs refuses a call to a service that was not enabled.
+func (c *serviceCall) needs(service string) *apiError {
+	if name := service + ".googleapis.com"; !c.p.services.enabled[name] {
+		return denied(http.StatusForbidden, "PERMISSION_DENIED",
+			"The API %s has not been used in project %d before or it is disabled.", name, c.p.number)
+	}
+	return nil
 }
 
 func createRepository(c *serviceCall) reply {
 	name := fmt.Sprintf("projects/%s/locations/%s/repositories/%s", c.args[0], c.args[1], c.query.Get("repositoryId"))
-	switch {
-	case !c.p.services.enabled["artifactregistry.googleapis.com"]:
-		return refused(denied(http.StatusForbidden, "PERMISSION_DENIED",
-			"Artifact Registry API has not been used in project %s before or it is disabled.", c.p.name))
-	case c.p.services.repositories[name] != nil:
+	if err := c.needs("artifactregistry"); err != nil {
+		return refused(err)
+	}
+	if c.p.services.repositories[name] != nil {
 		return refused(denied(http.StatusConflict, "ALREADY_EXISTS", "the repository already exists"))
 	}
 	repository := map[string]any{"name": name, "format": c.body["format"], "createTime": c.now.UTC().Format(time.RFC3339)}
 	c.p.services.repositories[name] = repository
-	return finished(repository)
+	return finished(strings.TrimSuffix(name, "repositories/"+c.query.Get("repositoryId")), repository)
 }
 
 func (c *serviceCall) repository() (map[string]any, *apiError) {
+	if err := c.needs("artifactregistry"); err != nil {
+		return nil, err
+	}
 	if r := c.p.services.repositories[c.args[0]]; r != nil {
 		return r, nil
 	}
@@ -152,7 +179,8 @@ func deleteRepository(c *serviceCall) reply {
 		return refused(err)
 	}
 	delete(c.p.services.repositories, c.args[0])
-	return finished(map[string]any{})
+	scope, _, _ := strings.Cut(c.args[0], "repositories/")
+	return finished(scope, map[string]any{})
 }
 
 // resourceLines lists what the project has besides VMs, a line each, for a test to compare. Services that were enabled are
@@ -188,6 +216,9 @@ func (p *Project) resourceLines() []string {
 	}
 	for name := range p.services.repositories {
 		out = append(out, "repository "+name)
+	}
+	for name := range p.services.buckets {
+		out = append(out, "bucket "+name)
 	}
 	slices.Sort(out)
 	return out

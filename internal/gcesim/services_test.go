@@ -86,3 +86,33 @@ func TestRepositories(t *testing.T) {
 		}
 	}
 }
+
+// TestBuild: a build takes a while, and fails where its image has nowhere to go.
+func TestBuild(t *testing.T) {
+	const (
+		builds = "/apis/cloudbuild/v1/projects/gcesim-project/locations/global/builds"
+		enable = "/apis/serviceusage/v1/projects/gcesim-project/services:batchEnable"
+		body   = `{"images": ["$_IMAGE"], "substitutions": {"_IMAGE": "us-central1-docker.pkg.dev/gcesim-project/images/x:1"}}`
+	)
+	synctest.Test(t, func(t *testing.T) {
+		p := gcesim.New(gcesim.Options{})
+		if got := send(t, p, "POST", builds, body); !strings.HasPrefix(got, "403 ") {
+			t.Errorf("before the service is enabled: %s", got)
+		}
+		send(t, p, "POST", enable, `{"serviceIds": ["cloudbuild.googleapis.com", "artifactregistry.googleapis.com"]}`)
+		for _, want := range []string{"FAILURE", "SUCCESS"} {
+			found := regexp.MustCompile(`"id": "([0-9a-f]+)"`).FindStringSubmatch(send(t, p, "POST", builds, body))
+			if found == nil {
+				t.Fatal("no build")
+			}
+			if got := send(t, p, "GET", builds+"/"+found[1], ""); !strings.Contains(got, "WORKING") {
+				t.Errorf("at first: %s", got)
+			}
+			time.Sleep(time.Minute)
+			if got := send(t, p, "GET", builds+"/"+found[1], ""); !strings.Contains(got, want) {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			send(t, p, "POST", "/apis/artifactregistry/v1/projects/gcesim-project/locations/us-central1/repositories?repositoryId=images", "{}")
+		}
+	})
+}
