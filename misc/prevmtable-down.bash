@@ -29,12 +29,13 @@ Run it again when that is mended." ;;
 
 # delete_vms PATTERN deletes the VMs whose names match, and looks again until there is none: one may be on its way.
 delete_vms() {
-	local try zone said='' found names
+	local try zone name said='' found names
 	for try in 1 2 3 4 5 6 7 8; do
 		found=$(look gcloud compute instances list --filter="name~^$1" --format='value(zone.basename(),name)')
 		[[ $found ]] || return 0
 		while read -r zone; do
-			mapfile -t names < <(awk -v zone="$zone" '$1 == zone { print $2 }' <<<"$found")
+			names=()
+			while read -r name; do names+=("$name"); done < <(awk -v zone="$zone" '$1 == zone { print $2 }' <<<"$found")
 			note "deleting ${#names[@]} in $zone"
 			said=$(gcloud compute instances delete "${names[@]}" --zone="$zone" 2>&1) || sleep $((try * 2)) # one may be just starting
 		done < <(cut -f 1 <<<"$found" | sort -u)
@@ -58,7 +59,7 @@ delete_balancer() {
 	unmake gcloud compute addresses delete "$PREFIX" --region="$REGION"
 	unmake gcloud compute firewall-rules delete "$PREFIX"
 
-	step "backend service, health check and instance groups $PREFIX"
+	step "backend service, health check and network endpoint groups $PREFIX"
 	# The groups are those of the backend service, which may have been made with other ZONES, and those of ZONES.
 	local zone zones
 	zones=$(look gcloud compute backend-services describe "$PREFIX" --region="$REGION" \
@@ -66,7 +67,7 @@ delete_balancer() {
 	unmake gcloud compute backend-services delete "$PREFIX" --region="$REGION"
 	unmake gcloud compute health-checks delete "$PREFIX" --region="$REGION"
 	while read -r zone; do
-		unmake gcloud compute instance-groups unmanaged delete "$PREFIX" --zone="$zone"
+		unmake gcloud compute network-endpoint-groups delete "$PREFIX" --zone="$zone"
 	done < <(xargs -n 1 <<<"$ZONES $zones" | sort -u)
 }
 

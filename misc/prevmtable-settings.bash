@@ -63,6 +63,8 @@ check_settings() {
 	command -v gcloud >/dev/null || stop 'gcloud is not installed: https://cloud.google.com/sdk/docs/install'
 	[[ $PROJECT && $PROJECT != '(unset)' ]] || stop 'which project? Set PROJECT, or: gcloud config set project PROJECT'
 	[[ $PREFIX =~ ^[a-z][a-z0-9-]{4,21}[a-z0-9]$ ]] || stop "PREFIX=$PREFIX: want 6 to 23 small letters, digits and hyphens, a letter first"
+	[[ $PREFIX != *-vm* ]] || stop "PREFIX=$PREFIX: -vm is what the names of the pool's VMs go on with"
+	[[ $MACHINE_TYPE =~ ^[a-z0-9-]+$ ]] || stop "MACHINE_TYPE=$MACHINE_TYPE: that is no name of a machine type"
 	[[ $TARGET =~ ^[0-9]+$ ]] || stop "TARGET=$TARGET: want a number of VMs"
 	local zone
 	for zone in $ZONES; do

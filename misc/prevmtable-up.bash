@@ -15,7 +15,8 @@ Makes a cluster of Spot VMs behind a load balancer. Run it again to go on after 
 	echo '  TARGET               how many VMs; 3
   MACHINE_TYPE         of these VMs; e2-micro
   MASTER_MACHINE_TYPE  of the VM that runs prevmtable; e2-small
-  IMAGE                image of prevmtable with bash and gcloud; if not set, Cloud Build builds one'
+  IMAGE                image of prevmtable with bash and gcloud, in a repository of this project or open to all;
+                       if not set, Cloud Build builds one'
 }
 
 # make COMMAND… runs a command that makes something. That it is there already is as good.
@@ -115,10 +116,11 @@ make_balancer() {
 
 	local zone
 	for zone in $ZONES; do
-		step "instance group $PREFIX in $zone, which the hooks fill (free)"
-		make gcloud compute instance-groups unmanaged create "$PREFIX" --zone="$zone"
+		step "network endpoint group $PREFIX in $zone, which the hooks fill (free)"
+		make gcloud compute network-endpoint-groups create "$PREFIX" --zone="$zone" --network-endpoint-type=gce-vm-ip \
+			--network=default --subnet=default
 		make gcloud compute backend-services add-backend "$PREFIX" --region="$REGION" \
-			--instance-group="$PREFIX" --instance-group-zone="$zone"
+			--network-endpoint-group="$PREFIX" --network-endpoint-group-zone="$zone"
 	done
 
 	step "forwarding rule $PREFIX (billed by the hour, and by the traffic)"

@@ -9,9 +9,9 @@
 //
 //   - Instances do not run anything, start-up scripts neither. There are no disks and networks; a VM's disk or address is
 //     no more than a field of it.
-//   - Firewall rules, addresses, health checks, backend services, instance groups and forwarding rules are kept, know each
+//   - Firewall rules, addresses, health checks, backend services, network endpoint groups and forwarding rules are kept, know each
 //     other, and are refused as long as another needs them; nothing flows through them, no backend is healthy or not, and
-//     only regional external load balancers are thought of. Members leave a group when their VM is gone.
+//     only regional external load balancers are thought of. VMs leave a group when they are gone.
 //   - Who asks does not matter: any token or none is good, there is no organisation policy and no bill. Of IAM there are
 //     service accounts, custom roles and the project's policy, which nobody consults. What permissions there are is not
 //     known. Every service can be enabled. Cloud Build succeeds where an image's repository is there, and builds nothing; Artifact

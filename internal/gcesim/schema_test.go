@@ -19,9 +19,9 @@ var update = flag.Bool("update", false, "write schema.txt from the discovery doc
 var schemaRoots = []string{"Instance", "InstanceList", "InstanceAggregatedList", "Operation", "OperationList", "Project",
 	"Metadata", "Zone", "ZoneList", "Region", "RegionList", "MachineType", "MachineTypeList", "Image", "ImageList",
 	"Network", "Disk", "Firewall", "FirewallList", "Address", "AddressList", "HealthCheck", "HealthCheckList", "BackendService",
-	"BackendServiceList", "ForwardingRule", "ForwardingRuleList", "InstanceGroup", "InstanceGroupList",
-	"InstanceGroupsAddInstancesRequest", "InstanceGroupsRemoveInstancesRequest", "InstanceGroupsListInstancesRequest",
-	"InstanceGroupsListInstances"}
+	"BackendServiceList", "ForwardingRule", "ForwardingRuleList", "NetworkEndpointGroup", "NetworkEndpointGroupList",
+	"NetworkEndpointGroupsAttachEndpointsRequest", "NetworkEndpointGroupsDetachEndpointsRequest",
+	"NetworkEndpointGroupsListNetworkEndpoints"}
 
 // discovered is a schema of a discovery document.
 type discovered struct {
@@ -109,11 +109,11 @@ func formatSchema(s map[string]map[string]string) string {
 func TestAnswersConform(t *testing.T) {
 	p := New(Options{})
 	for path, body := range map[string]string{
-		"global/firewalls":                    `{"name": "web", "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}]}`,
-		"regions/us-central1/addresses":       `{"name": "web"}`,
-		"regions/us-central1/healthChecks":    `{"name": "web", "type": "HTTP"}`,
-		"regions/us-central1/backendServices": `{"name": "web", "loadBalancingScheme": "EXTERNAL"}`,
-		"zones/us-central1-a/instanceGroups":  `{"name": "web"}`,
+		"global/firewalls":                          `{"name": "web", "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}]}`,
+		"regions/us-central1/addresses":             `{"name": "web"}`,
+		"regions/us-central1/healthChecks":          `{"name": "web", "type": "HTTP"}`,
+		"regions/us-central1/backendServices":       `{"name": "web", "loadBalancingScheme": "EXTERNAL"}`,
+		"zones/us-central1-a/networkEndpointGroups": `{"name": "web", "networkEndpointType": "GCE_VM_IP", "network": "global/networks/default"}`,
 	} {
 		if _, err := p.Client().Post("http://gcesim/compute/v1/projects/"+p.name+"/"+path, "application/json", strings.NewReader(body)); err != nil {
 			t.Fatal(err)
@@ -143,8 +143,8 @@ func TestAnswersConform(t *testing.T) {
 		"regions/us-central1/backendServices/web":        "BackendService",
 		"regions/us-central1/backendServices":            "BackendServiceList",
 		"regions/us-central1/operations":                 "OperationList",
-		"zones/us-central1-a/instanceGroups/web":         "InstanceGroup",
-		"zones/us-central1-a/instanceGroups":             "InstanceGroupList",
+		"zones/us-central1-a/networkEndpointGroups/web":  "NetworkEndpointGroup",
+		"zones/us-central1-a/networkEndpointGroups":      "NetworkEndpointGroupList",
 	} {
 		url := "http://gcesim/compute/v1/projects/" + p.name + "/" + path
 		url = strings.Replace(url, p.name+"/../", "", 1)

@@ -19,7 +19,7 @@ type thing struct {
 	created time.Time
 	body    map[string]any // as it was inserted, with what Compute Engine adds
 	uses    []string       // paths of the things that it names
-	members map[string]*vm // of an instance group, by name
+	members map[string]*vm // of a network endpoint group, by name
 }
 
 // thingKind is a kind of thing.
@@ -30,7 +30,7 @@ type thingKind struct {
 	schema     string
 	needs      []string // fields without which an insert is refused
 	defaults   map[string]any
-	settle     func(p *Project, t *thing) // fills in what depends on others
+	settle     func(p *Project, t *thing) *apiError // fills in what depends on others
 }
 
 var thingKinds = []*thingKind{
@@ -38,13 +38,13 @@ var thingKinds = []*thingKind{
 		defaults: map[string]any{"direction": "INGRESS", "priority": 1000, "disabled": false, "network": "global/networks/default"}},
 	{methods: "addresses", collection: "addresses", scope: "regions/{region}", schema: "Address",
 		defaults: map[string]any{"addressType": "EXTERNAL", "networkTier": "PREMIUM", "status": "RESERVED"},
-		settle:   func(p *Project, t *thing) { t.body["address"] = p.publicAddress(t.path) }},
+		settle:   settleAddress},
 	{methods: "regionHealthChecks", collection: "healthChecks", scope: "regions/{region}", schema: "HealthCheck",
 		defaults: map[string]any{"checkIntervalSec": 5, "timeoutSec": 5, "healthyThreshold": 2, "unhealthyThreshold": 2}},
 	{methods: "regionBackendServices", collection: "backendServices", scope: "regions/{region}", schema: "BackendService",
 		needs: []string{"loadBalancingScheme"}, defaults: map[string]any{"protocol": "TCP", "sessionAffinity": "NONE", "timeoutSec": 30}},
-	{methods: "instanceGroups", collection: "instanceGroups", scope: "zones/{zone}", schema: "InstanceGroup",
-		settle: func(_ *Project, t *thing) { t.members = map[string]*vm{} }},
+	{methods: "networkEndpointGroups", collection: "networkEndpointGroups", scope: "zones/{zone}", schema: "NetworkEndpointGroup",
+		needs: []string{"networkEndpointType", "network"}, settle: settleEndpointGroup},
 	{methods: "forwardingRules", collection: "forwardingRules", scope: "regions/{region}", schema: "ForwardingRule",
 		needs: []string{"loadBalancingScheme", "backendService"}, defaults: map[string]any{"IPProtocol": "TCP", "networkTier": "PREMIUM"},
 		settle: settleForwardingRule},
@@ -55,8 +55,13 @@ func (p *Project) publicAddress(key string) string {
 	return fmt.Sprintf("198.51.100.%d", 1+p.draw("address", key)%254)
 }
 
+func settleAddress(p *Project, t *thing) *apiError {
+	t.body["address"] = p.publicAddress(t.path)
+	return nil
+}
+
 // settleForwardingRule puts the address in the place of its name, as Compute Engine does.
-func settleForwardingRule(p *Project, t *thing) {
+func settleForwardingRule(p *Project, t *thing) *apiError {
 	given := text(t.body["IPAddress"])
 	if given == "" {
 		given = p.publicAddress(t.path)
@@ -68,6 +73,7 @@ func settleForwardingRule(p *Project, t *thing) {
 	if r := text(t.body["portRange"]); r != "" && !strings.Contains(r, "-") {
 		t.body["portRange"] = r + "-" + r
 	}
+	return nil
 }
 
 // localPath cuts a URL of one of the project's resources down to what is below the project; others come back as they are.
@@ -77,6 +83,11 @@ func (p *Project) localPath(url string) string {
 		parts = parts[2:]
 	}
 	return strings.Join(parts, "/")
+}
+
+// kindOf returns the kind of thing that a schema belongs to.
+func kindOf(schema string) *thingKind {
+	return thingKinds[slices.IndexFunc(thingKinds, func(k *thingKind) bool { return k.schema == schema })]
 }
 
 // kindAt returns the kind of thing that a path names, nil where it names none.
@@ -148,15 +159,15 @@ func (p *Project) describe(t *thing) plain {
 		}
 	case "BackendService", "ForwardingRule":
 		out["fingerprint"] = p.thingFingerprint(t)
-	case "InstanceGroup":
-		out["size"], out["fingerprint"] = len(t.members), p.thingFingerprint(t)
+	case "NetworkEndpointGroup":
+		out["size"] = len(t.members)
 	}
 	return out
 }
 
 // thingFingerprint changes with the content of a thing.
 func (p *Project) thingFingerprint(t *thing) string {
-	return fingerprint(p.draw("thing", t.id, show(t.body), slices.Sorted(maps.Keys(t.members))))
+	return fingerprint(p.draw("thing", t.id, show(t.body)))
 }
 
 // snake writes a kind as refusals do: backend_service.

@@ -21,13 +21,13 @@ func thingRoutes() []route {
 			route{id: k.methods + ".get", verb: get, path: one, fault: "project", group: "read_requests", schema: k.schema, handle: getThing(k)},
 			route{id: k.methods + ".list", verb: get, path: all, fault: "project", group: "list_requests", schema: k.schema + "List", handle: listThings(k)})
 	}
-	const services, group = "regions/{region}/backendServices/{thing}", "zones/{zone}/instanceGroups/{thing}/"
+	const services, group = "regions/{region}/backendServices/{thing}", "zones/{zone}/networkEndpointGroups/{thing}/"
 	return append(out,
 		route{id: "regionBackendServices.patch", verb: http.MethodPatch, path: services, fault: "backendServices", group: "default", schema: "Operation", handle: changeBackendService},
 		route{id: "regionBackendServices.update", verb: http.MethodPut, path: services, fault: "backendServices", group: "default", schema: "Operation", handle: changeBackendService},
-		route{id: "instanceGroups.addInstances", verb: post, path: group + "addInstances", fault: "instanceGroups", group: "default", schema: "Operation", handle: addMembers},
-		route{id: "instanceGroups.removeInstances", verb: post, path: group + "removeInstances", fault: "instanceGroups", group: "default", schema: "Operation", handle: removeMembers},
-		route{id: "instanceGroups.listInstances", verb: post, path: group + "listInstances", fault: "project", group: "list_requests", schema: "InstanceGroupsListInstances", handle: listMembers})
+		route{id: "networkEndpointGroups.attachNetworkEndpoints", verb: post, path: group + "attachNetworkEndpoints", fault: "networkEndpointGroups", group: "default", schema: "Operation", handle: attachEndpoints},
+		route{id: "networkEndpointGroups.detachNetworkEndpoints", verb: post, path: group + "detachNetworkEndpoints", fault: "networkEndpointGroups", group: "default", schema: "Operation", handle: detachEndpoints},
+		route{id: "networkEndpointGroups.listNetworkEndpoints", verb: post, path: group + "listNetworkEndpoints", fault: "project", group: "list_requests", schema: "NetworkEndpointGroupsListNetworkEndpoints", handle: listEndpoints})
 }
 
 // thingCollections are the names under which faults can be put on things.
@@ -87,7 +87,9 @@ func insertThing(k *thingKind) func(*call) reply {
 		}
 		t := &thing{kind: k, path: path, id: resourceID(p.draw("thing id", path, c.now.UnixNano())), created: c.now, body: body, uses: uses}
 		if k.settle != nil {
-			k.settle(p, t)
+			if err := k.settle(p, t); err != nil {
+				return refused(err)
+			}
 		}
 		p.things[path] = t
 		return c.changed(t, "insert")
@@ -152,7 +154,7 @@ func changeBackendService(c *call) reply {
 	if op, err := p.repeated(c); op != nil || err != nil {
 		return c.operation(op, err)
 	}
-	t, err := c.thing(thingKinds[slices.IndexFunc(thingKinds, func(k *thingKind) bool { return k.schema == "BackendService" })])
+	t, err := c.thing(kindOf("BackendService"))
 	if err != nil {
 		return refused(err)
 	}

@@ -13,6 +13,9 @@ import (
 
 const region = "us-central1"
 
+var endpointGroup = &compute.NetworkEndpointGroup{Name: "web", NetworkEndpointType: "GCE_VM_IP",
+	Network: "projects/gcesim-project/global/networks/default", Subnetwork: "regions/us-central1/subnetworks/default"}
+
 // balancer makes all that an external passthrough load balancer consists of, in the order that its parts allow.
 func balancer(t *testing.T, s *compute.Service) {
 	t.Helper()
@@ -34,13 +37,13 @@ func balancer(t *testing.T, s *compute.Service) {
 	made(s.RegionHealthChecks.Insert("gcesim-project", region, &compute.HealthCheck{Name: "web", Type: "HTTP"}).Do())
 	made(s.RegionBackendServices.Insert("gcesim-project", region, &compute.BackendService{Name: "web", LoadBalancingScheme: "EXTERNAL",
 		HealthChecks: []string{"projects/gcesim-project/regions/us-central1/healthChecks/web"}}).Do())
-	made(s.InstanceGroups.Insert("gcesim-project", zoneA, &compute.InstanceGroup{Name: "web"}).Do())
+	made(s.NetworkEndpointGroups.Insert("gcesim-project", zoneA, endpointGroup).Do())
 	service, err := s.RegionBackendServices.Get("gcesim-project", region, "web").Do()
 	if err != nil {
 		t.Fatal(err)
 	}
 	made(s.RegionBackendServices.Patch("gcesim-project", region, "web", &compute.BackendService{Fingerprint: service.Fingerprint,
-		Backends: []*compute.Backend{{Group: "zones/us-central1-a/instanceGroups/web"}}}).Do())
+		Backends: []*compute.Backend{{Group: "zones/us-central1-a/networkEndpointGroups/web"}}}).Do())
 	made(s.ForwardingRules.Insert("gcesim-project", region, &compute.ForwardingRule{Name: "web", LoadBalancingScheme: "EXTERNAL",
 		IPAddress: "regions/us-central1/addresses/web", BackendService: "regions/us-central1/backendServices/web", PortRange: "80"}).Do())
 }
@@ -75,7 +78,7 @@ func TestBalancer(t *testing.T) {
 				return s.RegionBackendServices.Delete("gcesim-project", region, "web").Do()
 			},
 			func() (*compute.Operation, error) {
-				return s.InstanceGroups.Delete("gcesim-project", zoneA, "web").Do()
+				return s.NetworkEndpointGroups.Delete("gcesim-project", zoneA, "web").Do()
 			},
 		}
 		for _, del := range deletes[1:] {
@@ -92,56 +95,57 @@ func TestBalancer(t *testing.T) {
 	})
 }
 
-// TestGroupMembers: a VM is a member from its addition until its removal or its end, whichever comes first.
-func TestGroupMembers(t *testing.T) {
+// TestEndpoints: a VM is in a group from its attachment until it is detached or gone, whichever comes first.
+func TestEndpoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "vm us-central1-a one RUNNING spot\nvm us-central1-a two\nvm us-central1-b three")
-		if _, err := s.InstanceGroups.Insert("gcesim-project", zoneA, &compute.InstanceGroup{Name: "web"}).Do(); err != nil {
+		_, err := s.NetworkEndpointGroups.Insert("gcesim-project", zoneA, &compute.NetworkEndpointGroup{Name: "web", NetworkEndpointType: "SERVERLESS", Network: "x"}).Do()
+		wantReason(t, err, 501, "notImplemented")
+		if _, err := s.NetworkEndpointGroups.Insert("gcesim-project", zoneA, endpointGroup).Do(); err != nil {
 			t.Fatal(err)
 		}
-		change := func(remove bool, zone, name string) error {
-			url := "https://www.googleapis.com/compute/v1/projects/gcesim-project/zones/" + zone + "/instances/" + name
-			refs := []*compute.InstanceReference{{Instance: url}}
-			var err error
-			if remove {
-				_, err = s.InstanceGroups.RemoveInstances("gcesim-project", zoneA, "web", &compute.InstanceGroupsRemoveInstancesRequest{Instances: refs}).Do()
-			} else {
-				_, err = s.InstanceGroups.AddInstances("gcesim-project", zoneA, "web", &compute.InstanceGroupsAddInstancesRequest{Instances: refs}).Do()
-			}
+		attach := func(name string) error {
+			_, err := s.NetworkEndpointGroups.AttachNetworkEndpoints("gcesim-project", zoneA, "web", &compute.NetworkEndpointGroupsAttachEndpointsRequest{
+				NetworkEndpoints: []*compute.NetworkEndpoint{{Instance: name}}}).Do()
+			return err
+		}
+		detach := func(name string) error {
+			_, err := s.NetworkEndpointGroups.DetachNetworkEndpoints("gcesim-project", zoneA, "web", &compute.NetworkEndpointGroupsDetachEndpointsRequest{
+				NetworkEndpoints: []*compute.NetworkEndpoint{{Instance: name}}}).Do()
 			return err
 		}
 		members := func(want string) {
 			t.Helper()
-			list, err := s.InstanceGroups.ListInstances("gcesim-project", zoneA, "web", &compute.InstanceGroupsListInstancesRequest{}).Do()
+			list, err := s.NetworkEndpointGroups.ListNetworkEndpoints("gcesim-project", zoneA, "web", &compute.NetworkEndpointGroupsListEndpointsRequest{}).Do()
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
 			for _, i := range list.Items {
-				got = append(got, i.Instance[strings.LastIndex(i.Instance, "/")+1:]+" "+i.Status)
+				got = append(got, i.NetworkEndpoint.Instance)
 			}
-			if strings.Join(got, ", ") != want {
-				t.Errorf("members are %q, want %q", strings.Join(got, ", "), want)
+			if strings.Join(got, " ") != want {
+				t.Errorf("members are %q, want %q", got, want)
 			}
 		}
-		if err := errors.Join(change(false, zoneA, "one"), change(false, zoneA, "two")); err != nil {
+		if err := errors.Join(attach("one"), attach("https://www.googleapis.com/compute/v1/projects/gcesim-project/zones/us-central1-a/instances/two")); err != nil {
 			t.Fatal(err)
 		}
-		wantReason(t, change(false, zoneA, "one"), 400, "memberAlreadyExists")
-		wantReason(t, change(false, zoneA, "nobody"), 404, "notFound")
-		wantReason(t, change(false, zoneB, "three"), 404, "notFound") // of another zone
-		members("one RUNNING, two RUNNING")
+		wantReason(t, attach("one"), 400, "invalid")
+		wantReason(t, attach("three"), 404, "notFound") // of another zone
+		members("one two")
 		do(t, p, "preempt one") // terminationAction STOP
 		time.Sleep(time.Minute)
-		members("one TERMINATED, two RUNNING")
-		if err := change(true, zoneA, "one"); err != nil {
+		members("one two")
+		if err := detach("one"); err != nil {
 			t.Error(err)
 		}
-		wantReason(t, change(true, zoneA, "one"), 400, "memberNotFound")
-		members("two RUNNING")
+		wantReason(t, detach("one"), 400, "invalid")
+		members("two")
 		do(t, p, "delete-vm two")
 		time.Sleep(time.Minute)
 		members("")
+		wantReason(t, detach("two"), 404, "notFound")
 	})
 }
 
