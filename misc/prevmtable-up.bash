@@ -62,12 +62,11 @@ build() {
 	IMAGE=$REGION-docker.pkg.dev/$PROJECT/$PREFIX/prevmtable:$(git -C "$root" describe --always --dirty 2>/dev/null || date +%Y%m%d%H%M%S)
 	step "Cloud Build builds $IMAGE (some build minutes; Artifact Registry bills its storage until down removes it)"
 	(
-		set -e
-		gcloud services enable cloudbuild.googleapis.com artifactregistry.googleapis.com
-		make gcloud artifacts repositories create "$PREFIX" --location="$REGION" --repository-format=docker
-		gcloud builds submit --config="$misc/cloudbuild.yaml" --substitutions="_IMAGE=$IMAGE" "$root"
-	) || stop "$cannot: see above. Give IMAGE=REGISTRY/NAME:TAG, or mend that and run this again. The account that
-builds needs the role roles/cloudbuild.builds.builder."
+		gcloud services enable cloudbuild.googleapis.com artifactregistry.googleapis.com &&
+			make gcloud artifacts repositories create "$PREFIX" --location="$REGION" --repository-format=docker &&
+			gcloud builds submit --config="$misc/cloudbuild.yaml" --substitutions="_IMAGE=$IMAGE" "$root"
+	) || stop "$cannot: see above. Give IMAGE=REGISTRY/NAME:TAG, or mend that and run this again.
+(If a right was lacking: the account that builds wants the role roles/cloudbuild.builds.builder.)"
 	note "built; IMAGE=$IMAGE uses it again"
 }
 
