@@ -188,14 +188,10 @@ func deleteRepository(c *serviceCall) reply {
 func (p *Project) resourceLines() []string {
 	var out []string
 	for path, t := range p.things {
-		line := path
 		if t.members != nil {
-			line += ":"
-			for _, name := range slices.Sorted(maps.Keys(t.members)) {
-				line += " " + name
-			}
+			path = strings.Join(append([]string{path + ":"}, slices.Sorted(maps.Keys(t.members))...), " ")
 		}
-		out = append(out, line)
+		out = append(out, path)
 	}
 	for key := range p.items.values {
 		out = append(out, "metadata "+key)
