@@ -22,7 +22,7 @@ const patience = 10 * time.Second
 // environment points Google's libraries, gcloud and prevmtable at the project. gcloud needs no login then, and neither
 // reads nor changes the settings of its user.
 func environment(project, host, gcloudConfig string) []string {
-	return []string{
+	env := []string{
 		"GCE_METADATA_HOST=" + host,
 		"PREVMTABLE_COMPUTE_ENDPOINT=http://" + host + "/compute/v1/",
 		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE=http://" + host + "/compute/v1/",
@@ -34,6 +34,11 @@ func environment(project, host, gcloudConfig string) []string {
 		"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING=true",
 		"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK=true",
 	}
+	// All that deployment scripts ask for; what is not simulated is refused there rather than sent to Google.
+	for _, service := range []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "cloudbuild", "storage", "logging"} {
+		env = append(env, "CLOUDSDK_API_ENDPOINT_OVERRIDES_"+strings.ToUpper(service)+"=http://"+host+"/apis/"+service+"/")
+	}
+	return env
 }
 
 // gcloudConfig makes an empty folder for gcloud's settings, logs and caches.

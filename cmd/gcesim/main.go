@@ -140,7 +140,9 @@ func echoed(h http.Handler, say *log.Logger) http.Handler {
 				return
 			}
 			for line := range strings.Lines(string(body)) {
-				say.Printf("control: %s", strings.TrimSpace(line))
+				if line = strings.TrimSpace(line); line != "vms" && line != "resources" { // those only look
+					say.Printf("control: %s", line)
+				}
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}

@@ -48,6 +48,10 @@ var apiCommands = []command{
 	{"fault", "METHOD ZONE KIND [ARGS] [times N|for DURATION] | clear [METHOD ZONE]", "something goes wrong with these requests, until cleared", 1, -1, func(p *Project, args []string, now time.Time) (string, error) {
 		return p.commandFault(args, now)
 	}},
+	{"resource-time", "MIN MAX", "how long operations on firewalls, load balancers and the like take", 2, 2, setSpan(func(p *Project) *span { return &p.settings.resourceTime })},
+	{"resources", "", "print all that is there besides VMs, one a line: resource, and what it holds", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
+		return strings.Join(p.resourceLines(), "\n"), nil
+	}},
 	{"latency", "MIN MAX", "how long each answer of the Compute API takes", 2, 2, setSpan(func(p *Project) *span { return &p.settings.latency })},
 	{"rate", "REGION|* GROUP N|off", "an API quota in calls per minute", 3, 3, rateCommand},
 	{"requestid", "on|off", "whether a repeated requestId gives the same operation", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.requestIDs })},

@@ -7,9 +7,15 @@
 // It behaves as Google documents its API, and as users have reported it where Google is silent; it was not compared with
 // the live service. Above all:
 //
-//   - Instances do not run anything. There are no disks, networks, firewalls, load balancers and start-up scripts; a
-//     disk or an address is no more than a field of its instance.
-//   - Who asks does not matter: any token or none is good, and there is no IAM, no organisation policy and no bill.
+//   - Instances do not run anything, start-up scripts neither. There are no disks and networks; a VM's disk or address is
+//     no more than a field of it.
+//   - Firewall rules, addresses, health checks, backend services, network endpoint groups and forwarding rules are kept, know each
+//     other, and are refused as long as another needs them; nothing flows through them, no backend is healthy or not, and
+//     only regional external load balancers are thought of. VMs leave a group when they are gone.
+//   - Who asks does not matter: any token or none is good, there is no organisation policy and no bill. Of IAM there are
+//     service accounts, custom roles and the project's policy, which nobody consults. What permissions there are is not
+//     known. Every service can be enabled. Cloud Build succeeds where an image's repository is there, and builds nothing; Artifact
+//     Registry has repositories without content, and Cloud Storage buckets that forget what is put into them.
 //   - Instances cannot be changed: of their methods there are insert, delete, get, list and aggregatedList. What somebody
 //     else might do to them is done by commands.
 //   - Any well-formed image of a public image project is taken to exist; images of the project itself do not. All zones
@@ -33,7 +39,8 @@
 // # Reaching it
 //
 // A Project is an http.Handler: the metadata server at /computeMetadata/v1/, the Compute API at /compute/v1/ and
-// /batch/compute/v1, the control API at /sim/. [Project.Client] reaches it without a network. Program cmd/gcesim serves
+// /batch/compute/v1, other APIs at /apis/iam/ and so on, the control API at
+// /sim/. [Project.Client] reaches it without a network. Program cmd/gcesim serves
 // it on a port.
 //
 // # Commands
@@ -78,9 +85,11 @@
 //
 //   - fault METHOD ZONE KIND [ARGS] [times N|for DURATION], fault clear [METHOD ZONE]: what can go wrong with a request,
 //     before or after it had its effect. METHOD is insert, delete, get, list, operations, operation, wait, project,
-//     metadata, attribute, token or *; the kinds are status, html, empty, hang, hang-after, cut-before, cut-after, slow,
+//     metadata, attribute, token or *; for other changes a collection, such as forwardingRules, or a service, such as iam
+//     (their ZONE is *). The kinds are status, html, empty, hang, hang-after, cut-before, cut-after, slow,
 //     truncate, op-error, op-stall and op-stall-lost. The first fault that fits counts; slow adds to it.
-//   - latency MIN MAX (0s 0s): how long each answer takes.
+//   - latency MIN MAX (0s 0s): how long each answer takes; resource-time MIN MAX (500ms 2s): how long it takes to change
+//     what is not a VM. resources prints what there is besides VMs: load balancers, attributes, accounts, roles.
 //   - rate REGION|global|* GROUP N|off: the API's quotas, in calls a minute; all minutes begin at the same instant.
 //   - requestid on|off: whether a repeat is recognised; not-ready on|off: whether a busy VM can be deleted; wait-early
 //     on|off: wait is a best effort; op-retention DURATION (24h): operations are kept for a limited time only.

@@ -5,20 +5,29 @@ import (
 	"net/http"
 )
 
-// apiError is a refusal as an HTTP answer, in the envelope of Google's older JSON APIs.
+// apiError is a refusal as an HTTP answer, in the envelope of Google's older JSON APIs, or of the newer ones.
 type apiError struct {
-	status   int
-	reason   string
-	message  string
-	domain   string // "global" where empty
-	location string // the parameter at fault, where known
+	canonical string // the newer APIs' code, such as NOT_FOUND; it makes the envelope theirs
+	status    int
+	reason    string
+	message   string
+	domain    string // "global" where empty
+	location  string // the parameter at fault, where known
 }
 
 func refuse(status int, reason, format string, args ...any) *apiError {
 	return &apiError{status: status, reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
+// denied is a refusal of one of the newer APIs.
+func denied(status int, canonical, format string, args ...any) *apiError {
+	return &apiError{status: status, canonical: canonical, message: fmt.Sprintf(format, args...)}
+}
+
 func (e *apiError) envelope() map[string]any {
+	if e.canonical != "" {
+		return map[string]any{"error": map[string]any{"code": e.status, "message": e.message, "status": e.canonical}}
+	}
 	domain := e.domain
 	if domain == "" {
 		domain = "global"

@@ -10,8 +10,8 @@ import (
 )
 
 // faultMethods are what a fault can be put on.
-var faultMethods = []string{"insert", "delete", "get", "list", "operations", "operation", "wait", "project",
-	"metadata", "attribute", "token", "*"}
+var faultMethods = slices.Concat([]string{"insert", "delete", "get", "list", "operations", "operation", "wait", "project",
+	"metadata", "attribute", "token", "*"}, thingCollections(), serviceNames())
 
 // faultKinds are what can go wrong, with the number of words that follow and what they are.
 var faultKinds = map[string]struct {
@@ -65,6 +65,9 @@ func (f *fault) ofOperation() bool { return strings.HasPrefix(f.kind, "op-") }
 func (f *fault) reply() reply {
 	if f.kind == "status" {
 		e := refuse(f.status, f.code, "%s", f.message)
+		if slices.Contains(serviceNames(), f.method) {
+			e = denied(f.status, f.code, "%s", f.message)
+		}
 		if f.code == "rateLimitExceeded" {
 			e.domain = "usageLimits"
 		}

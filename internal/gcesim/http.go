@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ServeHTTP answers as the metadata server, as the Compute API or as the control API, by the path.
+// ServeHTTP answers as the metadata server, as the Compute API, as another API or as the control API, by the path.
 func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
@@ -22,6 +22,8 @@ func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.serveAPI(w, r)
 	case strings.HasPrefix(path, "/batch/compute/"):
 		p.serveBatch(w, r)
+	case strings.HasPrefix(path, servicesPath), strings.HasPrefix(path, uploadPath):
+		p.serveService(w, r)
 	case path == "/sim" || strings.HasPrefix(path, "/sim/"):
 		p.serveControl(w, r)
 	default:
@@ -84,7 +86,7 @@ func (p *Project) perform(ctx context.Context, c *call) (reply, *fault) {
 	}
 	if strings.HasSuffix(c.route.id, ".wait") {
 		p.mu.Unlock()
-		p.waitForOperation(ctx, c.param("zone"), c.param("operation"))
+		p.waitForOperation(ctx, c.param("zone"), c.param("region"), c.param("operation"))
 		c.now = p.enter()
 	}
 	defer p.mu.Unlock()

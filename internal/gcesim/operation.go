@@ -13,7 +13,8 @@ import (
 type operation struct {
 	name       string
 	id         uint64
-	zone       *zone  // nil: global
+	zone       *zone  // nil: regional or global
+	region     string // of a regional one
 	kind       string // insert, delete, compute.instances.preempted, ...
 	target     string // the path below the project of what it works on
 	targetID   uint64
@@ -31,7 +32,7 @@ func (o *operation) done(at time.Time) bool { return !o.end.IsZero() && !o.end.A
 // fail lets the operation end with an error.
 func (o *operation) fail(err *opError) { o.err = err }
 
-// operations are those of one zone, or the global ones. Names begin with the time, so that their order is that of the
+// operations are those of one zone or region, or the global ones. Names begin with the time, so that their order is that of the
 // beginnings, first of operations, then of system events.
 type operations struct {
 	list   []*operation // by name
@@ -42,18 +43,28 @@ func byOpName(o *operation, name string) int { return strings.Compare(o.name, na
 
 func newOperations() operations { return operations{byName: map[string]*operation{}} }
 
-func (p *Project) opsOf(z *zone) *operations {
-	if z == nil {
+// opsOf returns the operations of a zone, of a region where the zone is nil, or the global ones where there is neither.
+func (p *Project) opsOf(z *zone, region string) *operations {
+	switch {
+	case z != nil:
+		return &z.ops
+	case region == "":
 		return &p.global
 	}
-	return &z.ops
+	ops := p.regional[region]
+	if ops == nil {
+		made := newOperations()
+		ops = &made
+		p.regional[region] = ops
+	}
+	return ops
 }
 
 const user = "gcesim@developer.gserviceaccount.com"
 
 // startOperation begins an operation that has no end yet.
 func (p *Project) startOperation(o *operation, at time.Time) *operation {
-	ops := p.opsOf(o.zone)
+	ops := p.opsOf(o.zone, o.region)
 	p.forget(ops, at)
 	o.start = at
 	prefix := "operation"
@@ -141,7 +152,7 @@ func (v opView) key() string { return v.o.name }
 
 func (v opView) born() time.Time { return v.o.start }
 
-var opFields = []string{"kind", "id", "name", "zone", "clientOperationId", "operationType", "targetLink", "targetId",
+var opFields = []string{"kind", "id", "name", "zone", "region", "clientOperationId", "operationType", "targetLink", "targetId",
 	"status", "user", "progress", "insertTime", "startTime", "endTime", "error", "httpErrorStatusCode",
 	"httpErrorMessage", "selfLink", "setCommonInstanceMetadataOperationMetadata"}
 
@@ -160,6 +171,10 @@ func (v opView) field(name string) any {
 	case "zone":
 		if o.zone != nil {
 			return v.p.link("zones/%s", o.zone.name)
+		}
+	case "region":
+		if o.region != "" {
+			return v.p.link("regions/%s", o.region)
 		}
 	case "clientOperationId":
 		return orNil(o.requestID)
@@ -214,10 +229,18 @@ func (v opView) field(name string) any {
 }
 
 func (v opView) scope() string {
-	if v.o.zone == nil {
-		return "global"
+	return scopeOf(v.o.zone, v.o.region)
+}
+
+// scopeOf names a zone, a region or the whole project as a path does.
+func scopeOf(z *zone, region string) string {
+	switch {
+	case z != nil:
+		return "zones/" + z.name
+	case region != "":
+		return "regions/" + region
 	}
-	return "zones/" + v.o.zone.name
+	return "global"
 }
 
 func orNil(s string) any {

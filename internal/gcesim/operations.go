@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// getOperation answers zoneOperations.get and globalOperations.get.
+// getOperation answers zoneOperations.get, regionOperations.get and globalOperations.get.
 func getOperation(c *call) reply {
 	o, err := c.findOperation()
 	return c.operation(o, err)
@@ -22,7 +22,7 @@ func (c *call) operation(o *operation, err *apiError) reply {
 }
 
 func (c *call) findOperation() (*operation, *apiError) {
-	ops, name := c.p.opsOf(c.zone), c.param("operation")
+	ops, name := c.p.opsOf(c.zone, c.param("region")), c.param("operation")
 	c.p.forget(ops, c.now)
 	if o := ops.find(name); o != nil {
 		return o, nil
@@ -31,25 +31,22 @@ func (c *call) findOperation() (*operation, *apiError) {
 }
 
 func (c *call) scope() string {
-	if c.zone == nil {
-		return "global"
-	}
-	return "zones/" + c.zone.name
+	return scopeOf(c.zone, c.param("region"))
 }
 
-// listOperations answers zoneOperations.list and globalOperations.list.
+// listOperations answers zoneOperations.list, regionOperations.list and globalOperations.list.
 func listOperations(c *call) reply {
 	q, err := parseListQuery(c.query)
 	if err != nil {
 		return refused(err)
 	}
-	all := c.p.visibleOps(c.zone, c.now, &q)
+	all := c.p.visibleOps(c.zone, c.param("region"), c.now, &q)
 	page, more := q.page(all)
 	return ok(q.answerList("compute#operationList", c.p.link("%s/operations", c.scope()), page, more, c.mask))
 }
 
 // visibleOps yields what a list of operations shows, by name.
-func (p *Project) visibleOps(z *zone, now time.Time, q *listQuery) iter.Seq[resource] {
+func (p *Project) visibleOps(z *zone, region string, now time.Time, q *listQuery) iter.Seq[resource] {
 	if q.filtered {
 		switch p.settings.opsFilterMode {
 		case "none":
@@ -58,7 +55,7 @@ func (p *Project) visibleOps(z *zone, now time.Time, q *listQuery) iter.Seq[reso
 			q.filter, _ = parseFilter("")
 		}
 	}
-	ops := p.opsOf(z)
+	ops := p.opsOf(z, region)
 	p.forget(ops, now)
 	at, hide := now, 0
 	if z != nil {
@@ -88,14 +85,14 @@ const longestWait = 2 * time.Minute
 // waitForOperation holds a wait call until the operation is done, by
 // https://cloud.google.com/compute/docs/reference/rest/v1/zoneOperations/wait: a best effort that may answer early. It
 // is called without mu.
-func (p *Project) waitForOperation(ctx context.Context, zone, name string) {
+func (p *Project) waitForOperation(ctx context.Context, zone, region, name string) {
 	var deadline time.Time
 	p.waitUntil(ctx, deadline, func(now time.Time) (bool, time.Time) {
 		z := p.zones[zone]
 		if zone != "" && z == nil {
 			return true, now
 		}
-		o := p.opsOf(z).find(name)
+		o := p.opsOf(z, region).find(name)
 		if o == nil {
 			return true, now
 		}
@@ -115,13 +112,13 @@ func (p *Project) waitForOperation(ctx context.Context, zone, name string) {
 	})
 }
 
-// deleteOperation answers zoneOperations.delete and globalOperations.delete.
+// deleteOperation answers zoneOperations.delete, regionOperations.delete and globalOperations.delete.
 func deleteOperation(c *call) reply {
 	o, err := c.findOperation()
 	if err != nil {
 		return refused(err)
 	}
-	ops := c.p.opsOf(c.zone)
+	ops := c.p.opsOf(c.zone, c.param("region"))
 	delete(ops.byName, o.name)
 	ops.list = slices.DeleteFunc(ops.list, func(x *operation) bool { return x == o })
 	return reply{}

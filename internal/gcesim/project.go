@@ -49,7 +49,10 @@ type Project struct {
 	changed chan struct{} // closed and replaced when a waiting request should look again
 
 	zones    map[string]*zone
-	global   operations // those of no zone
+	global   operations // those of no zone and no region
+	regional map[string]*operations
+	things   map[string]*thing // by path below the project
+	services services          // Google's other APIs
 	shapes   map[string]*shape
 	requests map[string]*operation // by requestId
 	faults   []*fault
@@ -67,6 +70,7 @@ type settings struct {
 	stockoutTime  span
 	quotaTime     span // how long an operation takes to fail for want of quota
 	latency       span
+	resourceTime  span // how long operations on other resources than VMs take
 	stopTime      span
 	requestIDs    bool
 	notReady      bool
@@ -82,12 +86,14 @@ type settings struct {
 func New(o Options) *Project {
 	p := &Project{
 		name: o.Project, number: o.Number, seed: o.Seed, machineTypes: o.MachineTypes, keepCalls: o.KeepCalls,
-		meta: metadataserver.New(), born: time.Now().Round(0), changed: make(chan struct{}), global: newOperations(),
+		meta: metadataserver.New(), born: time.Now().Round(0), changed: make(chan struct{}), global: newOperations(), regional: map[string]*operations{},
+		things: map[string]*thing{}, services: newServices(),
 		zones: map[string]*zone{}, shapes: map[string]*shape{}, requests: map[string]*operation{},
 		fullNets: map[string]bool{},
 		settings: settings{
 			stockoutTime: span{4 * time.Second, 10 * time.Second},
 			quotaTime:    span{4 * time.Second, 7 * time.Second},
+			resourceTime: span{500 * time.Millisecond, 2 * time.Second},
 			stopTime:     span{2 * time.Second, 30 * time.Second},
 			requestIDs:   true,
 			notReady:     true,

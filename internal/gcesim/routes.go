@@ -3,6 +3,7 @@ package gcesim
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,6 +37,10 @@ func apiRoutes(p *Project) []route {
 		{id: "globalOperations.list", verb: get, path: "global/operations", fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
 		{id: "globalOperations.wait", verb: post, path: "global/operations/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation},
 		{id: "globalOperations.delete", verb: del, path: "global/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
+		{id: "regionOperations.get", verb: get, path: "regions/{region}/operations/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
+		{id: "regionOperations.list", verb: get, path: "regions/{region}/operations", fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
+		{id: "regionOperations.wait", verb: post, path: "regions/{region}/operations/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation},
+		{id: "regionOperations.delete", verb: del, path: "regions/{region}/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
 		{id: "projects.get", verb: get, path: "", fault: "project", group: "read_requests", schema: "Project", handle: getProject},
 		{id: "projects.setCommonInstanceMetadata", verb: post, path: "setCommonInstanceMetadata", fault: "project", group: "project_set_common_instance_metadata_requests", schema: "Operation", handle: setCommonMetadata},
 		{id: "zones.get", verb: get, path: "zones/{zone}", fault: "project", group: "read_requests", schema: "Zone", handle: getZone},
@@ -48,6 +53,7 @@ func apiRoutes(p *Project) []route {
 		{id: "images.getFromFamily", verb: get, path: "global/images/family/{family}", fault: "project", group: "read_requests", schema: "Image", handle: getImageFamily},
 		{id: "networks.get", verb: get, path: "global/networks/{network}", fault: "project", group: "read_requests", schema: "Network", handle: getNetwork},
 	}
+	routes = append(routes, thingRoutes()...)
 	for i := range routes {
 		routes[i].parts = pathParts(routes[i].path)
 	}
@@ -84,6 +90,9 @@ func (c *call) requestKey() string { return c.route.id + " " + c.requestID }
 func (c *call) region() string {
 	if zone := c.param("zone"); zone != "" && c.route.id != "zones.get" {
 		return regionOf(zone)
+	}
+	if region := c.param("region"); region != "" && c.route.id != "regions.get" {
+		return region
 	}
 	return ""
 }
@@ -140,6 +149,9 @@ func (p *Project) checkScope(c *call) *apiError {
 	public := strings.HasPrefix(c.route.id, "images.")
 	if !p.isMe(c.project) && !public {
 		return notFound("projects/" + c.project)
+	}
+	if region, ok := c.params["region"]; ok && !slices.Contains(p.regions(), region) {
+		return notFound("projects/" + p.name + "/regions/" + region)
 	}
 	name, ok := c.params["zone"]
 	if !ok {

@@ -18,7 +18,10 @@ var update = flag.Bool("update", false, "write schema.txt from the discovery doc
 // schemaRoots are the resources that the simulator answers with or reads; what they hold comes along.
 var schemaRoots = []string{"Instance", "InstanceList", "InstanceAggregatedList", "Operation", "OperationList", "Project",
 	"Metadata", "Zone", "ZoneList", "Region", "RegionList", "MachineType", "MachineTypeList", "Image", "ImageList",
-	"Network", "Disk"}
+	"Network", "Disk", "Firewall", "FirewallList", "Address", "AddressList", "HealthCheck", "HealthCheckList", "BackendService",
+	"BackendServiceList", "ForwardingRule", "ForwardingRuleList", "NetworkEndpointGroup", "NetworkEndpointGroupList",
+	"NetworkEndpointGroupsAttachEndpointsRequest", "NetworkEndpointGroupsDetachEndpointsRequest",
+	"NetworkEndpointGroupsListNetworkEndpoints"}
 
 // discovered is a schema of a discovery document.
 type discovered struct {
@@ -105,6 +108,17 @@ func formatSchema(s map[string]map[string]string) string {
 // TestAnswersConform holds what the simulator answers to the same schema.
 func TestAnswersConform(t *testing.T) {
 	p := New(Options{})
+	for path, body := range map[string]string{
+		"global/firewalls":                          `{"name": "web", "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}]}`,
+		"regions/us-central1/addresses":             `{"name": "web"}`,
+		"regions/us-central1/healthChecks":          `{"name": "web", "type": "HTTP"}`,
+		"regions/us-central1/backendServices":       `{"name": "web", "loadBalancingScheme": "EXTERNAL"}`,
+		"zones/us-central1-a/networkEndpointGroups": `{"name": "web", "networkEndpointType": "GCE_VM_IP", "network": "global/networks/default"}`,
+	} {
+		if _, err := p.Client().Post("http://gcesim/compute/v1/projects/"+p.name+"/"+path, "application/json", strings.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := p.Do("vm us-central1-a vm-1 RUNNING spot\nquota us-central1 CPUS 3\npreempt vm-1\nmetadata a b"); err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +134,17 @@ func TestAnswersConform(t *testing.T) {
 		"zones/us-central1-a/machineTypes":   "MachineTypeList",
 		"../debian-cloud/global/images/family/debian-13": "Image",
 		"global/networks/default":                        "Network",
+		"global/firewalls":                               "FirewallList",
+		"global/firewalls/web":                           "Firewall",
+		"regions/us-central1/addresses/web":              "Address",
+		"regions/us-central1/addresses":                  "AddressList",
+		"regions/us-central1/healthChecks/web":           "HealthCheck",
+		"regions/us-central1/healthChecks":               "HealthCheckList",
+		"regions/us-central1/backendServices/web":        "BackendService",
+		"regions/us-central1/backendServices":            "BackendServiceList",
+		"regions/us-central1/operations":                 "OperationList",
+		"zones/us-central1-a/networkEndpointGroups/web":  "NetworkEndpointGroup",
+		"zones/us-central1-a/networkEndpointGroups":      "NetworkEndpointGroupList",
 	} {
 		url := "http://gcesim/compute/v1/projects/" + p.name + "/" + path
 		url = strings.Replace(url, p.name+"/../", "", 1)

@@ -78,6 +78,7 @@ func (p *Project) remove(v *vm, at time.Time) {
 	delete(z.ids, v.id)
 	v.gone = at
 	z.past = append(z.past, v)
+	p.leaveGroups(v)
 	p.signal()
 }
 

@@ -1,0 +1,131 @@
+package gcesim
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// build is a build of Cloud Build. Nothing is built: it succeeds if each of its images has a repository to go to.
+type build struct {
+	id    string
+	body  map[string]any
+	end   time.Time
+	lacks string // the repository that is missing
+}
+
+var buildRoutes = []serviceRoute{
+	serviceMethod("storage.buckets.list", http.MethodGet, "b", listBuckets),
+	serviceMethod("storage.buckets.get", http.MethodGet, "b/([^/]+)", getBucket),
+	serviceMethod("storage.buckets.insert", http.MethodPost, "b", insertBucket),
+	serviceMethod("storage.objects.insert", http.MethodPost, "upload/b/([^/]+)/o", insertObject),
+	serviceMethod("cloudbuild.builds.create", http.MethodPost, "v1/projects/([^/]+)/locations/[^/]+/builds", createBuild),
+	serviceMethod("cloudbuild.builds.get", http.MethodGet, "v1/projects/[^/]+/locations/[^/]+/builds/([^/:]+)", getBuild),
+}
+
+func bucketJSON(c *serviceCall, name string) map[string]any {
+	return map[string]any{"kind": "storage#bucket", "id": name, "name": name, "projectNumber": c.p.number, "location": "US"}
+}
+
+func listBuckets(c *serviceCall) reply {
+	items := []any{}
+	for name := range c.p.services.buckets {
+		if strings.HasPrefix(name, c.query.Get("prefix")) {
+			items = append(items, bucketJSON(c, name))
+		}
+	}
+	return ok(map[string]any{"kind": "storage#buckets", "items": items})
+}
+
+func getBucket(c *serviceCall) reply {
+	if !c.p.services.buckets[c.args[0]] {
+		return refused(refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
+	}
+	return ok(bucketJSON(c, c.args[0]))
+}
+
+func insertBucket(c *serviceCall) reply {
+	name := text(c.body["name"])
+	if c.p.services.buckets[name] {
+		return refused(refuse(http.StatusConflict, "conflict", "Your previous request to create the named bucket succeeded and you already own it."))
+	}
+	c.p.services.buckets[name] = true
+	return ok(bucketJSON(c, name))
+}
+
+// insertObject takes an upload, of its description and its content, and keeps neither. Clients compare the sum.
+func insertObject(c *serviceCall) reply {
+	if !c.p.services.buckets[c.args[0]] {
+		return refused(refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
+	}
+	_, boundary, _ := strings.Cut(c.kind, "boundary=") // gcloud quotes it in a way that package mime does not read
+	parts := multipart.NewReader(bytes.NewReader(c.raw), strings.Trim(boundary, `"'`))
+	sum, size := md5.New(), int64(0)
+	for {
+		part, err := parts.NextRawPart()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			sum.Reset()
+			size, err = io.Copy(sum, part)
+		}
+		if err != nil {
+			return refused(refuse(http.StatusBadRequest, "badRequest", "%v", err))
+		}
+	}
+	return ok(map[string]any{"kind": "storage#object", "bucket": c.args[0], "name": c.query.Get("name"), "generation": "1",
+		"size": strconv.FormatInt(size, 10), "md5Hash": base64.StdEncoding.EncodeToString(sum.Sum(nil))})
+}
+
+func createBuild(c *serviceCall) reply {
+	if err := c.needs("cloudbuild"); err != nil {
+		return refused(err)
+	}
+	p := c.p
+	b := &build{id: fmt.Sprintf("%016x", p.draw("build", len(p.services.builds), c.now.UnixNano())), body: c.body,
+		end: c.now.Add(p.within(p.settings.resourceTime, "build", c.now.UnixNano()))}
+	values := object(b.body["substitutions"])
+	for _, x := range list(b.body["images"]) {
+		image := text(x)
+		for name, value := range values {
+			image = strings.ReplaceAll(strings.ReplaceAll(image, "${"+name+"}", text(value)), "$"+name, text(value))
+		}
+		host, path, _ := strings.Cut(image, "/")
+		parts := strings.Split(path, "/")
+		location, ok := strings.CutSuffix(host, "-docker.pkg.dev")
+		if !ok || len(parts) != 3 || p.services.repositories["projects/"+parts[0]+"/locations/"+location+"/repositories/"+parts[1]] == nil {
+			b.lacks = image
+		}
+	}
+	p.services.builds[b.id] = b
+	return ok(map[string]any{"name": "operations/build/" + p.name + "/" + b.id, "metadata": map[string]any{
+		"@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata", "build": b.json(c)}})
+}
+
+func (b *build) json(c *serviceCall) map[string]any {
+	out := over(map[string]any{"id": b.id, "projectId": c.p.name, "status": "WORKING"}, b.body)
+	switch {
+	case c.now.Before(b.end):
+	case b.lacks != "":
+		out["status"], out["failureInfo"] = "FAILURE", map[string]any{"type": "PUSH_FAILED", "detail": "there is no repository for " + b.lacks}
+	default:
+		out["status"] = "SUCCESS"
+	}
+	return out
+}
+
+func getBuild(c *serviceCall) reply {
+	b := c.p.services.builds[c.args[0]]
+	if b == nil {
+		return refused(denied(http.StatusNotFound, "NOT_FOUND", "Requested entity was not found."))
+	}
+	return ok(b.json(c))
+}

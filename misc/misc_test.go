@@ -1,0 +1,89 @@
+// Package misc has no code: its tests try what lies in this folder.
+package misc
+
+import (
+	"bufio"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var cluster = flag.Bool("cluster", false, "bring the test drive up and down, which takes some minutes")
+
+// TestCluster brings the test drive up and down with the real gcloud and the real daemon, in a simulated project.
+func TestCluster(t *testing.T) {
+	if !*cluster {
+		t.Skip("takes some minutes; -cluster tries the test drive, as .ci/run does")
+	}
+	if _, err := exec.LookPath("gcloud"); err != nil {
+		t.Skip("gcloud is not installed: the test drive is not tried")
+	}
+	bin := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin, "prevmtable/cmd/gcesim", "prevmtable/cmd/prevmtable").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	misc, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Files: []string{filepath.Join("testdata", "cluster.txtar")},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("MISC", misc)
+			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, "temporary"))
+			return os.Mkdir(filepath.Join(env.WorkDir, "temporary"), 0o700)
+		},
+	})
+}
+
+// TestPage runs the server of the test drive's VMs as their unit does, but for the port and the folder.
+func TestPage(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3 is not installed")
+	}
+	script, err := os.ReadFile("web-startup.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/python3 (.*) --directory /srv/web 80$`).FindStringSubmatch(string(script))
+	if unit == nil {
+		t.Fatal("web-startup.sh has no such server as is tried here")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("Hello from vm-1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"-u"}, strings.Fields(unit[1])...)
+	server := exec.CommandContext(t.Context(), python, append(args, "--directory", dir, "--bind", "127.0.0.1", "0")...)
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Wait() }) // its context has ended then
+	said, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := regexp.MustCompile(`http://[0-9.:]+/`).FindString(said)
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatalf("%s: %v", said, err)
+	}
+	defer resp.Body.Close()
+	if page, err := io.ReadAll(resp.Body); err != nil || string(page) != "Hello from vm-1\n" {
+		t.Errorf("the page is %q, %v", page, err)
+	}
+}

@@ -1,0 +1,104 @@
+# Settings and words of the test drive, read by prevmtable-up.bash and prevmtable-down.bash. Set them in the environment.
+# shellcheck shell=bash disable=SC2034 # each script uses some of them
+
+PROJECT=${PROJECT:-$(gcloud config get-value project 2>/dev/null || true)}
+PREFIX=${PREFIX:-prevmtable-web}
+REGION=${REGION:-us-central1}
+ZONES=${ZONES:-$REGION-a $REGION-b}
+TARGET=${TARGET:-3}
+MACHINE_TYPE=${MACHINE_TYPE:-e2-micro}
+MASTER_MACHINE_TYPE=${MASTER_MACHINE_TYPE:-e2-small} # hooks are gcloud, which wants about 100 MB for each run
+IMAGE=${IMAGE:-}
+
+# All that is made is named after PREFIX, and all that is so named is taken to be the test drive's.
+POOL=$PREFIX-vm-
+MASTER=$PREFIX-master
+ACCOUNT=$PREFIX@$PROJECT.iam.gserviceaccount.com
+ROLE=${PREFIX//-/_}
+ATTRIBUTES=$PREFIX,$PREFIX-join,$PREFIX-leave
+
+misc=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+settings_help() {
+	cat <<'END'
+  --yes        do not ask
+  -h, --help   this text
+
+Settings, from the environment, with what they are if not set:
+
+  PROJECT              the project; gcloud's own setting
+  PREFIX               starts all names: letters, digits and hyphens, 6 to 23; prevmtable-web
+  REGION               us-central1
+  ZONES                zones of that region, separated by blanks; REGION-a REGION-b
+END
+}
+
+# stop MESSAGE… ends the script.
+stop() {
+	printf '\n%s: %s\n' "$(basename "$0")" "$*" >&2
+	exit 1
+}
+
+# options ARGUMENT… reads the command line.
+options() {
+	yes=
+	local argument
+	for argument; do
+		case $argument in
+		--yes) yes=yes ;;
+		-h | --help)
+			usage
+			exit 0
+			;;
+		*)
+			usage >&2
+			stop "unknown argument $argument"
+			;;
+		esac
+	done
+}
+
+# check_settings refuses what would fail half-way, or do harm.
+check_settings() {
+	command -v gcloud >/dev/null || stop 'gcloud is not installed: https://cloud.google.com/sdk/docs/install'
+	[[ $PROJECT && $PROJECT != '(unset)' ]] || stop 'which project? Set PROJECT, or: gcloud config set project PROJECT'
+	[[ $PREFIX =~ ^[a-z][a-z0-9-]{4,21}[a-z0-9]$ ]] || stop "PREFIX=$PREFIX: want 6 to 23 small letters, digits and hyphens, a letter first"
+	[[ $PREFIX != *-vm* ]] || stop "PREFIX=$PREFIX: -vm is what the names of the pool's VMs go on with"
+	[[ $MACHINE_TYPE =~ ^[a-z0-9-]+$ ]] || stop "MACHINE_TYPE=$MACHINE_TYPE: that is no name of a machine type"
+	[[ $TARGET =~ ^[0-9]+$ ]] || stop "TARGET=$TARGET: want a number of VMs"
+	local zone
+	for zone in $ZONES; do
+		[[ $zone == "$REGION"-[a-z] ]] || stop "ZONES=$ZONES: $zone is not in REGION=$REGION, and the load balancer has one region"
+	done
+	[[ $zone ]] || stop 'ZONES is empty'
+	export CLOUDSDK_CORE_PROJECT=$PROJECT CLOUDSDK_CORE_DISABLE_PROMPTS=1
+}
+
+# look COMMAND… prints what a gcloud command finds, nothing where there is nothing to find.
+look() {
+	local found
+	if found=$("$@" --verbosity=error 2>&1); then
+		printf '%s\n' "$found"
+		return
+	fi
+	case $found in
+	*'was not found'* | *NOT_FOUND*) ;;
+	*'has not been used'* | *'is disabled'*) ;; # the whole service
+	*) stop "$found" ;;
+	esac
+}
+
+# confirm QUESTION asks before anything is touched.
+confirm() {
+	[[ $yes ]] && return
+	local answer=
+	[[ -t 0 ]] || stop 'nobody to ask; give --yes'
+	read -r -p "$1 [y/N] " answer || true
+	[[ $answer == [yY]* ]] || stop 'nothing was changed'
+}
+
+# step TEXT says what is done now. Should it fail, the last one printed is where.
+step() { printf '\n* %s\n' "$*"; }
+
+# note TEXT says what came of it.
+note() { printf '  %s\n' "$*"; }

@@ -1,0 +1,187 @@
+#!/usr/bin/env bash
+# Makes a small cluster of Spot VMs that serve a page behind a load balancer, kept alive by prevmtable. Each step makes
+# what is not there yet, so that it can be run again: after a failure, or with another TARGET or other ZONES.
+# prevmtable-down.bash takes all of it away. Tried with gcloud on the simulated project, not in Google's cloud.
+set -euo pipefail
+# shellcheck source=misc/prevmtable-settings.bash
+source "$(dirname "${BASH_SOURCE[0]}")/prevmtable-settings.bash"
+
+usage() {
+	echo 'usage: [SETTING=VALUE…] misc/prevmtable-up.bash [--yes]
+
+Makes a cluster of Spot VMs behind a load balancer. Run it again to go on after a failure, or to change it.
+'
+	settings_help
+	echo '  TARGET               how many VMs; 3
+  MACHINE_TYPE         of these VMs; e2-micro
+  MASTER_MACHINE_TYPE  of the VM that runs prevmtable; e2-small
+  IMAGE                image of prevmtable with bash and gcloud, in a repository of this project or open to all;
+                       if not set, Cloud Build builds one'
+}
+
+# make COMMAND… runs a command that makes something. That it is there already is as good.
+make() {
+	local said
+	if said=$("$@" 2>&1); then
+		return
+	fi
+	case $said in
+	*'already exists'*) note 'there already' ;;
+	*) stop "$said
+
+Run it again when that is mended, or misc/prevmtable-down.bash to take away what was made." ;;
+	esac
+}
+
+# fill FILE prints a file with the words between @ replaced.
+fill() {
+	local text quoted='' zone startup
+	text=$(<"$1")
+	for zone in $ZONES; do quoted+="${quoted:+, }\"$zone\""; done
+	startup=$(<"$misc/web-startup.sh")
+	startup=${startup//\\/\\\\} startup=${startup//\"/\\\"}
+	startup=${startup//$'\t'/\\t} startup=${startup//$'\n'/\\n}\\n
+	text=${text//@PREFIX@/"$PREFIX"} text=${text//@ZONES@/"$quoted"} text=${text//@TARGET@/"$TARGET"}
+	text=${text//@MACHINE_TYPE@/"$MACHINE_TYPE"} text=${text//@STARTUP@/"$startup"}
+	text=${text//@IMAGE@/"$IMAGE"} text=${text//@REGISTRY@/"$(registry)"}
+	printf '%s\n' "$text"
+}
+
+# registry names the registry for which the master VM needs Google's credentials.
+registry() {
+	case ${IMAGE%%/*} in
+	*.pkg.dev | gcr.io | *.gcr.io) echo "${IMAGE%%/*}" ;;
+	*) echo gcr.io ;; # none: any other registry has to serve the image without a login
+	esac
+}
+
+# build makes an image with Cloud Build, and names it in IMAGE.
+build() {
+	local root=$misc/.. cannot="No IMAGE was given, and none can be built"
+	[[ -f $root/Dockerfile ]] || stop "$cannot: there is no Dockerfile in $(cd "$root" && pwd). Give IMAGE=REGISTRY/NAME:TAG."
+	IMAGE=$REGION-docker.pkg.dev/$PROJECT/$PREFIX/prevmtable:$(git -C "$root" describe --always --dirty 2>/dev/null || date +%Y%m%d%H%M%S)
+	step "Cloud Build builds $IMAGE (some build minutes; Artifact Registry bills its storage until down removes it)"
+	(
+		gcloud services enable cloudbuild.googleapis.com artifactregistry.googleapis.com &&
+			make gcloud artifacts repositories create "$PREFIX" --location="$REGION" --repository-format=docker &&
+			gcloud builds submit --config="$misc/cloudbuild.yaml" --substitutions="_IMAGE=$IMAGE" "$root"
+	) || stop "$cannot: see above. Give IMAGE=REGISTRY/NAME:TAG, or mend that and run this again.
+(If a right was lacking: the account that builds wants the role roles/cloudbuild.builds.builder.)"
+	note "built; IMAGE=$IMAGE uses it again"
+}
+
+make_account() {
+	step "service account $ACCOUNT (free)"
+	make gcloud iam service-accounts create "$PREFIX" --display-name="prevmtable, cluster $PREFIX"
+
+	step "custom role $ROLE: what misc/prevmtable-role.yaml lists (free)"
+	local role do=update
+	role=$(look gcloud iam roles describe "$ROLE" --project="$PROJECT" --format='value(name,deleted)')
+	case $role in
+	'') do=create ;;
+	*True) make gcloud iam roles undelete "$ROLE" --project="$PROJECT" ;; # a deleted role keeps its name for weeks
+	esac
+	make gcloud iam roles "$do" "$ROLE" --project="$PROJECT" --file="$misc/prevmtable-role.yaml"
+
+	step 'the account gets that role, and no other (free)'
+	local try said
+	for try in 1 2 3 4 5 6; do # it takes a while until a new account is known
+		if said=$(gcloud projects add-iam-policy-binding "$PROJECT" --member="serviceAccount:$ACCOUNT" \
+			--role="projects/$PROJECT/roles/$ROLE" --condition=None 2>&1); then
+			return
+		fi
+		[[ $said == *'does not exist'* && $try -lt 6 ]] || stop "$said"
+		sleep $((try * 2))
+	done
+}
+
+make_metadata() {
+	step "project metadata: attributes ${ATTRIBUTES//,/, } (free; others are not touched)"
+	fill "$misc/web-config.rjson" >"$work/config"
+	make gcloud compute project-info add-metadata --metadata-from-file="$PREFIX=$work/config,$PREFIX-join=$misc/hooks/web-join.sh,$PREFIX-leave=$misc/hooks/web-leave.sh"
+}
+
+make_balancer() {
+	step "firewall rule $PREFIX: anybody may reach port 80 of VMs with that tag, health checks included (free)"
+	make gcloud compute firewall-rules create "$PREFIX" --allow=tcp:80 --target-tags="$PREFIX" --source-ranges=0.0.0.0/0
+
+	step "address $PREFIX in $REGION (billed by the hour as long as it exists)"
+	make gcloud compute addresses create "$PREFIX" --region="$REGION"
+
+	step "health check and backend service $PREFIX (free)"
+	make gcloud compute health-checks create http "$PREFIX" --region="$REGION" --port=80 --request-path=/
+	make gcloud compute backend-services create "$PREFIX" --region="$REGION" --load-balancing-scheme=EXTERNAL \
+		--protocol=TCP --health-checks="$PREFIX" --health-checks-region="$REGION"
+
+	local zone
+	for zone in $ZONES; do
+		step "network endpoint group $PREFIX in $zone, which the hooks fill (free)"
+		make gcloud compute network-endpoint-groups create "$PREFIX" --zone="$zone" --network-endpoint-type=gce-vm-ip \
+			--network=default --subnet=default
+		make gcloud compute backend-services add-backend "$PREFIX" --region="$REGION" \
+			--network-endpoint-group="$PREFIX" --network-endpoint-group-zone="$zone"
+	done
+
+	step "forwarding rule $PREFIX (billed by the hour, and by the traffic)"
+	make gcloud compute forwarding-rules create "$PREFIX" --region="$REGION" --load-balancing-scheme=EXTERNAL \
+		--address="$PREFIX" --ip-protocol=TCP --ports=80 --backend-service="$PREFIX" --backend-service-region="$REGION"
+}
+
+make_master() {
+	step "master VM $MASTER in ${ZONES%% *}: $MASTER_MACHINE_TYPE, always on (billed by the second, with its disk and address)"
+	if [[ $master ]]; then
+		note "there already; it keeps its image. To change that, delete the VM $MASTER and run this again."
+		return
+	fi
+	fill "$misc/cloud-init.yaml" >"$work/user-data"
+	make gcloud compute instances create "$MASTER" --zone="${ZONES%% *}" --machine-type="$MASTER_MACHINE_TYPE" \
+		--image-family=cos-stable --image-project=cos-cloud --service-account="$ACCOUNT" --scopes=cloud-platform \
+		--metadata=google-logging-enabled=true --metadata-from-file=user-data="$work/user-data"
+}
+
+# join_late puts VMs behind the load balancer whose create hook was lost, as hooks are that run or wait when a daemon ends.
+join_late() {
+	step "VMs that are not behind the load balancer yet"
+	local found zone name
+	found=$(look gcloud compute instances list --filter="name~^$POOL AND status=RUNNING" --format='value(zone.basename(),name)')
+	while read -r zone name; do
+		[[ -z $name ]] || note "$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-join.sh")"
+	done <<<"$found"
+}
+
+options "$@"
+check_settings
+[[ $IMAGE =~ ^[A-Za-z0-9._/:@-]*$ ]] || stop "IMAGE=$IMAGE: that is no name of an image"
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+
+cat <<END
+This makes in project $PROJECT, region $REGION:
+  - $TARGET Spot VMs $POOL… of type $MACHINE_TYPE in $ZONES, which serve a page to everybody
+  - a load balancer $PREFIX with an address of its own
+  - the VM $MASTER, which runs prevmtable, with a service account and a custom role
+It costs money until misc/prevmtable-down.bash takes it away: VMs, disks, two addresses and the balancer.
+END
+confirm 'Go on?'
+
+step 'the APIs of Compute Engine and IAM (free; they stay enabled)'
+make gcloud services enable compute.googleapis.com iam.googleapis.com cloudresourcemanager.googleapis.com
+master=$(look gcloud compute instances list --filter="name=$MASTER" --format='value(name)')
+[[ $master || $IMAGE ]] || build
+make_account
+make_metadata
+make_balancer
+make_master
+[[ -z $master ]] || join_late
+
+address=$(gcloud compute addresses describe "$PREFIX" --region="$REGION" --format='value(address)')
+cat <<END
+
+All there. In a few minutes, when the VMs have started:
+
+  curl http://$address/
+
+How many VMs: TARGET=5 misc/prevmtable-up.bash
+What it does: gcloud compute instances list --filter='name~^$PREFIX'
+Away with it: misc/prevmtable-down.bash
+END
