@@ -3,7 +3,7 @@
 # metadata server, and removes both in the end.
 #
 #	./run_deploy.bash PROJECT KEY=FILE... [-- FLAG...]
-#	./run_deploy.bash my-project prevmtable=misc/prevmtable-config.rjson prevmtable-create=misc/hook.sh -- -dry-run
+#	./run_deploy.bash my-project prevmtable=misc/prevmtable-config.rjson pool-create=misc/hook.sh -- -dry-run
 #
 # The files are the project's metadata attributes as the daemon sees them; what is saved to them while it runs is in force
 # at once. The flags are the daemon's. It works on PROJECT for real, with the rights of your application default

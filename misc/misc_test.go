@@ -45,6 +45,26 @@ func TestCluster(t *testing.T) {
 	})
 }
 
+// The example's prefix owns nothing that the test drive makes, nor the other way round.
+func TestPrefixes(t *testing.T) {
+	find := func(file, pattern string) string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(pattern).FindStringSubmatch(string(text))
+		if found == nil {
+			t.Fatalf("%s has no %s", file, pattern)
+		}
+		return found[1]
+	}
+	example := find("prevmtable-config.rjson", `Prefix: "([^"]+)"`)
+	cluster := find("prevmtable-settings.bash", `PREFIX=\$\{PREFIX:-([^}]+)\}`)
+	if strings.HasPrefix(cluster, example) || strings.HasPrefix(example, cluster) {
+		t.Errorf("the example's prefix is %s, and the test drive's names begin with %s", example, cluster)
+	}
+}
+
 // TestPage runs the server of the test drive's VMs as their unit does, but for the port and the folder.
 func TestPage(t *testing.T) {
 	python, err := exec.LookPath("python3")

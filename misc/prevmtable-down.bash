@@ -60,10 +60,9 @@ delete_balancer() {
 	unmake gcloud compute firewall-rules delete "$PREFIX"
 
 	step "backend service, health check and network endpoint groups $PREFIX"
-	# The groups are those of the backend service, which may have been made with other ZONES, and those of ZONES.
+	# Zones that up has ever been run with, and ZONES.
 	local zone zones
-	zones=$(look gcloud compute backend-services describe "$PREFIX" --region="$REGION" \
-		--flatten='backends[]' --format='value(backends.group.scope(zones).segment(0))')
+	zones=${used#* }
 	unmake gcloud compute backend-services delete "$PREFIX" --region="$REGION"
 	unmake gcloud compute health-checks delete "$PREFIX" --region="$REGION"
 	while read -r zone; do
@@ -95,6 +94,8 @@ delete_images() {
 
 options "$@"
 check_settings
+used=$(places) # it may have been made with other settings than these
+[[ -z $used ]] || REGION=${used%% *}
 
 cat <<END
 This deletes in project $PROJECT, for good: the VM $MASTER, all VMs $POOL…, and in region $REGION all that is named $PREFIX:
@@ -104,8 +105,9 @@ confirm 'Go on?'
 
 delete_master_and_pool
 delete_balancer
-step "the project's attributes ${ATTRIBUTES//,/, } (others are not touched)"
-unmake gcloud compute project-info remove-metadata --keys="$ATTRIBUTES"
 delete_account
 delete_images
+# Last, for they say where the rest is.
+step "the project's attributes ${ATTRIBUTES//,/, } (others are not touched)"
+unmake gcloud compute project-info remove-metadata --keys="$ATTRIBUTES"
 printf '\nNothing is left of %s. The APIs stay enabled, which costs nothing.\n' "$PREFIX"

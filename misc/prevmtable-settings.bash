@@ -15,7 +15,7 @@ POOL=$PREFIX-vm-
 MASTER=$PREFIX-master
 ACCOUNT=$PREFIX@$PROJECT.iam.gserviceaccount.com
 ROLE=${PREFIX//-/_}
-ATTRIBUTES=$PREFIX,$PREFIX-join,$PREFIX-leave
+ATTRIBUTES=$PREFIX,$PREFIX-join,$PREFIX-leave,$PREFIX-places
 
 misc=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -63,9 +63,12 @@ check_settings() {
 	command -v gcloud >/dev/null || stop 'gcloud is not installed: https://cloud.google.com/sdk/docs/install'
 	[[ $PROJECT && $PROJECT != '(unset)' ]] || stop 'which project? Set PROJECT, or: gcloud config set project PROJECT'
 	[[ $PREFIX =~ ^[a-z][a-z0-9-]{4,21}[a-z0-9]$ ]] || stop "PREFIX=$PREFIX: want 6 to 23 small letters, digits and hyphens, a letter first"
+	case $PREFIX in ssh-keys | startup-script* | shutdown-script* | enable-* | block-project-ssh-keys | google-* | serial-port-*)
+		stop "PREFIX=$PREFIX: that is an attribute of Google's own" ;;
+	esac
 	[[ $PREFIX != *-vm* ]] || stop "PREFIX=$PREFIX: -vm is what the names of the pool's VMs go on with"
 	[[ $MACHINE_TYPE =~ ^[a-z0-9-]+$ ]] || stop "MACHINE_TYPE=$MACHINE_TYPE: that is no name of a machine type"
-	[[ $TARGET =~ ^[0-9]+$ ]] || stop "TARGET=$TARGET: want a number of VMs"
+	[[ $TARGET =~ ^(0|[1-9][0-9]*)$ ]] || stop "TARGET=$TARGET: want a number of VMs"
 	local zone
 	for zone in $ZONES; do
 		[[ $zone == "$REGION"-[a-z] ]] || stop "ZONES=$ZONES: $zone is not in REGION=$REGION, and the load balancer has one region"
@@ -76,15 +79,19 @@ check_settings() {
 
 # look COMMAND… prints what a gcloud command finds, nothing where there is nothing to find.
 look() {
-	local found
-	if found=$("$@" --verbosity=error 2>&1); then
-		printf '%s\n' "$found"
+	local complaints
+	complaints=$(mktemp)
+	if "$@" --verbosity=error 2>"$complaints"; then
+		rm "$complaints"
 		return
 	fi
-	case $found in
+	local said
+	said=$(<"$complaints")
+	rm "$complaints"
+	case $said in
 	*'was not found'* | *NOT_FOUND*) ;;
 	*'has not been used'* | *'is disabled'*) ;; # the whole service
-	*) stop "$found" ;;
+	*) stop "$said" ;;
 	esac
 }
 
@@ -95,6 +102,22 @@ confirm() {
 	[[ -t 0 ]] || stop 'nobody to ask; give --yes'
 	read -r -p "$1 [y/N] " answer || true
 	[[ $answer == [yY]* ]] || stop 'nothing was changed'
+}
+
+# settings_given prints those settings that are not what they are by default, as they are put before a command.
+settings_given() {
+	local given=''
+	[[ $PREFIX == prevmtable-web ]] || given+="PREFIX=$PREFIX "
+	[[ $REGION == us-central1 ]] || given+="REGION=$REGION "
+	[[ $ZONES == "$REGION-a $REGION-b" ]] || given+="ZONES='$ZONES' "
+	printf '%s' "PROJECT=$PROJECT $given"
+}
+
+# places prints the region and the zones that up has used so far, from the attribute in which it keeps them.
+places() {
+	look gcloud compute project-info describe --flatten='commonInstanceMetadata.items[]' \
+		--format='value(commonInstanceMetadata.items.key,commonInstanceMetadata.items.value)' |
+		awk -v key="$PREFIX-places" '$1 == key { $1 = ""; print substr($0, 2) }'
 }
 
 # step TEXT says what is done now. Should it fail, the last one printed is where.

@@ -19,7 +19,7 @@ Makes a cluster of Spot VMs behind a load balancer. Run it again to go on after 
                        if not set, Cloud Build builds one'
 }
 
-# make COMMAND… runs a command that makes something. That it is there already is as good.
+# make COMMAND… runs a command that makes or changes something. That it is so already is as good.
 make() {
 	local said
 	if said=$("$@" 2>&1); then
@@ -59,13 +59,16 @@ registry() {
 build() {
 	local root=$misc/.. cannot="No IMAGE was given, and none can be built"
 	[[ -f $root/Dockerfile ]] || stop "$cannot: there is no Dockerfile in $(cd "$root" && pwd). Give IMAGE=REGISTRY/NAME:TAG."
+	local version revision
+	version=$(git -C "$root" describe --tags --always --dirty 2>/dev/null || true)
+	revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || true)
 	IMAGE=$REGION-docker.pkg.dev/$PROJECT/$PREFIX/prevmtable:$(git -C "$root" describe --always --dirty 2>/dev/null || date +%Y%m%d%H%M%S)
 	step "Cloud Build builds $IMAGE (some build minutes; Artifact Registry bills its storage until down removes it)"
 	(
 		gcloud services enable cloudbuild.googleapis.com artifactregistry.googleapis.com &&
 			make gcloud artifacts repositories create "$PREFIX" --location="$REGION" --repository-format=docker &&
-			gcloud builds submit --config="$misc/cloudbuild.yaml" --substitutions="_IMAGE=$IMAGE" "$root"
-	) || stop "$cannot: see above. Give IMAGE=REGISTRY/NAME:TAG, or mend that and run this again.
+			gcloud builds submit --config="$misc/cloudbuild.yaml" --substitutions="_IMAGE=$IMAGE,_VERSION=$version,_REVISION=$revision" "$root"
+	) || stop "$cannot: see above, or what gcloud beta builds log says. Give IMAGE=REGISTRY/NAME:TAG, or mend that and run this again.
 (If a right was lacking: the account that builds wants the role roles/cloudbuild.builds.builder.)"
 	note "built; IMAGE=$IMAGE uses it again"
 }
@@ -98,7 +101,9 @@ make_account() {
 make_metadata() {
 	step "project metadata: attributes ${ATTRIBUTES//,/, } (free; others are not touched)"
 	fill "$misc/web-config.rjson" >"$work/config"
-	make gcloud compute project-info add-metadata --metadata-from-file="$PREFIX=$work/config,$PREFIX-join=$misc/hooks/web-join.sh,$PREFIX-leave=$misc/hooks/web-leave.sh"
+	# What was ever used is for down to take away.
+	xargs -n 1 <<<"${used:-$REGION} $ZONES" | awk '!seen[$0]++' | xargs >"$work/places"
+	make gcloud compute project-info add-metadata --metadata-from-file="$PREFIX-places=$work/places,$PREFIX=$work/config,$PREFIX-join=$misc/hooks/web-join.sh,$PREFIX-leave=$misc/hooks/web-leave.sh"
 }
 
 make_balancer() {
@@ -125,6 +130,23 @@ make_balancer() {
 	step "forwarding rule $PREFIX (billed by the hour, and by the traffic)"
 	make gcloud compute forwarding-rules create "$PREFIX" --region="$REGION" --load-balancing-scheme=EXTERNAL \
 		--address="$PREFIX" --ip-protocol=TCP --ports=80 --backend-service="$PREFIX" --backend-service-region="$REGION"
+}
+
+# leave_zones takes away the VMs in zones that are no longer among ZONES: the daemon has let them go. Their groups stay, which
+# are free, until down deletes them.
+leave_zones() {
+	local zone found name names
+	for zone in ${used#* }; do
+		[[ " $ZONES " != *" $zone "* && $zone != "$used" ]] || continue
+		found=$(look gcloud compute instances list --zones="$zone" --filter="name~^$POOL" --format='value(name)')
+		[[ $found ]] || continue
+		mapfile -t names <<<"$found"
+		step "${#names[@]} VMs in $zone, which is no longer in ZONES"
+		for name in "${names[@]}"; do
+			note "$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-leave.sh")"
+		done
+		make gcloud compute instances delete "${names[@]}" --zone="$zone"
+	done
 }
 
 make_master() {
@@ -167,11 +189,19 @@ confirm 'Go on?'
 step 'the APIs of Compute Engine and IAM (free; they stay enabled)'
 make gcloud services enable compute.googleapis.com iam.googleapis.com cloudresourcemanager.googleapis.com
 master=$(look gcloud compute instances list --filter="name=$MASTER" --format='value(name)')
+used=$(places)
+[[ -z $used || ${used%% *} == "$REGION" ]] || stop "the cluster $PREFIX is in REGION=${used%% *}: set that, or take it down first"
+if [[ -z $used ]]; then
+	foreign=$(look gcloud compute project-info describe --flatten='commonInstanceMetadata.items[]' \
+		--format='value(commonInstanceMetadata.items.key)' | grep --line-regexp -e "$PREFIX" -e "$PREFIX-join" -e "$PREFIX-leave" || true)
+	[[ -z $foreign ]] || stop "the project has an attribute ${foreign//$'\n'/, } already, which this did not make: take another PREFIX"
+fi
 [[ $master || $IMAGE ]] || build
 make_account
 make_metadata
 make_balancer
 make_master
+leave_zones
 [[ -z $master ]] || join_late
 
 address=$(gcloud compute addresses describe "$PREFIX" --region="$REGION" --format='value(address)')
@@ -181,7 +211,7 @@ All there. In a few minutes, when the VMs have started:
 
   curl http://$address/
 
-How many VMs: TARGET=5 misc/prevmtable-up.bash
-What it does: gcloud compute instances list --filter='name~^$PREFIX'
-Away with it: misc/prevmtable-down.bash
+How many VMs: $(settings_given)TARGET=5 misc/prevmtable-up.bash
+What it does: gcloud compute instances list --project=$PROJECT --filter='name~^$PREFIX'
+Away with it: $(settings_given)misc/prevmtable-down.bash
 END

@@ -9,8 +9,8 @@
 //
 // Whoever reaches it gets tokens with all the rights of those credentials. It serves on loopback unless -addr says
 // otherwise; another address must be one of a network that nobody else is on, as that of the containers which
-// run_deploy.bash starts. Tokens are given only to those who send the header Metadata-Flavor: Google, which a web page
-// cannot make a browser do, and not to those for whom a proxy speaks (X-Forwarded-For). They are kept in memory alone.
+// run_deploy.bash starts. Tokens are given only to those who send the header Metadata-Flavor: Google, not to those for whom a
+// proxy speaks (X-Forwarded-For), and not to web pages. They are kept in memory alone.
 package main
 
 import (
@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -106,12 +107,31 @@ func serve(ctx context.Context, o options, say *log.Logger) error {
 	}
 	say.Printf("project %s at %s", o.project, listener.Addr())
 	go files.follow(ctx)
-	h := &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	h := &http.Server{Handler: known(server, o.addr), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	defer context.AfterFunc(ctx, func() { _ = h.Close() })()
 	if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// known lets only those through who know where they ask. A web page can make a browser send anything to a name that leads here,
+// but not without that name, nor without saying where the page is from.
+func known(next http.Handler, addr string) http.Handler {
+	own, _, _ := net.SplitHostPort(addr)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		ip := net.ParseIP(strings.Trim(host, "[]"))
+		local := ip != nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast())
+		if r.Header["Origin"] != nil || !local && host != own && host != "localhost" && host != "metadata" && host != "metadata.google.internal" {
+			http.Error(w, "this is not for web pages", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func attribute(key string) string { return "project/attributes/" + key }

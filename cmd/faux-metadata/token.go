@@ -73,7 +73,7 @@ func (t *tokens) left() time.Duration {
 
 // fetch reads the credentials, as they may have changed since the last time, and exchanges them for a token.
 func fetch(ctx context.Context) (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // it is for those who ask next, too
 	defer cancel()
 	credentials, err := credentials(ctx)
 	if err != nil {

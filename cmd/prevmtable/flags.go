@@ -60,7 +60,7 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q; see prevmtable -help", fs.Arg(0))
 	case o.project != "" && !projectPattern.MatchString(o.project):
-		return o, fmt.Errorf("-project %q: the ID of a project is wanted, as in my-project-123", o.project)
+		return o, fmt.Errorf("-project %q: the ID of a project is wanted, not its number, as in my-project-123", o.project)
 	case !config.IsAttribute(o.attribute):
 		return o, fmt.Errorf("-attribute %q: a metadata key has 1 to 128 letters, digits, dashes and underscores", o.attribute)
 	case o.parallelism < 1:
@@ -75,8 +75,8 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 	return o, checkEndpoint(o.endpoint)
 }
 
-// projectPattern is what the API's discovery document has for a project.
-var projectPattern = regexp.MustCompile(`^(?:(?:[-a-z0-9]{1,63}\.)*(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?):)?(?:[0-9]{1,19}|(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?))$`)
+// projectPattern is what the API's discovery document has for a project, less the number: by the ID the daemon knows its own VM.
+var projectPattern = regexp.MustCompile(`^(?:[-a-z0-9.]{1,127}:)?[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$`)
 
 func isAddress(s string) bool {
 	_, port, err := net.SplitHostPort(s)

@@ -41,6 +41,7 @@ func TestParse(t *testing.T) {
 		{args: "-project p", want: options{project: "p", attribute: "prevmtable", http: "localhost:9797", parallelism: 8}},
 		{env: map[string]string{"PREVMTABLE_PROJECT": "example.com:p-1"}, want: options{project: "example.com:p-1", attribute: "prevmtable", http: "localhost:9797", parallelism: 8}},
 		{args: "-project P/x", err: "the ID of a project"},
+		{args: "-project 123456789012", err: "not its number"},
 		{args: "-http :80", want: options{attribute: "prevmtable", http: ":80", parallelism: 8}},
 		{args: "-http=", want: options{attribute: "prevmtable", parallelism: 8}},
 		{env: map[string]string{"PREVMTABLE_HTTP": "", "PREVMTABLE_ATTRIBUTE": ""}, want: options{attribute: "prevmtable", parallelism: 8}},

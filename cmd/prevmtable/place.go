@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -67,7 +68,7 @@ func onVM(ctx context.Context, o options, meta *metadata.Client, log *slog.Logge
 func anywhere(o options, meta *metadata.Client) place {
 	return place{
 		project: o.project,
-		tokens:  &defaultCredentials{},
+		tokens:  &defaultCredentials{meta: meta},
 		watch: func(ctx context.Context, api *gce.Client, send func(config.Document)) {
 			config.Poll(ctx, func(ctx context.Context) (text []byte, absent bool, err error) {
 				text, found, err := api.Attribute(ctx, o.attribute)
@@ -82,7 +83,7 @@ func anywhere(o options, meta *metadata.Client) place {
 			return script, err
 		},
 		self: func(ctx context.Context) (zone, name string, err error) {
-			if !metadata.OnGCEWithContext(ctx) {
+			if !meta.OnGCEWithContext(ctx) {
 				return "", "", ctx.Err()
 			}
 			switch project, err := meta.GetWithContext(ctx, "project/project-id"); {
@@ -98,21 +99,44 @@ func anywhere(o options, meta *metadata.Client) place {
 
 // defaultCredentials finds the application default credentials when they are first asked for, and again until they are there.
 type defaultCredentials struct {
+	meta   *metadata.Client
 	mu     sync.Mutex
 	source oauth2.TokenSource
 }
+
+// tokenTime is how long Google may take over a token, or the metadata server to show itself.
+const tokenTime = 10 * time.Second
 
 func (d *defaultCredentials) Token() (*oauth2.Token, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.source == nil {
-		source, err := google.DefaultTokenSource(context.Background(), compute.ComputeScope)
+		source, err := d.find()
 		if err != nil {
 			return nil, err
 		}
 		d.source = source
 	}
 	return d.source.Token()
+}
+
+// find looks for a file, then for a metadata server. Google's libraries look for the latter once in the life of a process; but
+// in Kubernetes it may come some seconds after the daemon.
+func (d *defaultCredentials) find() (oauth2.TokenSource, error) {
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: tokenTime})
+	file := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS") != ""
+	if home, err := os.UserHomeDir(); err == nil && !file {
+		_, err := os.Stat(filepath.Join(home, ".config", "gcloud", "application_default_credentials.json"))
+		file = err == nil
+	}
+	if !file {
+		probe, cancel := context.WithTimeout(ctx, tokenTime)
+		defer cancel()
+		if !d.meta.OnGCEWithContext(probe) {
+			return nil, errors.New("there are no application default credentials (gcloud auth application-default login makes them), and there is no metadata server")
+		}
+	}
+	return google.DefaultTokenSource(ctx, compute.ComputeScope)
 }
 
 // projectID asks the metadata server until it answers: at a VM's start it may not be there yet.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,9 +26,12 @@ func TestProject(t *testing.T) {
 	if _, err := sim.Do("optime * 100ms 200ms"); err != nil {
 		t.Fatal(err)
 	}
-	var strangers, asked atomic.Int64
+	var strangers, asked, tokens atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case r.URL.Path == "/token" && tokens.Add(1) == 1:
+			io.Copy(io.Discard, r.Body) // the server sees only then that its client has gone
+			<-r.Context().Done()        // the first time there is no answer
 		case r.URL.Path == "/token":
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"access_token": "from-the-users-credentials", "expires_in": 3600, "token_type": "Bearer"}`)

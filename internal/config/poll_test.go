@@ -67,10 +67,15 @@ func TestPoll(t *testing.T) {
 		if asked != before {
 			t.Errorf("asked %d times more before the new rest was over", asked-before)
 		}
+		err = errors.New("no answer")
+		step(300 * time.Second) // at 235, 265 and 295 s
+		err = nil
+		step(330 * time.Second) // at 325 s
 		stop()
 		mu.Unlock()
 		<-done
-		want := []string{"0s absent", "15s 129 bytes", "55s ask for the project's attributes: no answer", "1m35s 129 bytes", "1m55s 1 bytes", "2m15s 130 bytes"}
+		want := []string{"0s absent", "15s 129 bytes", "55s ask for the project's attributes: no answer", "1m35s 129 bytes", "1m55s 1 bytes", "2m15s 130 bytes",
+			"3m55s ask for the project's attributes: no answer", "5m25s 130 bytes"}
 		if diff := cmp.Diff(want, sent); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

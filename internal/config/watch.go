@@ -32,8 +32,10 @@ const (
 	// retryPause is the same after an error, and for an absent attribute, which the server cannot wait for.
 	retryPause = 2 * time.Second
 
-	// unknownRest is the time between two questions of Poll as long as no valid document says what it is.
+	// unknownRest is the time between two questions of Poll as long as no valid document says what it is, and maxRetry is the
+	// most while the attribute is absent or cannot be asked for.
 	unknownRest = 5 * time.Second
+	maxRetry    = 30 * time.Second
 )
 
 // Watch sends the value of a project attribute, and again each time that it changes, appears or disappears, or that the
@@ -92,10 +94,14 @@ func Poll(ctx context.Context, get func(context.Context) (text []byte, absent bo
 			send(now)
 		}
 		last = &now
+		wait := rest
+		if err != nil || absent {
+			wait = min(rest, maxRetry)
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Until(asked.Add(rest))):
+		case <-time.After(time.Until(asked.Add(wait))):
 		}
 	}
 }
