@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,12 +20,15 @@ func TestPoll(t *testing.T) {
 		document := func(rest int) string {
 			return fmt.Sprintf(`{prefix: "p-", allowedZones: ["us-central1-b"], targetVMCount: 1, secondsToRest: %d, instance: {scheduling: {preemptible: true}}}`, rest)
 		}
+		var mu sync.Mutex // virtual time puts nothing in order for the race detector
 		text, absent, err, asked := "", true, error(nil), 0
 		var sent []string
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			Poll(ctx, func(context.Context) ([]byte, bool, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				asked++
 				if err != nil {
 					return nil, false, err
@@ -41,9 +45,12 @@ func TestPoll(t *testing.T) {
 			})
 		}()
 		step := func(after time.Duration) {
+			mu.Unlock()
 			time.Sleep(after - time.Since(begin))
 			synctest.Wait()
+			mu.Lock()
 		}
+		mu.Lock()
 		step(12 * time.Second) // asked at 0, 5 and 10 s
 		text, absent = document(20), false
 		step(36 * time.Second) // at 15 and 35 s
@@ -60,6 +67,7 @@ func TestPoll(t *testing.T) {
 		if asked != before {
 			t.Errorf("asked %d times more before the new rest was over", asked-before)
 		}
+		mu.Unlock()
 		stop()
 		<-done
 		want := []string{"0s absent", "15s 129 bytes", "55s ask for the project's attributes: no answer", "1m35s 129 bytes", "1m55s 1 bytes", "2m15s 130 bytes"}
