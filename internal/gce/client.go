@@ -55,6 +55,8 @@ type Client struct {
 func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter func() time.Duration) (*Client, error) {
 	bounded := *hc
 	bounded.Transport = onlyOK{Limit(cmp.Or(hc.Transport, http.DefaultTransport), maxAnswer)}
+	// Compute Engine sends nobody elsewhere, and the transport would take the token along to anybody's server.
+	bounded.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	opts := []option.ClientOption{option.WithHTTPClient(&bounded)}
 	if endpoint != "" {
 		// The library resolves its paths relative to the endpoint, so that one without the slash would lose its last element.

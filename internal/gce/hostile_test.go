@@ -163,6 +163,25 @@ func TestGiganticAnswer(t *testing.T) {
 	}
 }
 
+// No answer sends a call, and the token with it, to another server.
+func TestRedirect(t *testing.T) {
+	for method, call := range calls {
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			c := hostile(t, func(r *http.Request) (*http.Response, error) {
+				if r.URL.Host != "gce" {
+					t.Errorf("%s, status %d: sent to %s", method, status, r.URL)
+				}
+				response := answered(status, "")
+				response.Header.Set("Location", "http://elsewhere/")
+				return response, nil
+			})
+			if err := call(t, c); err == nil {
+				t.Errorf("%s takes status %d for success", method, status)
+			}
+		}
+	}
+}
+
 func TestLimit(t *testing.T) {
 	for length, want := range map[int]string{99: "<nil>", 100: "<nil>", 101: "the answer has more than 100 bytes"} {
 		base := transport(func(*http.Request) (*http.Response, error) { return answered(200, strings.Repeat("x", length)), nil })
