@@ -20,7 +20,7 @@ func TestPoll(t *testing.T) {
 		document := func(rest int) string {
 			return fmt.Sprintf(`{prefix: "p-", allowedZones: ["us-central1-b"], targetVMCount: 1, secondsToRest: %d, instance: {scheduling: {preemptible: true}}}`, rest)
 		}
-		var mu sync.Mutex // virtual time puts nothing in order for the race detector
+		var mu sync.Mutex
 		text, absent, err, asked := "", true, error(nil), 0
 		var sent []string
 		done := make(chan struct{})
@@ -67,8 +67,8 @@ func TestPoll(t *testing.T) {
 		if asked != before {
 			t.Errorf("asked %d times more before the new rest was over", asked-before)
 		}
-		mu.Unlock()
 		stop()
+		mu.Unlock()
 		<-done
 		want := []string{"0s absent", "15s 129 bytes", "55s ask for the project's attributes: no answer", "1m35s 129 bytes", "1m55s 1 bytes", "2m15s 130 bytes"}
 		if diff := cmp.Diff(want, sent); diff != "" {

@@ -42,7 +42,8 @@ type Report struct {
 	Hooks         Hooks         `json:"hooks"`
 	RateLimits    []RateLimit   `json:"rateLimits"`
 	History       []Point       `json:"history"`
-	Events        []Event       `json:"events"` // newest first
+	LastError     *Event        `json:"lastError"` // the last event that was one
+	Events        []Event       `json:"events"`    // newest first
 }
 
 // Updates says when the pool was, and will be, looked at.
@@ -166,6 +167,10 @@ func (b *Board) report(now time.Time, f filter) Report {
 	slices.SortFunc(r.RateLimits, func(a, b RateLimit) int { return strings.Compare(a.Region, b.Region) })
 	for _, n := range b.newestFirst(f.wants, shown) {
 		r.Events = append(r.Events, eventOf(n))
+	}
+	if b.failed != nil {
+		e := eventOf(*b.failed)
+		r.LastError = &e
 	}
 	r.State, r.Sentence = stateOf(s, now), sentence(&r, s, now)
 	return r

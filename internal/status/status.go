@@ -41,6 +41,7 @@ type Board struct {
 	state   pool.State
 	events  []numbered // a ring, full when it has its final length
 	number  int        // of the newest event, from 1
+	failed  *numbered  // the last event that was an error
 	history history
 	losses  losses
 }
@@ -80,6 +81,9 @@ func (b *Board) Observe(e pool.Event) {
 	}
 	b.number++
 	n := numbered{e, b.number}
+	if e.Level >= slog.LevelError {
+		b.failed = &n
+	}
 	if len(b.events) < kept {
 		b.events = append(b.events, n)
 	} else {
