@@ -90,3 +90,23 @@ func TestProjectName(t *testing.T) {
 		server.Close()
 	}
 }
+
+// Without a file of credentials, those of the VM are taken, in the same bounded way.
+func TestDefaultCredentialsOfVM(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			fmt.Fprint(w, goodToken+strings.Repeat(" ", maxMetadata))
+			return
+		}
+		fmt.Fprint(w, "demo")
+	}))
+	defer server.Close()
+	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(server.URL, "http://"))
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	t.Setenv("HOME", t.TempDir())
+	meta := metadata.NewClient(&http.Client{Transport: gce.Limit(metadataTransport(), maxMetadata)})
+	const want = "the answer has more than 1048576 bytes"
+	if _, err := (&defaultCredentials{meta: meta}).Token(); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
