@@ -3,18 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"sync"
+	"regexp"
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
 	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/google"
-	"google.golang.org/api/compute/v1"
 
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
@@ -32,7 +30,7 @@ type place struct {
 
 // findPlace is a VM of the project, unless -project says otherwise. It fails only when ctx ends.
 func findPlace(ctx context.Context, o options, log *slog.Logger) (place, error) {
-	meta := metadata.NewClient(&http.Client{Transport: metadataTransport(), Timeout: 5 * time.Second})
+	meta := metadata.NewClient(&http.Client{Transport: gce.Limit(metadataTransport(), maxMetadata), Timeout: 5 * time.Second})
 	if o.project != "" {
 		return anywhere(o, meta), nil
 	}
@@ -51,7 +49,7 @@ func onVM(ctx context.Context, o options, meta *metadata.Client, log *slog.Logge
 	}
 	return place{
 		project: project,
-		tokens:  google.ComputeTokenSource("", compute.ComputeScope),
+		tokens:  serviceAccount(meta),
 		watch: func(ctx context.Context, _ *gce.Client, send func(config.Document)) {
 			config.Watch(ctx, &http.Client{Transport: metadataTransport()}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
 		},
@@ -97,52 +95,16 @@ func anywhere(o options, meta *metadata.Client) place {
 	}
 }
 
-// defaultCredentials finds the application default credentials when they are first asked for, and again until they are there.
-type defaultCredentials struct {
-	meta   *metadata.Client
-	mu     sync.Mutex
-	source oauth2.TokenSource
-}
-
-// tokenTime is how long Google may take over a token, or the metadata server to show itself.
-const tokenTime = 10 * time.Second
-
-func (d *defaultCredentials) Token() (*oauth2.Token, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.source == nil {
-		source, err := d.find()
-		if err != nil {
-			return nil, err
-		}
-		d.source = source
-	}
-	return d.source.Token()
-}
-
-// find looks for a file, then for a metadata server. Google's libraries look for the latter once in the life of a process; but
-// in Kubernetes it may come some seconds after the daemon.
-func (d *defaultCredentials) find() (oauth2.TokenSource, error) {
-	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: tokenTime})
-	file := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS") != ""
-	if home, err := os.UserHomeDir(); err == nil && !file {
-		_, err := os.Stat(filepath.Join(home, ".config", "gcloud", "application_default_credentials.json"))
-		file = err == nil
-	}
-	if !file {
-		probe, cancel := context.WithTimeout(ctx, tokenTime)
-		defer cancel()
-		if !d.meta.OnGCEWithContext(probe) {
-			return nil, errors.New("there are no application default credentials (gcloud auth application-default login makes them), and there is no metadata server")
-		}
-	}
-	return google.DefaultTokenSource(ctx, compute.ComputeScope)
-}
+// projectName is what a project's ID is made of, that of a domain's project included. It goes on into commands and environments.
+var projectName = regexp.MustCompile(`^[a-z0-9][-a-z0-9.:]{0,127}$`)
 
 // projectID asks the metadata server until it answers: at a VM's start it may not be there yet.
 func projectID(ctx context.Context, meta *metadata.Client, log *slog.Logger) (string, error) {
 	for complained := false; ; {
 		id, err := meta.GetWithContext(ctx, "project/project-id")
+		if err == nil && !projectName.MatchString(id) {
+			err = fmt.Errorf("the answer is no project ID: %.100q", id)
+		}
 		if err == nil {
 			return id, nil
 		}
@@ -181,11 +143,17 @@ func hidden(err error) bool {
 // computeTransport is the default one with room for the calls to many zones at a time.
 func computeTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 64
+	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxResponseHeaderBytes = 256, 64, maxHeader
 	return t
 }
 
+// maxMetadata bounds one answer of the metadata server, whose attributes have up to 256 KiB.
+const maxMetadata = 1 << 20
+
+// maxHeader bounds the header of any answer.
+const maxHeader = 64 << 10
+
 // metadataTransport goes to the metadata server directly, whatever proxy the environment names.
 func metadataTransport() *http.Transport {
-	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, MaxIdleConnsPerHost: 16}
+	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, MaxIdleConnsPerHost: 16, MaxResponseHeaderBytes: maxHeader}
 }

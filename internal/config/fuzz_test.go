@@ -1,8 +1,12 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"reflect"
 	"strings"
@@ -125,4 +129,38 @@ func plain(n *node) any {
 		return n.text == "true"
 	}
 	return nil
+}
+
+// answering is a metadata server.
+type answering func(*http.Request) (*http.Response, error)
+
+func (f answering) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// FuzzAnswer: whatever the metadata server answers, there is a text that an attribute can hold, or an error that fits a log line; and
+// what it says of the value's version leads to no other address.
+func FuzzAnswer(f *testing.F) {
+	for _, text := range []string{"", valid, "<html>", "\x00\xff", strings.Repeat("x", maxText), strings.Repeat("x", maxText+1)} {
+		for _, status := range []int{200, 204, 404, 503} {
+			f.Add(status, "41d2a", []byte(text))
+			f.Add(status, "../x?y&z=#\"\r\n", []byte(text))
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, etag string, body []byte) {
+		var address *url.URL
+		client := &http.Client{Transport: answering(func(r *http.Request) (*http.Response, error) {
+			address = r.URL
+			return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{"Etag": {etag}}, Body: io.NopCloser(bytes.NewReader(body))}, nil
+		})}
+		const base = "http://metadata/computeMetadata/v1/project/attributes/prevmtable"
+		text, version, err := ask(t.Context(), client, base, "")
+		if err == nil && (status != 200 || !bytes.Equal(text, body) || len(text) > maxText) || err != nil && len(err.Error()) > 200 {
+			t.Errorf("status %d: %d bytes of %d, %v", status, len(text), len(body), err)
+		}
+		if _, _, err := ask(t.Context(), client, base, version); err != nil && len(err.Error()) > 200 {
+			t.Error(err)
+		}
+		if address.Host != "metadata" || address.Path != "/computeMetadata/v1/project/attributes/prevmtable" || version != "" && address.Query().Get("last_etag") != version {
+			t.Errorf("version %q leads to %s", version, address)
+		}
+	})
 }

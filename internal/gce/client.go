@@ -5,11 +5,13 @@
 package gce
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +24,15 @@ import (
 // CallTimeout bounds one API call. Compute Engine answers within a few seconds or, seen in the field, not at all.
 const CallTimeout = 30 * time.Second
 
-// maxPages bounds one list: 500,000 VMs in a zone. A server that never stops handing out pages must not stall a zone for ever.
-const maxPages = 1000
+// Bounds of one list. A page of Google's has up to 500; a server that never stops handing them out must not stall a zone for
+// ever, nor fill the memory.
+const (
+	maxPages = 1000
+	maxVMs   = 500_000
+)
+
+// vmName is what a VM's name is like (https://cloud.google.com/compute/docs/naming-resources).
+var vmName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // A Client calls the Compute Engine API for one project. It is safe for concurrent use.
 type Client struct {
@@ -44,7 +53,11 @@ type Client struct {
 // New returns a client for a project. The HTTP client brings the credentials. An empty endpoint is Google's own; jitter is
 // added to each wait for the next minute, so that daemons refused together do not come back together.
 func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter func() time.Duration) (*Client, error) {
-	opts := []option.ClientOption{option.WithHTTPClient(hc)}
+	bounded := *hc
+	bounded.Transport = onlyOK{Limit(cmp.Or(hc.Transport, http.DefaultTransport), maxAnswer)}
+	// Compute Engine sends nobody elsewhere, and the transport would take the token along to anybody's server.
+	bounded.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	opts := []option.ClientOption{option.WithHTTPClient(&bounded)}
 	if endpoint != "" {
 		// The library resolves its paths relative to the endpoint, so that one without the slash would lose its last element.
 		opts = append(opts, option.WithEndpoint(strings.TrimSuffix(endpoint, "/")+"/"))
@@ -94,7 +107,7 @@ func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
 	for range maxPages {
 		var page *compute.InstanceList
 		err := c.read(ctx, zone, "instances.list", func(ctx context.Context) (err error) {
-			page, err = call.Context(ctx).Do()
+			page, err = object(call.Context(ctx).Do())
 			return err
 		})
 		if err == nil && page.Warning != nil && incomplete(page.Warning.Code) {
@@ -104,10 +117,17 @@ func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
 			return nil, fmt.Errorf("list %s: %w", zone, err)
 		}
 		for _, i := range page.Items {
+			// What is no VM's name would go on into commands, paths and pages. To leave it out would be to lose a VM.
+			if i == nil || !vmName.MatchString(i.Name) {
+				return nil, fmt.Errorf("list %s: the answer has a VM without a proper name: %.100q", zone, nameOf(i))
+			}
 			// A server may ignore the filter, or understand it otherwise.
 			if strings.HasPrefix(i.Name, prefix) {
 				vms = append(vms, vmOf(i))
 			}
+		}
+		if len(vms) > maxVMs {
+			return nil, fmt.Errorf("list %s: more than %d VMs", zone, maxVMs)
 		}
 		if page.NextPageToken == "" {
 			return vms, nil
@@ -125,7 +145,7 @@ func incomplete(warning string) bool {
 // Get returns one VM; found is false if it does not exist.
 func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool, err error) {
 	err = c.read(ctx, zone, "instances.get", func(ctx context.Context) error {
-		i, err := c.service.Instances.Get(c.project, zone, name).Fields("name,status,creationTimestamp").Context(ctx).Do()
+		i, err := object(c.service.Instances.Get(c.project, zone, name).Fields("name,status,creationTimestamp").Context(ctx).Do())
 		if err == nil {
 			vm = vmOf(i)
 		}
@@ -150,6 +170,13 @@ func isGone(err error, name string) bool {
 	return ok && f.Class == NotFound && strings.Contains(f.Message, "/instances/"+name+"'")
 }
 
+func nameOf(i *compute.Instance) string {
+	if i == nil {
+		return ""
+	}
+	return i.Name
+}
+
 func vmOf(i *compute.Instance) VM {
 	created, _ := time.Parse(time.RFC3339, i.CreationTimestamp) // zero where the API leaves it out
 	return VM{Name: i.Name, Status: i.Status, Created: created}
@@ -159,7 +186,7 @@ func vmOf(i *compute.Instance) VM {
 func (c *Client) Insert(ctx context.Context, zone, requestID string, instance *compute.Instance) (Operation, error) {
 	var op *compute.Operation
 	err := c.call(ctx, zone, string(Creation), "instances.insert", func(ctx context.Context) (err error) {
-		op, err = c.service.Instances.Insert(c.project, zone, instance).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
+		op, err = begun(c.service.Instances.Insert(c.project, zone, instance).RequestId(requestID).Fields(operationFields).Context(ctx).Do())
 		return err
 	})
 	if err != nil {
@@ -172,7 +199,7 @@ func (c *Client) Insert(ctx context.Context, zone, requestID string, instance *c
 func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Operation, error) {
 	var op *compute.Operation
 	err := c.call(ctx, zone, string(Deletion), "instances.delete", func(ctx context.Context) (err error) {
-		op, err = c.service.Instances.Delete(c.project, zone, name).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
+		op, err = begun(c.service.Instances.Delete(c.project, zone, name).RequestId(requestID).Fields(operationFields).Context(ctx).Do())
 		return err
 	})
 	if f, ok := errors.AsType[*Failure](err); ok && f.Class == NotFound && !isGone(err, name) {
@@ -193,7 +220,7 @@ func (c *Client) Attribute(ctx context.Context, key string) (value []byte, found
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 		defer cancel()
 		err := c.read(ctx, global, "projects.get", func(ctx context.Context) (err error) {
-			p, err = c.service.Projects.Get(c.project).Fields("commonInstanceMetadata(items(key,value))").Context(ctx).Do()
+			p, err = object(c.service.Projects.Get(c.project).Fields("commonInstanceMetadata(items(key,value))").Context(ctx).Do())
 			return err
 		})
 		return p, err
@@ -207,7 +234,7 @@ func (c *Client) Attribute(ctx context.Context, key string) (value []byte, found
 		}
 		if m := r.Val.(*compute.Project).CommonInstanceMetadata; m != nil {
 			for _, item := range m.Items {
-				if item.Key == key && item.Value != nil {
+				if item != nil && item.Key == key && item.Value != nil {
 					return []byte(*item.Value), true, nil
 				}
 			}
@@ -233,6 +260,15 @@ type Operation struct {
 	Failure  *Failure // how it ended, if badly; only with Done
 }
 
+// begun is an operation that a call has begun. Without a name it cannot be followed, and whether it exists is open.
+func begun(op *compute.Operation, err error) (*compute.Operation, error) {
+	op, err = object(op, err)
+	if err == nil && op.Name == "" {
+		err = errors.New("the answer names no operation")
+	}
+	return op, err
+}
+
 func operationOf(op *compute.Operation) Operation {
 	inserted, _ := time.Parse(time.RFC3339, op.InsertTime)
 	o := Operation{
@@ -251,7 +287,7 @@ func (c *Client) Unfinished(ctx context.Context, zone, prefix string) ([]Operati
 	list := c.service.ZoneOperations.List(c.project, zone).Filter("status != DONE")
 	err := c.operations(ctx, zone, list, func(page []Operation) (more bool) {
 		for _, op := range page {
-			if !op.Done && strings.HasPrefix(op.Target, prefix) && (op.Kind == Creation || op.Kind == Deletion) {
+			if !op.Done && strings.HasPrefix(op.Target, prefix) && vmName.MatchString(op.Target) && (op.Kind == Creation || op.Kind == Deletion) {
 				unfinished = append(unfinished, op)
 			}
 		}
@@ -283,15 +319,17 @@ func (c *Client) operations(ctx context.Context, zone string, call *compute.Zone
 	for range maxPages {
 		var page *compute.OperationList
 		err := c.read(ctx, zone, "zoneOperations.list", func(ctx context.Context) (err error) {
-			page, err = call.Context(ctx).Do()
+			page, err = object(call.Context(ctx).Do())
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("list operations of %s: %w", zone, err)
 		}
-		ops := make([]Operation, len(page.Items))
-		for i, op := range page.Items {
-			ops[i] = operationOf(op)
+		var ops []Operation
+		for _, op := range page.Items {
+			if op != nil {
+				ops = append(ops, operationOf(op))
+			}
 		}
 		if !take(ops) || page.NextPageToken == "" {
 			return nil
@@ -304,7 +342,10 @@ func (c *Client) operations(ctx context.Context, zone string, call *compute.Zone
 // Operation returns one operation; found is false if Google no longer knows of it, which says nothing about its VM.
 func (c *Client) Operation(ctx context.Context, zone, name string) (op Operation, found bool, err error) {
 	err = c.read(ctx, zone, "zoneOperations.get", func(ctx context.Context) error {
-		o, err := c.service.ZoneOperations.Get(c.project, zone, name).Fields(operationFields).Context(ctx).Do()
+		o, err := object(c.service.ZoneOperations.Get(c.project, zone, name).Fields(operationFields).Context(ctx).Do())
+		if err == nil && o.Name != name {
+			err = fmt.Errorf("the answer is about %q", o.Name)
+		}
 		if err == nil {
 			op = operationOf(o)
 		}

@@ -163,11 +163,14 @@ func operationFailure(op *compute.Operation) *Failure {
 	f := &Failure{Status: int(op.HttpErrorStatusCode), Message: oneLine(op.HttpErrorMessage)}
 	var codes []string
 	if op.Error != nil {
-		for i, e := range op.Error.Errors {
-			codes = append(codes, e.Code)
-			if i == 0 {
+		for _, e := range op.Error.Errors {
+			if e == nil {
+				continue
+			}
+			if len(codes) == 0 {
 				f.Message = oneLine(e.Message)
 			}
+			codes = append(codes, e.Code)
 		}
 	}
 	f.finish(codes)
@@ -190,6 +193,7 @@ var quotedMetadata = regexp.MustCompile(`(?s)(metadata\.items[\w.\[\]]*'?|'[\w.]
 
 // oneLine makes Google's text, or a proxy's page, fit a log line.
 func oneLine(s string) string {
+	s = s[:min(len(s), 4<<10)] // no more of it is looked at, however much there is
 	s = quotedMetadata.ReplaceAllString(s, "$1: (not repeated here, since it may quote the metadata)")
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > 500 {

@@ -1,6 +1,7 @@
 package gcesim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -75,6 +76,10 @@ func (p *Project) Calls() []Call {
 func (p *Project) CallCount(method string, statuses ...int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.callCount(method, statuses...)
+}
+
+func (p *Project) callCount(method string, statuses ...int) int {
 	prefix, wild := strings.CutSuffix(method, "*")
 	n := 0
 	for key, count := range p.calls.counts {
@@ -90,6 +95,10 @@ func (p *Project) CallCount(method string, statuses ...int) int {
 func (p *Project) ResponseBytes(method string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.responseBytes(method)
+}
+
+func (p *Project) responseBytes(method string) int64 {
 	prefix, wild := strings.CutSuffix(method, "*")
 	var n int64
 	for name, bytes := range p.calls.bytes {
@@ -98,6 +107,11 @@ func (p *Project) ResponseBytes(method string) int64 {
 		}
 	}
 	return n
+}
+
+// printCalls is for scripts that ask often, for which the whole state would be too much.
+func printCalls(p *Project, args []string, _ time.Time) (string, error) {
+	return fmt.Sprintf("%d %d", p.callCount(args[0]), p.responseBytes(args[0])), nil
 }
 
 // callsJSON is the calls part of /sim/state.

@@ -57,6 +57,7 @@ var apiCommands = []command{
 	{"requestid", "on|off", "whether a repeated requestId gives the same operation", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.requestIDs })},
 	{"not-ready", "on|off", "whether a delete while another operation holds the VM is refused with resourceNotReady", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.notReady })},
 	{"wait-early", "on|off", "on: zoneOperations.wait answers at random before the operation is done", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.waitEarly })},
+	{"calls", "METHOD", "print how many answers there were to a method, such as instances.insert or instances.*, and how many bytes they had", 1, 1, printCalls},
 	{"op-retention", "DURATION", "how long operations that are done can be asked for", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.retention })},
 }
 

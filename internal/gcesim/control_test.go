@@ -58,6 +58,7 @@ func TestControlAPI(t *testing.T) {
 	}
 	equal(t, "POST", send(t, p, "POST", "/sim/", "vm us-central1-a vm-1\nvms us-central1-a"), "200 us-central1-a vm-1 RUNNING\n")
 	equal(t, "effect", list(t, s, zoneA, ""), "vm-1")
+	equal(t, "calls", send(t, p, "POST", "/sim/", "calls instances.list\ncalls instances.insert")[:6], "200 1 ")
 	equal(t, "bad POST", send(t, p, "POST", "/sim/", "vms\nhelp me")[:43], "400 us-central1-a vm-1 RUNNING\nline 2: no c")
 	equal(t, "elsewhere", send(t, p, "GET", "/sim/x", "")[:3], "404")
 
