@@ -1,0 +1,396 @@
+package pool
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gce"
+	"prevmtable/internal/hook"
+)
+
+// A monitor holds the daemons of a world to what is promised of them at every instant. It sees what they ask of Google, the
+// hooks that they run and what they say of their decisions, and compares it with what is true in the simulated project; that
+// all hooks came which were due is found out in the audit (chaos_audit_test.go).
+type monitor struct {
+	w *world
+
+	mu     sync.Mutex
+	wrongs []string // what broke a promise
+	counts map[string]int
+
+	docs  map[string]*config.Config // all that were valid, by version
+	force *config.Config            // nil before the daemon that runs now has one
+	// since is when that came into force.
+	since time.Time
+	zones map[string]*watch
+	vms   map[key]*account
+	// outside are VMs that a daemon need not count: made by hand, made by a call that was on the wire at a kill, or being deleted.
+	outside map[key]bool
+	resting map[string]time.Time // until when a region's reads or writes must rest, by "region lane"
+	running *Pool
+}
+
+// An account is what the monitor knows of one VM, or of one that was to be made.
+type account struct {
+	decided time.Time // when its creation was; zero: not by a daemon
+	target  int       // then
+	wire    int       // inserts of it on their way
+	doomed  time.Time // when its deletion was decided last
+	spared  time.Time // when that failed
+	gaveUp  bool      // its creation had no answer in time, or none was waited for
+	hooks   map[string]int
+	hooking string          // the hook that runs
+	excused map[string]bool // hooks that need not come
+}
+
+// A watch is what the monitor knows of one zone of the configuration.
+type watch struct {
+	out     bool      // it does not count: written off, or said not to exist
+	changed time.Time // when that last changed
+	listed  bool      // the running daemon has had a list of it
+	failing time.Time // since when its lists fail; zero: they do not
+	holds   []held
+	// exhausted are the hooks of that name that ran; forgiven is how many more there might have been; refused are the inserts
+	// that Google refused at once for want of room, which leaves no trace.
+	exhausted, forgiven int
+	refused             map[string]bool
+}
+
+// A held is why no creation is to be tried in a zone.
+type held struct {
+	class gce.Class
+	since time.Time
+}
+
+func newMonitor(w *world) *monitor {
+	return &monitor{w: w, counts: map[string]int{}, docs: map[string]*config.Config{}, zones: map[string]*watch{},
+		vms: map[key]*account{}, outside: map[key]bool{}, resting: map[string]time.Time{}}
+}
+
+// wrong notes a broken promise.
+func (m *monitor) wrong(format string, args ...any) {
+	m.wrongs = append(m.wrongs, fmt.Sprintf("after %v: ", time.Since(m.w.start))+fmt.Sprintf(format, args...))
+}
+
+func (m *monitor) zone(name string) *watch {
+	if m.zones[name] == nil {
+		m.zones[name] = &watch{refused: map[string]bool{}}
+	}
+	return m.zones[name]
+}
+
+func (m *monitor) vm(k key) *account {
+	if m.vms[k] == nil {
+		m.vms[k] = &account{hooks: map[string]int{}, excused: map[string]bool{}}
+	}
+	return m.vms[k]
+}
+
+// started notes that a daemon begins, which knows nothing yet; killed, that one has ended, with what was on the wire.
+func (m *monitor) started() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.force = nil
+	for _, z := range m.zones {
+		z.out, z.listed, z.failing, z.holds, z.changed = false, false, time.Time{}, nil, time.Now()
+	}
+	clear(m.resting)
+}
+
+func (m *monitor) killed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, a := range m.vms {
+		if a.wire > 0 {
+			m.outside[k] = true
+			a.wire = 0
+			m.counts["inserts on the wire at a kill"]++
+		}
+	}
+}
+
+// document notes a configuration that the story has written.
+func (m *monitor) document(text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c, _, err := config.Parse([]byte(text)); err == nil {
+		m.docs[versionOf([]byte(text))] = c
+	}
+}
+
+// observe hears what the daemon says that it decides and finds.
+func (m *monitor) observe(e Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := key{e.Zone, e.Name}
+	switch e.Kind {
+	case ConfigInForce:
+		m.takeConfig(e)
+	case ZoneWrittenOff, ZoneAbsent, ZoneKnown:
+		z := m.zone(e.Zone)
+		z.out, z.changed = e.Kind != ZoneKnown, time.Now()
+	case Creating:
+		m.decidedCreation(k)
+	case NotCreated:
+		m.notCreated(k, e)
+	case Deleting:
+		m.decidedDeletion(k)
+	case NotDeleted:
+		m.vm(k).spared = time.Now()
+	}
+}
+
+func (m *monitor) takeConfig(e Event) {
+	version := fmt.Sprint(e.Facts[slices.Index(e.Facts, any("version"))+1])
+	c := m.docs[version]
+	if c == nil {
+		m.wrong("a configuration is in force that was never written: %v", e.Facts)
+		return
+	}
+	old := m.force
+	m.force, m.since = c, time.Now()
+	for name, z := range m.zones {
+		if !slices.Contains(c.Zones, name) || old != nil && old.Prefix != c.Prefix {
+			*z = watch{exhausted: z.exhausted, forgiven: z.forgiven, refused: z.refused, changed: time.Now()}
+		}
+		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.class == gce.Refused })
+	}
+}
+
+// decidedCreation checks what must be so when a creation is decided.
+func (m *monitor) decidedCreation(k key) {
+	a := m.vm(k)
+	if !a.decided.IsZero() {
+		m.wrong("%s is created twice", k.name)
+	}
+	a.decided = time.Now()
+	m.counts["creations"]++
+	if m.force == nil || !strings.HasPrefix(k.name, m.force.Prefix) || !slices.Contains(m.force.Zones, k.zone) {
+		m.wrong("%s is created in %s, which no configuration in force asks for", k.name, k.zone)
+		return
+	}
+	a.target = m.force.Target
+	for _, name := range m.force.Zones {
+		if z := m.zone(name); !z.listed && !z.out {
+			m.wrong("%s is created though %s was never listed", k.name, name)
+		}
+	}
+	z := m.zone(k.zone)
+	if !z.failing.IsZero() && z.failing.Before(a.decided) {
+		m.wrong("%s is created in %s, which cannot be listed since %v", k.name, k.zone, z.failing.Sub(m.w.start))
+	}
+	for _, h := range z.holds {
+		least := map[gce.Class]time.Duration{gce.Exhausted: m.force.Exhaustion, gce.Quota: m.force.Exhaustion, gce.Refused: max(m.force.Exhaustion, time.Minute)}[h.class]
+		if time.Since(h.since) < least {
+			m.wrong("%s is created in %s, which has been held for %v only (%s)", k.name, k.zone, time.Since(h.since), h.class)
+		}
+	}
+}
+
+func (m *monitor) notCreated(k key, e Event) {
+	a := m.vm(k)
+	m.counts["not created: "+string(e.Class)]++
+	if time.Since(a.decided) >= patience || a.decided.IsZero() {
+		a.gaveUp = true
+	}
+	f, ok := e.Err.(*gce.Failure)
+	if m.force == nil || !slices.Contains(m.force.Zones, k.zone) || !strings.HasPrefix(k.name, m.force.Prefix) ||
+		e.Class == gce.Refused && a.decided.Before(m.since) {
+		return
+	}
+	for _, name := range m.force.Zones {
+		sister := e.Class == gce.Quota && (config.Region(name) == config.Region(k.zone) || ok && f.Global)
+		if name == k.zone || sister {
+			z := m.zone(name)
+			z.holds = append(slices.DeleteFunc(z.holds, func(h held) bool { return time.Since(h.since) > time.Hour }), held{e.Class, time.Now()})
+		}
+	}
+}
+
+// decidedDeletion checks what must be so when a deletion is decided.
+func (m *monitor) decidedDeletion(k key) {
+	a := m.vm(k)
+	a.doomed = time.Now()
+	m.outside[k] = true
+	m.counts["deletions"]++
+	if m.force == nil || !strings.HasPrefix(k.name, m.force.Prefix) || !slices.Contains(m.force.Zones, k.zone) {
+		m.wrong("%s in %s is deleted, which is not the pool's", k.name, k.zone)
+		return
+	}
+	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && vm.Status == "RUNNING" {
+		for _, name := range m.force.Zones {
+			if z := m.zone(name); !z.out && !z.failing.IsZero() && z.failing.Before(a.doomed) {
+				m.wrong("%s is deleted though %s cannot be listed since %v", k.name, name, z.failing.Sub(m.w.start))
+			}
+		}
+	}
+}
+
+// A sent is a call on its way.
+type sent struct {
+	kind string // insert, delete, list or ""
+	lane string // "region reads" or "region writes"
+	key  key
+}
+
+// sends sees a call off.
+func (m *monitor) sends(r *http.Request) (s sent) {
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/compute/v1/projects/demo/zones/"), "/")
+	if len(parts) < 2 || strings.HasPrefix(parts[0], "/") {
+		return s
+	}
+	s.key.zone = parts[0]
+	s.lane = config.Region(parts[0]) + " reads"
+	switch {
+	case r.Method == http.MethodPost:
+		s.kind, s.lane = "insert", config.Region(parts[0])+" writes"
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var instance struct{ Name string }
+		_ = json.Unmarshal(body, &instance)
+		s.key.name = instance.Name
+	case r.Method == http.MethodDelete:
+		s.kind, s.lane, s.key.name = "delete", config.Region(parts[0])+" writes", parts[len(parts)-1]
+	case parts[1] == "instances" && len(parts) == 2:
+		s.kind = "list"
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if until := m.resting[s.lane]; time.Now().Before(until) {
+		m.wrong("a call of %s though Google has refused one this minute: %s %s", s.lane, r.Method, r.URL.Path)
+	}
+	switch s.kind {
+	case "insert":
+		if a := m.vms[s.key]; a == nil || a.decided.IsZero() {
+			m.wrong("an insert of %s that was never decided", s.key.name)
+		} else {
+			a.wire++
+		}
+	case "delete":
+		if a := m.vms[s.key]; a == nil || a.doomed.IsZero() {
+			m.wrong("a delete of %s in %s that was never decided", s.key.name, s.key.zone)
+		}
+	}
+	return s
+}
+
+// hears takes a call's answer, before the daemon has it.
+func (m *monitor) hears(s sent, resp *http.Response, err error) {
+	if s.lane == "" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	status, text := 0, ""
+	if err == nil {
+		status = resp.StatusCode
+		if status == http.StatusForbidden || status == http.StatusServiceUnavailable {
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body, text = io.NopCloser(bytes.NewReader(body)), string(body)
+		}
+	}
+	m.counts["calls"]++
+	if status == http.StatusForbidden && strings.Contains(text, "rateLimitExceeded") {
+		m.counts["calls refused over the rate"]++
+		m.resting[s.lane] = time.Now().Truncate(time.Minute).Add(time.Minute)
+	}
+	switch s.kind {
+	case "insert":
+		if strings.Contains(text, "insufficientCapacity") {
+			m.zone(s.key.zone).refused[s.key.name] = true
+		}
+		m.inserted(s.key)
+	case "list":
+		z := m.zone(s.key.zone)
+		if status == http.StatusOK {
+			z.failing = time.Time{}
+			if !z.listed {
+				z.listed = true
+				m.excuse(s.key.zone)
+			}
+		} else if z.failing.IsZero() {
+			z.failing = time.Now()
+		}
+	}
+}
+
+// inserted checks, whenever one more VM may be live, that they are not too many. A creation answers for the target of the
+// time when it was decided, and for the zones that counted then and count now.
+func (m *monitor) inserted(k key) {
+	a := m.vms[k]
+	if a == nil || m.force == nil || !strings.HasPrefix(k.name, m.force.Prefix) {
+		return
+	}
+	a.wire = max(0, a.wire-1)
+	var zones []string
+	for _, name := range m.force.Zones {
+		if z := m.zone(name); !z.out && z.changed.Before(a.decided) {
+			zones = append(zones, name)
+		}
+	}
+	if len(zones) == 0 || m.outside[k] {
+		return
+	}
+	live := m.w.sim.Live(m.force.Prefix, zones...)
+	for o := range maps.Keys(m.outside) {
+		b := m.vm(o)
+		if !b.spared.IsZero() && b.spared.Before(a.decided) && b.spared.After(b.doomed) {
+			continue
+		}
+		if vm, ok := m.w.sim.VM(o.zone, o.name); !ok {
+			delete(m.outside, o)
+		} else if slices.Contains(zones, o.zone) && strings.HasPrefix(o.name, m.force.Prefix) && lives(vm.Status) {
+			live--
+		}
+	}
+	if live > a.target {
+		m.wrong("%d VMs live after %s was made in %s, target %d", live, k.name, k.zone, a.target)
+	}
+}
+
+// lives says which states the simulator's VMs are live in.
+func lives(status string) bool {
+	return status == "RUNNING" || status == "STAGING" || status == "PROVISIONING"
+}
+
+// hook checks what a hook says when it starts, and returns what is to be called when it ends.
+func (m *monitor) hook(e hook.Event) (done func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counts["hooks "+e.Kind]++
+	if e.Name == "" {
+		m.zone(e.Zone).exhausted++
+		return func() {}
+	}
+	k := key{e.Zone, e.Name}
+	a := m.vm(k)
+	if a.hooks[e.Kind]++; a.hooks[e.Kind] > 1 {
+		m.wrong("%d %s hooks of %s", a.hooks[e.Kind], e.Kind, e.Name)
+	}
+	if a.hooking != "" {
+		m.wrong("the %s hook of %s begins while its %s hook runs", e.Kind, e.Name, a.hooking)
+	}
+	if e.Kind == "create" && a.hooks["vanished"]+a.hooks["delete"] > 0 {
+		m.wrong("the create hook of %s comes last", e.Name)
+	}
+	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && e.Kind != "create" && (lives(vm.Status) || e.Kind == "delete") {
+		m.wrong("a %s hook of %s, which is %s", e.Kind, e.Name, vm.Status)
+	} else if ok && e.Kind == "create" && vm.Failed {
+		m.wrong("a create hook of %s, whose creation fails", e.Name)
+	}
+	a.hooking = e.Kind
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		a.hooking = ""
+	}
+}
