@@ -154,6 +154,9 @@ func (m *monitor) settle() error {
 		time.Sleep(time.Second)
 	}
 	took := time.Since(begun)
+	if took > 5*time.Minute {
+		m.w.t.Logf("after %v: it took %v to settle, of at most %v", time.Since(m.w.start), took, limit)
+	}
 	m.mu.Lock()
 	m.counts["calm spells"]++
 	m.counts["seconds to settle"] += int(took.Seconds())
@@ -175,7 +178,7 @@ func zoneNames(s *State) (names []string) {
 
 // floor checks that a daemon at rest remembers nothing of what has passed, and that nothing runs beside it that need not.
 func (m *monitor) floor() {
-	time.Sleep(rememberGone + 2*time.Minute)
+	time.Sleep(patience + rememberGone + 2*time.Minute)
 	synctest.Wait()
 	m.mu.Lock()
 	defer m.mu.Unlock()
