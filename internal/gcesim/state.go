@@ -21,6 +21,7 @@ type VM struct {
 	Body       string // the JSON it was inserted with
 
 	Ready   time.Time // when its creation is, or is going to be, known to have succeeded; zero: never, or made without an operation
+	Ran     time.Time // when it was RUNNING first; zero: never
 	Failure string    // the code of its creation's error
 	Ended   time.Time // when it last ceased to be live; zero: it is live, or never was
 }
@@ -80,6 +81,12 @@ func (v *vm) copy(now time.Time) VM {
 		out.Failure = v.made.err.code
 	} else if v.made != nil {
 		out.Ready = v.made.end
+	}
+	for _, s := range v.steps {
+		if s.status == running && s.at <= now.UnixNano() {
+			out.Ran = time.Unix(0, s.at)
+			break
+		}
 	}
 	if edges := v.edges(nil, now); len(edges) > 0 && edges[len(edges)-1].change < 0 {
 		out.Ended = time.Unix(0, edges[len(edges)-1].at)

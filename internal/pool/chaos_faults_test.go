@@ -110,7 +110,9 @@ var faults = []func(*teller) episode{
 			last: []string{"config AllowedZones=" + strings.Join(r.zones, ",")}}
 	},
 	func(r *teller) episode {
-		return episode{kind: "kill", end: r.span(10*time.Millisecond, 10*time.Minute), first: []string{r.oneOf("kill", "kill", "stop")}, last: []string{"start"}}
+		return episode{kind: "kill", end: r.span(90*time.Second, 10*time.Minute), first: []string{
+			fmt.Sprintf("sim preempt %s %d", r.zone(), r.IntN(8)), fmt.Sprint("wait ", r.span(0, 80*time.Second)), r.oneOf("kill", "kill", "stop"),
+		}, last: []string{"start"}}
 	},
 	func(r *teller) episode {
 		return episode{kind: "hooks", end: r.span(time.Second, 20*time.Minute), first: []string{"hang-hooks " + r.oneOf("create", "delete", "vanished", "exhausted")},

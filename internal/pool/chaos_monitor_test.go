@@ -140,6 +140,9 @@ func (m *monitor) observe(e Event) {
 		z.out, z.changed = e.Kind != ZoneKnown, time.Now()
 	case Creating:
 		m.decidedCreation(k)
+	case Created: // which ends a hold that a longer SecondsForExhaustion might have brought back
+		z, begun := m.zone(e.Zone), m.vm(k).decided
+		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.since.Before(begun) })
 	case NotCreated:
 		m.notCreated(k, e)
 	case Deleting:

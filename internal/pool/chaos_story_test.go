@@ -122,10 +122,13 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 		daily := 2 + 4*r.Float64()
 		s.episodes = append(s.episodes, episode{"life", begun + time.Second, begun + blockTime,
 			[]string{fmt.Sprintf("sim life * %v", time.Duration(daily*float64(time.Hour)).Round(time.Minute))}, nil})
-		for range 4 + r.IntN(12) {
+		for range 4 + r.IntN(20) {
 			e := kinds[r.IntN(len(kinds))](r)
 			begin := begun + time.Duration(r.Float64()*float64(blockTime-time.Minute)).Round(time.Millisecond)
 			e.begin, e.end = begin, min(begin+e.end, begun+blockTime-time.Second)
+			if e.kind == "kill" && e.end-e.begin < 90*time.Second {
+				continue // the daemon could not be started before the calm
+			}
 			s.episodes = append(s.episodes, e)
 		}
 		s.calms = append(s.calms, begun+blockTime)

@@ -41,6 +41,9 @@ type world struct {
 	most     int      // the highest target so far
 	over     int      // VMs that the story allows beyond it
 
+	// vanished, if not nil, is told of each loss as it is noticed.
+	vanished func(zone, name string)
+
 	// lie changes answers on their way to the daemon.
 	lie func(*http.Request, *http.Response) *http.Response
 
@@ -168,7 +171,7 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	if m.monitor != nil {
 		s = m.monitor.sends(r)
 	}
-	resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
+	resp, err := m.call(r.WithContext(ctx))
 	stop()
 	if m.monitor != nil && m.dead.Err() == nil {
 		m.monitor.hears(s, resp, err)
@@ -179,12 +182,43 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// call makes a call. One that changes something is on its way whatever becomes of the daemon: it may have its effect after a kill.
+func (m mortal) call(r *http.Request) (*http.Response, error) {
+	if m.monitor == nil || r.Method == http.MethodGet {
+		return m.RoundTripper.RoundTrip(r)
+	}
+	type answer struct {
+		resp *http.Response
+		err  error
+	}
+	answers := make(chan answer, 1)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), gce.CallTimeout)
+	go func() {
+		defer cancel()
+		resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
+		answers <- answer{resp, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.resp, a.err
+	case <-m.dead.Done():
+	case <-r.Context().Done():
+		if m.dead.Err() == nil {
+			cancel()
+		}
+	}
+	return nil, errors.New("nobody waits for the answer")
+}
+
 func (w *world) observe(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events[e.Kind]++
 	if w.monitor != nil {
 		w.monitor.observe(e)
+	}
+	if w.vanished != nil && e.Kind == Vanished {
+		w.vanished(e.Zone, e.Name)
 	}
 }
 
