@@ -23,9 +23,6 @@ var (
 	chaosVMs   = flag.Int("chaos.vms", 20, "VMs of the chaos stories' pool")
 )
 
-// raceEnabled says whether the race detector is on, with which everything takes ten times as long.
-var raceEnabled bool
-
 // TestChaos lets all that is known to go wrong happen to a pool at random, in virtual time, and a monitor look on. A story
 // that breaks a promise is printed with its seed, and shrunk to the few steps that do it: a file for testdata/scenarios.
 func TestChaos(t *testing.T) {
