@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing/synctest"
 	"time"
@@ -46,12 +47,7 @@ func (m *monitor) ours(vm gcesim.VM) bool {
 	if m.force == nil || !strings.HasPrefix(vm.Name, m.force.Prefix) {
 		return false
 	}
-	for _, zone := range m.force.Zones {
-		if zone == vm.Zone {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.force.Zones, vm.Zone)
 }
 
 // exhaustions counts the creations of a zone that failed for want of room until a time, and whose daemon waited for the answer.

@@ -141,7 +141,7 @@ func (s *story) needed() (calms []time.Duration) {
 func sort(wrong string) string {
 	_, text, _ := strings.Cut(wrong, ": ")
 	var words []string
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if !strings.ContainsAny(word, "0123456789") {
 			words = append(words, word)
 		}

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"strings"
 	"testing"
 
 	"prevmtable/internal/gce"
@@ -67,14 +68,14 @@ func TestHooksInOrder(t *testing.T) {
 			"within 20s hooks vanished 1", "within 20s hooks delete 1")
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		order := ""
+		var order strings.Builder
 		for _, e := range w.hooks {
 			if e.Kind != "create" {
-				order += e.Kind + " "
+				order.WriteString(e.Kind + " ")
 			}
 		}
-		if order != "vanished delete " {
-			t.Errorf("hooks ran in the order %s", order)
+		if order.String() != "vanished delete " {
+			t.Errorf("hooks ran in the order %s", order.String())
 		}
 	})
 }
