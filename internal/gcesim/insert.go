@@ -51,7 +51,7 @@ func (p *Project) settleInsert(v *vm, op *operation, c *call, quota *vmQuota, sp
 	if f != nil && f.kind == "op-stall-lost" {
 		return // neither an end nor a VM
 	}
-	v.busy = op
+	v.made, v.busy = op, op
 	z.add(v)
 	switch {
 	case f != nil && f.kind == "op-error":

@@ -19,6 +19,23 @@ type VM struct {
 	Preempted  bool
 	DeletedBy  string // who ended it last: "", "api", "preempted", "hand", "failed"; set as soon as the end has begun
 	Body       string // the JSON it was inserted with
+
+	Ready   time.Time // when its creation is, or is going to be, known to have succeeded; zero: never, or made without an operation
+	Ran     time.Time // when it was RUNNING first; zero: never
+	Failure string    // the code of its creation's error
+	Ended   time.Time // when it last ceased to be live; zero: it is live, or never was
+}
+
+// VM returns what the simulator knows of a VM that exists.
+func (p *Project) VM(zone, name string) (vm VM, ok bool) {
+	now := p.enter()
+	defer p.mu.Unlock()
+	if z := p.zones[zone]; z != nil {
+		if v := z.find(name); v != nil {
+			return v.copy(now), true
+		}
+	}
+	return VM{}, false
 }
 
 // VMs returns all VMs that exist, by zone and name.
@@ -59,6 +76,20 @@ func (v *vm) copy(now time.Time) VM {
 		DeletedBy: v.endedBy, Body: v.bodyText()}
 	if v.gone.IsZero() {
 		out.Status = v.status(now)
+	}
+	if v.made != nil && v.made.err != nil {
+		out.Failure = v.made.err.code
+	} else if v.made != nil {
+		out.Ready = v.made.end
+	}
+	for _, s := range v.steps {
+		if s.status == running && s.at <= now.UnixNano() {
+			out.Ran = time.Unix(0, s.at)
+			break
+		}
+	}
+	if edges := v.edges(nil, now); len(edges) > 0 && edges[len(edges)-1].change < 0 {
+		out.Ended = time.Unix(0, edges[len(edges)-1].at)
 	}
 	return out
 }

@@ -33,6 +33,7 @@ type vm struct {
 	created   time.Time
 	gone      time.Time // zero: exists
 	steps     []step
+	made      *operation // its creation
 	busy      *operation // the newest operation on it; it may be over
 	spot      bool
 	stop      bool   // instanceTerminationAction STOP rather than DELETE

@@ -65,10 +65,11 @@ func (p *Pool) begin(kind gce.Mutation, k key) *operation {
 	return o
 }
 
-// adopt takes on an operation that was under way before this daemon started.
+// adopt takes on an operation that was under way before this daemon started, or before the zone was configured. One that has
+// been so for longer than the patience of whoever asked for it has had its hook: its VM's own state has decided.
 func (p *Pool) adopt(z *zone, op gce.Operation) {
 	k := key{z.name, op.Target}
-	if p.operations[k] != nil || k == p.self {
+	if p.operations[k] != nil || k == p.self || time.Since(op.Inserted) >= patience {
 		return
 	}
 	o := p.begin(op.Kind, k)

@@ -269,10 +269,15 @@ func (p *Pool) knowSelf(self key) {
 
 // act makes a plan and carries it out. Deletions are planned from a fresh snapshot only.
 func (p *Pool) act(fresh bool) {
-	if p.config == nil || p.paused {
+	if p.config == nil {
 		return
 	}
-	s := p.situation(fresh, time.Now())
+	now := time.Now()
+	p.writeOffZones(now)
+	if p.paused {
+		return
+	}
+	s := p.situation(fresh, now)
 	plan := makePlan(s)
 	p.report(s, plan)
 	if p.DryRun {

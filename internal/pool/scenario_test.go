@@ -37,9 +37,7 @@ func TestScenarios(t *testing.T) {
 
 // tell plays one story.
 func tell(t *testing.T, file, text string) {
-	w := newWorld(t, gcesim.Options{Project: "demo", Zones: []string{
-		"us-central1-a", "us-central1-b", "us-central1-c", "europe-west1-b", "europe-west1-c",
-	}, Seed: 1, KeepCalls: -1})
+	w := newWorld(t, gcesim.Options{Project: "demo", Zones: fiveZones, Seed: seedOf(text), KeepCalls: -1})
 	defer w.end()
 	for i, line := range strings.Split(text, "\n") {
 		words := strings.Fields(line)
@@ -50,6 +48,20 @@ func tell(t *testing.T, file, text string) {
 			t.Fatalf("%s:%d: after %v: %s\n\t%v\n%s", file, i+1, time.Since(w.start), line, err, w.logged.tail(40))
 		}
 	}
+}
+
+// fiveZones are those of every story.
+var fiveZones = []string{"us-central1-a", "us-central1-b", "us-central1-c", "europe-west1-b", "europe-west1-c"}
+
+// seedOf returns the seed that a story from the chaos run begins with, 1 for others.
+func seedOf(text string) uint64 {
+	for line := range strings.Lines(text) {
+		if seed, ok := strings.CutPrefix(strings.TrimSpace(line), "chaos "); ok {
+			n, _ := strconv.ParseUint(seed, 10, 64)
+			return n
+		}
+	}
+	return 1
 }
 
 // play takes steps that must succeed.
@@ -72,8 +84,8 @@ func (w *world) step(words []string, line string) error {
 	case "config":
 		for _, arg := range args {
 			key, value, _ := strings.Cut(arg, "=")
-			if value == "stop" { // the template, with VMs that stop at their preemption
-				w.fields[key] = json.RawMessage(strings.ReplaceAll(template, "DELETE", "STOP"))
+			if value == "stop" || value == "delete" { // the template, with what becomes of VMs at their preemption
+				w.fields[key] = json.RawMessage(strings.ReplaceAll(template, "DELETE", strings.ToUpper(value)))
 				continue
 			}
 			w.fields[key] = fieldValue(value)
@@ -83,7 +95,14 @@ func (w *world) step(words []string, line string) error {
 		}
 		w.configure()
 	case "raw-config":
-		w.sim.SetMetadata("prevmtable", strings.Join(args, " "))
+		w.write(strings.Join(args, " "))
+	case "chaos":
+		w.monitor = newMonitor(w)
+		w.configure()
+	case "settle":
+		return w.monitor.settle()
+	case "by-hand":
+		return w.byHand(args[0], args[1])
 	case "start", "dry-run":
 		w.dryRun = words[0] == "dry-run"
 		w.run()
@@ -96,6 +115,11 @@ func (w *world) step(words []string, line string) error {
 	case "wait":
 		d, err := time.ParseDuration(args[0])
 		time.Sleep(d)
+		synctest.Wait()
+		return err
+	case "until":
+		d, err := time.ParseDuration(args[0])
+		time.Sleep(d - time.Since(w.start))
 		synctest.Wait()
 		return err
 	case "hang-hooks":
@@ -116,6 +140,17 @@ func (w *world) step(words []string, line string) error {
 		return w.within(args, line)
 	default:
 		return fmt.Errorf("no step %q", words[0])
+	}
+	return nil
+}
+
+// byHand lets somebody delete or stop the first VM of the pool in a zone, if there is one.
+func (w *world) byHand(what, zone string) error {
+	for _, vm := range w.sim.VMs() {
+		if vm.Zone == zone && vm.Status == "RUNNING" && strings.HasPrefix(vm.Name, fmt.Sprint(w.fields["Prefix"])) {
+			_, err := w.sim.Do(what + "-vm " + vm.Name)
+			return err
+		}
 	}
 	return nil
 }

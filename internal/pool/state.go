@@ -110,8 +110,8 @@ func (p *Pool) wakeAtHoldEnd(s situation) {
 	}
 }
 
-// putOnHold leaves a zone alone after a creation there, begun at started, failed. The failures of one batch count as one, and
-// do not shorten the hold; the failure of a trial, begun after it, may double it.
+// putOnHold leaves a zone alone after a creation there, or one elsewhere that says something about it, begun at started, failed.
+// No failure shortens a hold. Those of one batch count as one; the failure of a trial, begun after it, may double it.
 func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 	old, next := z.hold, hold{failure: f, since: now, updates: p.updates}
 	batch := old.failure != nil && !started.After(old.since)
@@ -122,7 +122,7 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 			next.doubled++
 		}
 	}
-	if batch && next.end(p.config).Before(old.end(p.config)) {
+	if old.failure != nil && next.end(p.config).Before(old.end(p.config)) {
 		return
 	}
 	z.hold, z.trial = next, true

@@ -75,14 +75,18 @@ func (p *Pool) listed(z *zone) {
 // updated acts on what the lists have shown.
 func (p *Pool) updated() {
 	now := time.Now()
+	p.act(true)
+	p.updateEnded(now)
+}
+
+// writeOffZones says which zones count no more from now on.
+func (p *Pool) writeOffZones(now time.Time) {
 	for _, name := range p.config.Zones {
 		if z := p.zones[name]; p.view(z, now) == writtenOff && !z.lost {
 			z.lost = true
 			p.tell(Event{Level: slog.LevelWarn, Kind: ZoneWrittenOff, Zone: name, Facts: []any{"vms", len(z.members)}})
 		}
 	}
-	p.act(true)
-	p.updateEnded(now)
 }
 
 // updateEnded notes how an update went. It has succeeded if the configuration is there, some zone was seen, and all were that

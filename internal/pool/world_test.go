@@ -3,6 +3,7 @@ package pool
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,8 +37,12 @@ type world struct {
 	dryRun bool
 	// nameless is until when the daemon cannot find out on which VM it runs.
 	nameless time.Time
-	most     int // the highest target so far
-	over     int // VMs that the story allows beyond it
+	monitor  *monitor // nil: nobody looks on
+	most     int      // the highest target so far
+	over     int      // VMs that the story allows beyond it
+
+	// vanished, if not nil, is told of each loss as it is noticed.
+	vanished func(zone, name string)
 
 	// lie changes answers on their way to the daemon.
 	lie func(*http.Request, *http.Response) *http.Response
@@ -72,18 +77,26 @@ func (w *world) configure() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.sim.SetMetadata("prevmtable", string(text))
+	w.write(string(text))
 	w.pools = append(w.pools, fmt.Sprint(w.fields["Prefix"]))
 	if n, ok := w.fields["TargetVMCount"].(int); ok {
 		w.most = max(w.most, n)
 	}
 }
 
+// write puts a text into the attribute.
+func (w *world) write(text string) {
+	if w.monitor != nil {
+		w.monitor.document(text)
+	}
+	w.sim.SetMetadata("prevmtable", text)
+}
+
 // run starts a daemon, wired as cmd/prevmtable does it.
 func (w *world) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	dead, kill := context.WithCancel(context.Background())
-	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie}}
+	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, w.monitor}}
 	api, err := gce.New(ctx, hc, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
 	if err != nil {
 		w.t.Fatal(err)
@@ -93,7 +106,7 @@ func (w *world) run() {
 	p := New(Options{
 		Observe: w.observe, Publish: func(s State) { w.state.Store(&s) },
 		Project: "demo", Attribute: "prevmtable", GCE: api, Documents: documents, DryRun: w.dryRun, HookParallelism: 8,
-		Seed: [32]byte{byte(time.Since(w.start) / time.Second)},
+		Seed: w.seed(),
 		Log:  slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{ReplaceAttr: w.sinceStart})),
 		Self: func(ctx context.Context) (zone, name string, err error) {
 			if time.Now().Before(w.nameless) {
@@ -120,14 +133,32 @@ func (w *world) run() {
 	})
 	wg.Go(func() { p.Run(ctx) })
 	w.stop = func() { stop(); wg.Wait(); kill() }
-	w.kill = func() { kill(); stop(); wg.Wait() }
+	w.kill = func() {
+		if w.monitor != nil {
+			w.monitor.killed()
+		}
+		kill()
+		stop()
+		wg.Wait()
+	}
+	if w.monitor != nil {
+		w.monitor.started()
+		w.monitor.running = p
+	}
+}
+
+// seed is another one for each daemon of a story.
+func (w *world) seed() (s [32]byte) {
+	binary.LittleEndian.PutUint64(s[:], uint64(time.Since(w.start)/time.Second))
+	return s
 }
 
 // mortal is a transport that works as long as its daemon lives.
 type mortal struct {
 	http.RoundTripper
-	dead context.Context
-	lie  func(*http.Request, *http.Response) *http.Response
+	dead    context.Context
+	lie     func(*http.Request, *http.Response) *http.Response
+	monitor *monitor
 }
 
 func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -136,27 +167,71 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	if m.dead.Err() != nil {
 		return nil, errors.New("killed")
 	}
-	resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
+	var s sent
+	if m.monitor != nil {
+		s = m.monitor.sends(r)
+	}
+	resp, err := m.call(r.WithContext(ctx))
 	stop()
+	if m.monitor != nil && m.dead.Err() == nil {
+		m.monitor.hears(s, resp, err)
+	}
 	if err == nil && m.lie != nil {
 		resp = m.lie(r, resp)
 	}
 	return resp, err
 }
 
+// call makes a call. One that changes something is on its way whatever becomes of the daemon: it may have its effect after a kill.
+func (m mortal) call(r *http.Request) (*http.Response, error) {
+	if m.monitor == nil || r.Method == http.MethodGet {
+		return m.RoundTripper.RoundTrip(r)
+	}
+	type answer struct {
+		resp *http.Response
+		err  error
+	}
+	answers := make(chan answer, 1)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), gce.CallTimeout)
+	go func() {
+		defer cancel()
+		resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
+		answers <- answer{resp, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.resp, a.err
+	case <-m.dead.Done():
+	case <-r.Context().Done():
+		if m.dead.Err() == nil {
+			cancel()
+		}
+	}
+	return nil, errors.New("nobody waits for the answer")
+}
+
 func (w *world) observe(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events[e.Kind]++
+	if w.monitor != nil {
+		w.monitor.observe(e)
+	}
+	if w.vanished != nil && e.Kind == Vanished {
+		w.vanished(e.Zone, e.Name)
+	}
 }
 
 func (w *world) runHook(ctx, dead context.Context, e hook.Event) error {
 	w.mu.Lock()
 	hang := w.hang == e.Kind
-	if dead.Err() == nil {
+	if dead.Err() == nil && w.monitor == nil {
 		w.hooks = append(w.hooks, e)
 	}
 	w.mu.Unlock()
+	if dead.Err() == nil && w.monitor != nil {
+		defer w.monitor.hook(e)()
+	}
 	if hang {
 		ctx, cancel := context.WithTimeout(ctx, e.Limit)
 		defer cancel()
@@ -175,7 +250,12 @@ func (w *world) end() {
 			w.t.Errorf("it took %v to stop", d)
 		}
 	}
-	if w.t.Failed() {
+	if w.monitor != nil {
+		for _, wrong := range w.monitor.wrongs {
+			w.t.Error(wrong)
+		}
+	}
+	if w.t.Failed() || w.monitor != nil {
 		return
 	}
 	if most := w.sim.MaxLive(fmt.Sprint(w.fields["Prefix"])); most > w.most+w.over {

@@ -1,0 +1,163 @@
+package pool
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"prevmtable/internal/gcesim"
+)
+
+// A market is the model that availability is measured in: 100 VMs over 6 zones of 2 regions. A VM lives for an exponentially
+// distributed time; each zone is without capacity for a tenth of the time, an hour at a time on the average, in which what
+// runs there stays; once a day (and in shorter stories once), at a random time, a random zone loses all its VMs at once. Creations take 30 to 90 s, of which
+// a VM needs nine tenths to run; a creation fails for want of room after 4 to 10 s. The API answers within 0.1 to 0.4 s.
+type market struct {
+	seed uint64
+	life time.Duration
+	span time.Duration
+}
+
+var marketZones = []string{"us-central1-a", "us-central1-b", "us-central1-c", "europe-west1-b", "europe-west1-c", "europe-west1-d"}
+
+// An availability says what share of its target a pool had, of VM-time, and where the rest went.
+type availability struct {
+	share, best float64
+	// Shares of the VM-time that were lost before a loss was noticed, until VMs were RUNNING, and between: in creations that
+	// failed, and while zones were held.
+	noticing, booting, waiting float64
+	losses, failed             int
+}
+
+// measure lets a pool live in a market. The best is what a controller could have had that knows of each loss at once, and
+// which zones have room: of the same losses, it loses the time that the same VMs took to run, and nothing else.
+func (m market) measure(t *testing.T) (a availability) {
+	const target = 100
+	w := newWorld(t, gcesim.Options{Project: "demo", Zones: marketZones, Seed: m.seed, KeepCalls: -1})
+	defer func() { w.stop() }()
+	// That operations are forgotten soon keeps the simulator quick; the daemon never asks for one that old.
+	w.play("sim op-retention 20m", "sim optime * 30s 90s", "sim latency 100ms 400ms", fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=300 AllowedZones=%s",
+		target, strings.Join(marketZones, ",")), "start", fmt.Sprintf("within 10m live %d", target), "wait 10m", fmt.Sprintf("sim life * %v", m.life))
+	begun := time.Now()
+	noticed := 0.0
+	w.vanished = func(zone, name string) {
+		if vm, ok := w.sim.VM(zone, name); ok && !vm.Ended.IsZero() {
+			noticed += time.Since(vm.Ended).Seconds()
+			a.losses++
+		}
+	}
+	for _, c := range m.changes() {
+		time.Sleep(time.Until(begun.Add(c.At)))
+		w.play("sim " + c.Command)
+	}
+	end := begun.Add(m.span)
+	time.Sleep(time.Until(end))
+	all := end.Sub(begun).Seconds() * target
+	ran, booted := 0.0, 0.0
+	lost := 0
+	for _, vm := range w.sim.History() {
+		switch {
+		case vm.Failed:
+			a.failed++
+		case !vm.Ran.IsZero():
+			from, to := vm.Ran, end
+			if !vm.Ended.IsZero() && vm.Ended.Before(end) {
+				to = vm.Ended
+				lost++
+			}
+			ran += to.Sub(latest(from, begun)).Seconds()
+			if vm.Created.After(begun) {
+				booted += vm.Ran.Sub(vm.Created).Seconds()
+			}
+		}
+	}
+	a.share, a.best = ran/all, 1-booted/all
+	a.booting = booted / all
+	a.noticing = noticed / float64(max(a.losses, 1)) * float64(lost) / all // a VM that is gone no longer says when it ended
+	a.waiting = 1 - a.share - a.booting - a.noticing
+	a.losses = lost
+	return a
+}
+
+// changes are what happens to the zones, in the order of time.
+func (m market) changes() []gcesim.Step {
+	r := rand.New(rand.NewPCG(m.seed, 6))
+	var script strings.Builder
+	for _, zone := range marketZones {
+		for at := time.Duration(0); ; {
+			at += time.Duration(r.ExpFloat64() * float64(9*time.Hour))
+			if at > m.span {
+				break
+			}
+			fmt.Fprintf(&script, "at %v capacity %s 0\n", at, zone)
+			at += time.Duration(r.ExpFloat64() * float64(time.Hour))
+			fmt.Fprintf(&script, "at %v capacity %s unlimited\n", min(at, m.span), zone)
+		}
+	}
+	for day := time.Duration(0); day < m.span; day += 24 * time.Hour {
+		at := day + time.Duration(r.Float64()*float64(min(24*time.Hour, m.span)))
+		fmt.Fprintf(&script, "at %v preempt %s\n", at, marketZones[r.IntN(len(marketZones))])
+	}
+	steps, err := gcesim.ParseScript(script.String())
+	if err != nil {
+		panic(err)
+	}
+	return steps
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// BenchmarkAvailability measures the share of its target that a pool has, against the best there could be.
+func BenchmarkAvailability(b *testing.B) {
+	for life, span := range map[time.Duration]time.Duration{6 * time.Hour: 48 * time.Hour, 30 * time.Minute: 8 * time.Hour} {
+		b.Run(fmt.Sprint("life=", life), func(b *testing.B) {
+			for b.Loop() {
+				var sum availability
+				const seeds = 3
+				for seed := range uint64(seeds) {
+					inBubble(b, func(t *testing.T) {
+						a := market{seed + 1, life, span}.measure(t)
+						sum.share += a.share / seeds
+						sum.best += a.best / seeds
+						sum.noticing += a.noticing / seeds
+						sum.booting += a.booting / seeds
+						sum.waiting += a.waiting / seeds
+						sum.losses += a.losses
+						sum.failed += a.failed
+					})
+				}
+				b.ReportMetric(sum.share/sum.best, "of-best")
+				b.ReportMetric(sum.share, "of-target")
+				b.ReportMetric(100*sum.noticing, "%-noticing")
+				b.ReportMetric(100*sum.waiting, "%-waiting")
+				b.ReportMetric(100*sum.booting, "%-booting")
+				b.ReportMetric(float64(sum.losses), "losses")
+				b.ReportMetric(float64(sum.failed), "failed-creations")
+			}
+		})
+	}
+}
+
+// A pool has 0.99 of the VM-time that it could have had; so short a story may be a little off that.
+func TestAvailability(t *testing.T) {
+	for life, span := range map[time.Duration]time.Duration{6 * time.Hour: 12 * time.Hour, 30 * time.Minute: 2 * time.Hour} {
+		t.Run(life.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := market{1, life, span}.measure(t)
+				if a.share < 0.985*a.best {
+					t.Errorf("%.4f of the best: %+v", a.share/a.best, a)
+				}
+				t.Logf("%.4f of the best: %+v", a.share/a.best, a)
+			})
+		})
+	}
+}

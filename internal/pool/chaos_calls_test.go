@@ -1,0 +1,175 @@
+package pool
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/hook"
+)
+
+// A sent is a call on its way.
+type sent struct {
+	kind string // insert, delete, list or ""
+	lane string // "region reads" or "region writes"
+	key  key
+}
+
+// sends sees a call off.
+func (m *monitor) sends(r *http.Request) (s sent) {
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/compute/v1/projects/demo/zones/"), "/")
+	if len(parts) < 2 || strings.HasPrefix(parts[0], "/") {
+		return s
+	}
+	s.key.zone = parts[0]
+	s.lane = config.Region(parts[0]) + " reads"
+	switch {
+	case r.Method == http.MethodPost:
+		s.kind, s.lane = "insert", config.Region(parts[0])+" writes"
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var instance struct{ Name string }
+		_ = json.Unmarshal(body, &instance)
+		s.key.name = instance.Name
+	case r.Method == http.MethodDelete:
+		s.kind, s.lane, s.key.name = "delete", config.Region(parts[0])+" writes", parts[len(parts)-1]
+	case parts[1] == "instances" && len(parts) == 2:
+		s.kind = "list"
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if until := m.resting[s.lane]; time.Now().Before(until) {
+		m.wrong("a call of %s though Google has refused one this minute: %s %s", s.lane, r.Method, r.URL.Path)
+	}
+	switch s.kind {
+	case "insert":
+		if a := m.vms[s.key]; a == nil || a.decided.IsZero() {
+			m.wrong("an insert of %s that was never decided", s.key.name)
+		} else {
+			a.wire++
+		}
+	case "delete":
+		if a := m.vms[s.key]; a == nil || a.doomed.IsZero() {
+			m.wrong("a delete of %s in %s that was never decided", s.key.name, s.key.zone)
+		}
+	}
+	return s
+}
+
+// hears takes a call's answer, before the daemon has it.
+func (m *monitor) hears(s sent, resp *http.Response, err error) {
+	if s.lane == "" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	status, text := 0, ""
+	if err == nil {
+		status = resp.StatusCode
+		if status == http.StatusForbidden || status == http.StatusServiceUnavailable {
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body, text = io.NopCloser(bytes.NewReader(body)), string(body)
+		}
+	}
+	m.counts["calls"]++
+	if status == http.StatusForbidden && strings.Contains(text, "rateLimitExceeded") {
+		m.counts["calls refused over the rate"]++
+		m.resting[s.lane] = time.Now().Truncate(time.Minute).Add(time.Minute)
+	}
+	switch s.kind {
+	case "insert":
+		if strings.Contains(text, "insufficientCapacity") {
+			m.zone(s.key.zone).refused[s.key.name] = true
+		}
+		m.inserted(s.key)
+	case "list":
+		z := m.zone(s.key.zone)
+		if status == http.StatusOK {
+			z.failing = time.Time{}
+			if !z.listed {
+				z.listed = true
+				m.excuse(s.key.zone)
+			}
+		} else if z.failing.IsZero() {
+			z.failing = time.Now()
+		}
+	}
+}
+
+// inserted checks, whenever one more VM may be live, that they are not too many. A creation answers for the target of the
+// time when it was decided, and for the zones that counted then and count now.
+func (m *monitor) inserted(k key) {
+	a := m.vms[k]
+	if a == nil || m.force == nil || !strings.HasPrefix(k.name, m.force.Prefix) {
+		return
+	}
+	a.wire = max(0, a.wire-1)
+	var zones []string
+	for _, name := range m.force.Zones {
+		if z := m.zone(name); !z.out && z.changed.Before(a.decided) {
+			zones = append(zones, name)
+		}
+	}
+	if len(zones) == 0 || m.outside[k] {
+		return
+	}
+	live := m.w.sim.Live(m.force.Prefix, zones...)
+	for o := range maps.Keys(m.outside) {
+		b := m.vm(o)
+		if !b.spared.IsZero() && b.spared.Before(a.decided) && b.spared.After(b.doomed) {
+			continue
+		}
+		if vm, ok := m.w.sim.VM(o.zone, o.name); !ok {
+			delete(m.outside, o)
+		} else if slices.Contains(zones, o.zone) && strings.HasPrefix(o.name, m.force.Prefix) && lives(vm.Status) {
+			live--
+		}
+	}
+	if live > a.target {
+		m.wrong("%d VMs live after %s was made in %s, target %d", live, k.name, k.zone, a.target)
+	}
+}
+
+// lives says which states the simulator's VMs are live in.
+func lives(status string) bool {
+	return status == "RUNNING" || status == "STAGING" || status == "PROVISIONING"
+}
+
+// hook checks what a hook says when it starts, and returns what is to be called when it ends.
+func (m *monitor) hook(e hook.Event) (done func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counts["hooks "+e.Kind]++
+	if e.Name == "" {
+		m.zone(e.Zone).exhausted++
+		return func() {}
+	}
+	k := key{e.Zone, e.Name}
+	a := m.vm(k)
+	if a.hooks[e.Kind]++; a.hooks[e.Kind] > 1 {
+		m.wrong("%d %s hooks of %s", a.hooks[e.Kind], e.Kind, e.Name)
+	}
+	if a.hooking != "" {
+		m.wrong("the %s hook of %s begins while its %s hook runs", e.Kind, e.Name, a.hooking)
+	}
+	if e.Kind == "create" && a.hooks["vanished"]+a.hooks["delete"] > 0 {
+		m.wrong("the create hook of %s comes last", e.Name)
+	}
+	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && e.Kind != "create" && (lives(vm.Status) || e.Kind == "delete") {
+		m.wrong("a %s hook of %s, which is %s", e.Kind, e.Name, vm.Status)
+	} else if ok && e.Kind == "create" && vm.Failed {
+		m.wrong("a create hook of %s, whose creation fails", e.Name)
+	}
+	a.hooking = e.Kind
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		a.hooking = ""
+	}
+}

@@ -1,0 +1,131 @@
+package pool
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// faults are all that can happen in a story, each with how long it lasts.
+var faults = []func(*teller) episode{
+	func(r *teller) episode { // a zone, or a part of it, is reclaimed at once
+		n := ""
+		if r.IntN(2) == 0 {
+			n = fmt.Sprint(" ", 1+r.IntN(r.vms))
+		}
+		return episode{kind: "mass preemption", first: []string{"sim preempt " + r.zone() + n}}
+	},
+	func(r *teller) episode { // room comes and goes
+		zone := r.zoneOrAll()
+		return episode{kind: "capacity", end: r.span(time.Minute, 3*time.Hour), first: []string{
+			fmt.Sprintf("sim stockout %s %s", zone, r.oneOf("details", "operation", "short", "region", "gpu", "message", "http")),
+			fmt.Sprintf("sim capacity %s %d", zone, r.IntN(1+r.vms/2)),
+			"sim preempt " + r.zone(),
+		}, last: []string{"sim capacity " + zone + " unlimited"}}
+	},
+	func(r *teller) episode {
+		where := r.oneOf(append(r.regions, "global")...)
+		metric := r.oneOf("CPUS", "PREEMPTIBLE_CPUS", "IN_USE_ADDRESSES")
+		return episode{kind: "quota", end: r.span(time.Minute, 2*time.Hour), first: []string{
+			fmt.Sprintf("sim quota %s %s %d %s", where, metric, r.IntN(1+r.vms/2), r.oneOf("http", "operation")),
+			"sim preempt " + r.zone(),
+		}, last: []string{fmt.Sprintf("sim quota %s %s off", where, metric)}}
+	},
+	func(r *teller) episode {
+		where := r.region()
+		return episode{kind: "addresses", end: r.span(time.Minute, time.Hour),
+			first: []string{"sim address-space " + where + " on", "sim preempt " + r.zone() + " 3"}, last: []string{"sim address-space " + where + " off"}}
+	},
+	func(r *teller) episode {
+		zone := r.zoneOrAll()
+		return episode{kind: "outage", end: r.span(10*time.Second, time.Hour), first: []string{"sim zone " + zone + " down"}, last: []string{"sim zone " + zone + " up"}}
+	},
+	func(r *teller) episode {
+		zone := r.zone()
+		return episode{kind: "no zone", end: r.span(10*time.Second, 20*time.Minute), first: []string{"sim zone " + zone + " " + r.oneOf("absent", "unknown")},
+			last: []string{"sim zone " + zone + " up"}}
+	},
+	func(r *teller) episode { // lists that do not show all, or not as it is
+		zone, d := r.zone(), r.span(10*time.Second, 30*time.Minute)
+		what := r.oneOf("hide", "stale", "ops-hide", "ops-stale")
+		how := fmt.Sprint(1 + r.IntN(12))
+		if strings.HasSuffix(what, "stale") {
+			how = r.span(time.Second, time.Minute).String()
+		}
+		return episode{kind: "lists", end: d, first: []string{fmt.Sprintf("sim %s %s %s", what, zone, how)}, last: []string{fmt.Sprintf("sim %s %s off", what, zone)}}
+	},
+	func(r *teller) episode { // calls that are refused, cut or unanswered
+		method := r.oneOf("insert", "delete", "list", "get", "operations", "operation", "*")
+		how := r.oneOf("status 500 internalError", "status 503 backendError", "html 502", "cut-before", "cut-after", "hang", "hang-after", "empty", "truncate",
+			"slow 7s", "slow 40s", "status 401 authError", "status 429 rateLimitExceeded", "status 403 rateLimitExceeded")
+		limit := fmt.Sprint("for ", r.span(2*time.Second, 5*time.Minute))
+		if r.IntN(3) == 0 {
+			limit = fmt.Sprint("times ", 1+r.IntN(8))
+		}
+		return episode{kind: "API " + strings.Fields(how)[0], first: []string{
+			fmt.Sprintf("sim preempt %s 2", r.zone()), fmt.Sprintf("sim fault %s %s %s %s", method, r.zoneOrAll(), how, limit)}}
+	},
+	func(r *teller) episode { // operations that stall, are lost, or fail
+		how := r.oneOf("op-stall", "op-stall-lost", "op-error INTERNAL_ERROR 503", "op-error SOMETHING_NEW 400", "op-error PERMISSIONS_ERROR 403")
+		return episode{kind: "operations", first: []string{
+			fmt.Sprintf("sim fault %s %s %s times %d", r.oneOf("insert", "insert", "delete"), r.zoneOrAll(), how, 1+r.IntN(5)), "sim preempt " + r.zone() + " 3"}}
+	},
+	func(r *teller) episode { // refused for good: rights, or what the zone does not have
+		return episode{kind: "refused", first: []string{"sim preempt " + r.zone() + " 2", fmt.Sprintf("sim fault insert %s status %s for %v", r.zoneOrAll(),
+			r.oneOf("403 forbidden", "400 invalid", "404 notFound"), r.span(time.Second, 20*time.Minute))}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "preempted at start", first: []string{
+			fmt.Sprintf("sim preempt-at-start %s %d %s", r.zone(), 1+r.IntN(4), r.oneOf("gone", "terminated")), "sim preempt " + r.zone() + " 3"}}
+	},
+	func(r *teller) episode {
+		region := r.region()
+		group := r.oneOf("default", "list_requests", "read_requests", "operation_read_requests") + "_per_region"
+		return episode{kind: "rate limit", end: r.span(time.Minute, 20*time.Minute), first: []string{
+			fmt.Sprintf("sim rate %s %s %d", region, group, r.IntN(8)), "sim preempt " + r.zone()}, last: []string{fmt.Sprintf("sim rate %s %s 1500", region, group)}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "metadata server", end: r.span(time.Second, 20*time.Minute), first: []string{"sim metadata-server " + r.oneOf("down", "hang")},
+			last: []string{"sim metadata-server up"}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "broken configuration", end: r.span(time.Second, 10*time.Minute), first: []string{r.oneOf(
+			"raw-config {", "raw-config { prefix: \"pool-\" }", "sim remove-metadata prevmtable")}, last: []string{"config"}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "target", end: r.span(time.Second, time.Hour), first: []string{fmt.Sprintf("config TargetVMCount=%d", r.IntN(1+r.vms*3/2))},
+			last: []string{fmt.Sprintf("config TargetVMCount=%d", r.vms)}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "configuration", first: []string{r.oneOf("config SecondsForExhaustion=0", "config SecondsForExhaustion=300", "config SecondsForExhaustion=60",
+			"config SecondsToRest=30", "config SecondsToRest=45", "config Instance=stop DeleteStopped=true", "config Instance=delete DeleteStopped=")}}
+	},
+	func(r *teller) episode { // a zone is taken out, and comes back
+		zones := r.Perm(len(r.zones))[:max(2, r.IntN(len(r.zones)))]
+		var names []string
+		for _, i := range zones {
+			names = append(names, r.zones[i])
+		}
+		return episode{kind: "zones", end: r.span(time.Second, time.Hour), first: []string{"config AllowedZones=" + strings.Join(names, ",")},
+			last: []string{"config AllowedZones=" + strings.Join(r.zones, ",")}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "kill", end: r.span(90*time.Second, 10*time.Minute), first: []string{
+			fmt.Sprintf("sim preempt %s %d", r.zone(), r.IntN(8)), fmt.Sprint("wait ", r.span(0, 80*time.Second)), r.oneOf("kill", "kill", "stop"),
+		}, last: []string{"start"}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "hooks", end: r.span(time.Second, 20*time.Minute), first: []string{"hang-hooks " + r.oneOf("create", "delete", "vanished", "exhausted")},
+			last: []string{"hang-hooks"}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "by hand", first: []string{fmt.Sprintf("by-hand %s %s", r.oneOf("delete", "stop"), r.zone())}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "slow", end: r.span(time.Minute, time.Hour), first: []string{"sim optime " + r.zoneOrAll() + " 60s 180s", "sim preempt " + r.zone()},
+			last: []string{"sim optime * 8s 30s"}}
+	},
+	func(r *teller) episode { // nothing of the API can be reached
+		return episode{kind: "unreachable", end: 0, first: []string{fmt.Sprintf("sim fault * * %s for %v", r.oneOf("cut-before", "hang", "html 502"), r.span(time.Minute, 2*time.Hour))}}
+	},
+}

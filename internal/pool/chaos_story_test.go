@@ -1,0 +1,155 @@
+package pool
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// An episode is something that goes wrong, or changes, for a while.
+type episode struct {
+	kind       string
+	begin, end time.Duration // from the start of the story
+	first      []string      // steps at its begin
+	last       []string      // and at its end
+}
+
+// A story is what happens to a pool, as it is told in the files of testdata/scenarios.
+type story struct {
+	seed     uint64
+	setUp    []string
+	episodes []episode
+	calms    []time.Duration // when all is well again, and the pool is to be at its target
+}
+
+// calm is how long nothing happens after each block of episodes. It begins when all faults have been taken away.
+const (
+	blockTime = 5 * time.Hour
+	calmTime  = time.Hour
+)
+
+// calming takes all faults away.
+var calming = []string{
+	"sim fault clear", "sim zone * up", "sim capacity * unlimited", "sim life * off", "sim hide * off", "sim ops-hide * off",
+	"sim stale * off", "sim ops-stale * off", "sim preempt-at-start * 0", "sim metadata-server up", "sim optime * 8s 30s",
+	"sim requestid on", "sim latency 10ms 200ms", "hang-hooks",
+}
+
+// text tells the story in full.
+func (s *story) text() string {
+	type line struct {
+		at   time.Duration
+		step string
+	}
+	var lines []line
+	add := func(at time.Duration, steps ...string) {
+		for _, step := range steps {
+			lines = append(lines, line{at, step})
+		}
+	}
+	add(0, s.setUp...)
+	for _, e := range s.episodes {
+		add(e.begin, e.first...)
+		add(e.end, e.last...)
+	}
+	for _, at := range s.calms {
+		add(at, calming...)
+		add(at, "config", "settle")
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return int(a.at - b.at) })
+	var b strings.Builder
+	fmt.Fprintf(&b, "chaos %d\n", s.seed)
+	now := time.Duration(0)
+	for _, l := range lines {
+		if l.at > now {
+			fmt.Fprintf(&b, "until %v\n", l.at)
+			now = l.at
+		}
+		fmt.Fprintln(&b, l.step)
+	}
+	return b.String()
+}
+
+// A teller makes up stories.
+type teller struct {
+	*rand.Rand
+	zones   []string
+	regions []string
+	vms     int
+}
+
+func (r *teller) zone() string   { return r.zones[r.IntN(len(r.zones))] }
+func (r *teller) region() string { return r.regions[r.IntN(len(r.regions))] }
+
+func (r *teller) oneOf(words ...string) string { return words[r.IntN(len(words))] }
+
+// zoneOrAll is mostly one zone.
+func (r *teller) zoneOrAll() string {
+	if r.IntN(5) == 0 {
+		return "*"
+	}
+	return r.zone()
+}
+
+// span draws a time between two, short ones being as likely as long ones.
+func (r *teller) span(least, most time.Duration) time.Duration {
+	f := r.Float64()
+	return (least + time.Duration(f*f*float64(most-least))).Round(time.Second)
+}
+
+// newStory makes up a story of so many days. Some kinds of faults are left out of some, so that what each does alone is seen too.
+func newStory(seed uint64, days float64, zones []string, vms int) *story {
+	r := &teller{Rand: rand.New(rand.NewPCG(seed, 2015)), zones: zones, vms: vms}
+	for _, z := range zones {
+		if region := z[:strings.LastIndexByte(z, '-')]; !slices.Contains(r.regions, region) {
+			r.regions = append(r.regions, region)
+		}
+	}
+	s := &story{seed: seed, setUp: []string{
+		"sim stop-time 2s 30s", "sim optime * 8s 30s", "sim latency 10ms 200ms", "sim vm " + zones[0] + " foreign-1", "sim vm " + zones[1] + " other-pool-2",
+		fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=%d SecondsForHook=20 AllowedZones=%s",
+			vms, []int{0, 60, 120, 300}[r.IntN(4)], strings.Join(zones, ",")), "start",
+	}}
+	var kinds []func(*teller) episode
+	for _, k := range faults {
+		if r.IntN(4) > 0 {
+			kinds = append(kinds, k)
+		}
+	}
+	for begun := time.Duration(0); begun.Hours() < 24*days; begun += blockTime + calmTime {
+		daily := 2 + 4*r.Float64()
+		s.episodes = append(s.episodes, episode{"life", begun + time.Second, begun + blockTime,
+			[]string{fmt.Sprintf("sim life * %v", time.Duration(daily*float64(time.Hour)).Round(time.Minute))}, nil})
+		for range 4 + r.IntN(20) {
+			e := kinds[r.IntN(len(kinds))](r)
+			begin := begun + time.Duration(r.Float64()*float64(blockTime-time.Minute)).Round(time.Millisecond)
+			e.begin, e.end = begin, min(begin+e.end, begun+blockTime-time.Second)
+			if e.kind == "kill" && e.end-e.begin < 90*time.Second {
+				continue // the daemon could not be started before the calm
+			}
+			s.episodes = append(s.episodes, e)
+		}
+		s.calms = append(s.calms, begun+blockTime)
+	}
+	s.keepApart()
+	return s
+}
+
+// keepApart drops episodes in which a daemon starts, or a zone is new to it, while lists hide something: nobody could know then.
+func (s *story) keepApart() {
+	blind := func(e episode) bool { return e.kind == "lists" }
+	starts := func(e episode) bool { return e.kind == "kill" || e.kind == "zones" || e.kind == "no zone" }
+	var kept []episode
+	for _, e := range s.episodes {
+		clash := slices.ContainsFunc(kept, func(o episode) bool {
+			both := blind(e) && starts(o) || starts(e) && blind(o) || e.kind == "kill" && o.kind == "kill" || e.kind == "zones" && o.kind == "zones"
+			return both && e.begin < o.end+2*time.Minute && o.begin < e.end+2*time.Minute
+		})
+		if !clash {
+			kept = append(kept, e)
+		}
+	}
+	s.episodes = kept
+}
