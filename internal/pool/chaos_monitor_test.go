@@ -156,7 +156,8 @@ func (m *monitor) takeConfig(e Event) {
 	old := m.force
 	m.force, m.since = c, time.Now()
 	for name, z := range m.zones {
-		if !slices.Contains(c.Zones, name) || old != nil && old.Prefix != c.Prefix {
+		// One that comes anew is listed for the first time, even if an answer about it came after it was taken out.
+		if !slices.Contains(c.Zones, name) || old != nil && (old.Prefix != c.Prefix || !slices.Contains(old.Zones, name)) {
 			*z = watch{exhausted: z.exhausted, forgiven: z.forgiven, refused: z.refused, changed: time.Now()}
 		}
 		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.class == gce.Refused })
