@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,23 +39,28 @@ func (m market) measure(t *testing.T) (a availability) {
 	const target = 100
 	w := newWorld(t, gcesim.Options{Project: "demo", Zones: marketZones, Seed: m.seed, KeepCalls: -1})
 	defer func() { w.stop() }()
-	// That operations are forgotten soon keeps the simulator quick; the daemon never asks for one that old.
-	w.play("sim op-retention 20m", "sim optime * 30s 90s", "sim latency 100ms 400ms", fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=300 AllowedZones=%s",
-		target, strings.Join(marketZones, ",")), "start", fmt.Sprintf("within 10m live %d", target), "wait 10m", fmt.Sprintf("sim life * %v", m.life))
-	begun := time.Now()
+	var mu sync.Mutex
 	noticed := 0.0
 	w.vanished = func(zone, name string) {
+		mu.Lock()
+		defer mu.Unlock()
 		if vm, ok := w.sim.VM(zone, name); ok && !vm.Ended.IsZero() {
 			noticed += time.Since(vm.Ended).Seconds()
 			a.losses++
 		}
 	}
+	// That operations are forgotten soon keeps the simulator quick; the daemon never asks for one that old.
+	w.play("sim op-retention 20m", "sim optime * 30s 90s", "sim latency 100ms 400ms", fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=300 AllowedZones=%s",
+		target, strings.Join(marketZones, ",")), "start", fmt.Sprintf("within 10m live %d", target), "wait 10m", fmt.Sprintf("sim life * %v", m.life))
+	begun := time.Now()
 	for _, c := range m.changes() {
 		time.Sleep(time.Until(begun.Add(c.At)))
 		w.play("sim " + c.Command)
 	}
 	end := begun.Add(m.span)
 	time.Sleep(time.Until(end))
+	mu.Lock()
+	defer mu.Unlock()
 	all := end.Sub(begun).Seconds() * target
 	ran, booted := 0.0, 0.0
 	lost := 0
