@@ -1,0 +1,126 @@
+package gce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"google.golang.org/api/compute/v1"
+)
+
+// operationFields are those that operationOf reads.
+const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message))"
+
+// An Operation is a zonal operation on a VM.
+type Operation struct {
+	Name     string
+	Kind     Mutation  // or what else there is
+	Target   string    // the VM's name
+	Request  string    // the requestId of the call that asked for it
+	Inserted time.Time // when Google took it on, by Google's clock
+	Done     bool
+	Failure  *Failure // how it ended, if badly; only with Done
+}
+
+// begun is an operation that a call has begun. Without a name it cannot be followed, and whether it exists is open.
+func begun(op *compute.Operation, err error) (*compute.Operation, error) {
+	op, err = object(op, err)
+	if err == nil && op.Name == "" {
+		err = errors.New("the answer names no operation")
+	}
+	return op, err
+}
+
+func operationOf(op *compute.Operation) Operation {
+	inserted, _ := time.Parse(time.RFC3339, op.InsertTime)
+	o := Operation{
+		Name: op.Name, Kind: Mutation(op.OperationType), Target: path.Base(op.TargetLink),
+		Request: op.ClientOperationId, Inserted: inserted, Done: op.Status == "DONE",
+	}
+	if o.Done {
+		o.Failure = operationFailure(op)
+	}
+	return o
+}
+
+// Unfinished returns the insert and delete operations of a zone that are still under way on VMs whose names start with prefix.
+func (c *Client) Unfinished(ctx context.Context, zone, prefix string) ([]Operation, error) {
+	var unfinished []Operation
+	list := c.service.ZoneOperations.List(c.project, zone).Filter("status != DONE")
+	err := c.operations(ctx, zone, list, func(page []Operation) (more bool) {
+		for _, op := range page {
+			if !op.Done && strings.HasPrefix(op.Target, prefix) && vmName.MatchString(op.Target) && (op.Kind == Creation || op.Kind == Deletion) {
+				unfinished = append(unfinished, op)
+			}
+		}
+		return true
+	})
+	return unfinished, err
+}
+
+// Operations returns the operations of a zone, newest first, on VMs whose names start with prefix, that Google took on at
+// since or later, done or not. One call tells of up to 500.
+func (c *Client) Operations(ctx context.Context, zone, prefix string, since time.Time) ([]Operation, error) {
+	var ops []Operation
+	list := c.service.ZoneOperations.List(c.project, zone).
+		Filter(fmt.Sprintf("targetLink eq '.*/instances/%s.*'", prefix)).OrderBy("creationTimestamp desc")
+	err := c.operations(ctx, zone, list, func(page []Operation) (more bool) {
+		for _, op := range page {
+			if op.Inserted.Before(since) {
+				return false
+			}
+			ops = append(ops, op)
+		}
+		return true
+	})
+	return ops, err
+}
+
+func (c *Client) operations(ctx context.Context, zone string, call *compute.ZoneOperationsListCall, take func([]Operation) (more bool)) error {
+	call.Fields("items("+operationFields+")", "nextPageToken")
+	for range maxPages {
+		var page *compute.OperationList
+		err := c.read(ctx, zone, "zoneOperations.list", func(ctx context.Context) (err error) {
+			page, err = object(call.Context(ctx).Do())
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("list operations of %s: %w", zone, err)
+		}
+		var ops []Operation
+		for _, op := range page.Items {
+			if op != nil {
+				ops = append(ops, operationOf(op))
+			}
+		}
+		if !take(ops) || page.NextPageToken == "" {
+			return nil
+		}
+		call.PageToken(page.NextPageToken)
+	}
+	return fmt.Errorf("list operations of %s: still not at the end after %d pages", zone, maxPages)
+}
+
+// Operation returns one operation; found is false if Google no longer knows of it, which says nothing about its VM.
+func (c *Client) Operation(ctx context.Context, zone, name string) (op Operation, found bool, err error) {
+	err = c.read(ctx, zone, "zoneOperations.get", func(ctx context.Context) error {
+		o, err := object(c.service.ZoneOperations.Get(c.project, zone, name).Fields(operationFields).Context(ctx).Do())
+		if err == nil && o.Name != name {
+			err = fmt.Errorf("the answer is about %q", o.Name)
+		}
+		if err == nil {
+			op = operationOf(o)
+		}
+		return err
+	})
+	if Is(err, NotFound) {
+		return Operation{}, false, nil
+	}
+	if err != nil {
+		return Operation{}, false, fmt.Errorf("get operation %s of %s: %w", name, zone, err)
+	}
+	return op, true, nil
+}
