@@ -223,20 +223,25 @@ func (s *soaking) compare(readings []reading) {
 	}
 }
 
+// calmTime is what the pool may take to get well: its VMs are short-lived, so that all zones may just have been held for a
+// minute, after which each gets one VM to try; and a call that hangs does so for half a minute.
+const calmTime = 3 * time.Minute
+
 // calm ends all troubles, and sees the pool get well and the hooks come to an end.
 func (s *soaking) calm() {
 	for _, command := range []string{"life * off", "latency 0s 0s", "capacity * unlimited", "zone * up", "hide * off", "fault clear", "metadata-server up"} {
 		s.sim(command)
 	}
 	var now string
-	for range 120 {
-		time.Sleep(500 * time.Millisecond)
+	for began := time.Now(); time.Since(began) < calmTime; time.Sleep(500 * time.Millisecond) {
 		now = s.get("status.json")
 		if r := s.read(); strings.Contains(now, `"state": "at-target"`) && r.processes == 0 && r.temporary == 0 {
+			s.t.Logf("well after %v", time.Since(began).Round(time.Second))
 			return
 		}
 	}
-	s.t.Errorf("the pool does not get well, or hooks remain: %.500s; %q; %q", now, s.processes(), s.files())
+	lines := strings.Split(s.log.String(), "\n")
+	s.t.Errorf("the pool does not get well, or hooks remain: %s\n%q\n%q\n%s", now, s.processes(), s.files(), strings.Join(lines[max(0, len(lines)-100):], "\n"))
 }
 
 // end stops the daemon, and looks for what is left of it.
