@@ -35,7 +35,9 @@ type Failure struct {
 	Message string // in Google's words
 	Status  int    // HTTP status of the answer, or the one in the operation; 0 if there is none
 	Global  bool   // a quota of the whole project, not of a region
-	err     error
+	// Room names zones that have room for such a VM, where Google says so of one that has none.
+	Room []string
+	err  error
 }
 
 func (f *Failure) Error() string {
@@ -171,6 +173,7 @@ func operationFailure(op *compute.Operation) *Failure {
 				f.Message = oneLine(e.Message)
 			}
 			codes = append(codes, e.Code)
+			f.Room = append(f.Room, zonesAvailable(e)...)
 		}
 	}
 	f.finish(codes)
@@ -178,6 +181,16 @@ func operationFailure(op *compute.Operation) *Failure {
 		f.Class = Trouble
 	}
 	return f
+}
+
+// zonesAvailable returns the zones that an error recommends instead of the one that it is about. The list may be empty.
+func zonesAvailable(e *compute.OperationErrorErrors) (zones []string) {
+	for _, d := range e.ErrorDetails {
+		if d != nil && d.ErrorInfo != nil {
+			zones = append(zones, strings.FieldsFunc(d.ErrorInfo.Metadatas["zonesAvailable"], func(r rune) bool { return r == ',' || r == ' ' })...)
+		}
+	}
+	return zones
 }
 
 func (f *Failure) finish(codes []string) {

@@ -204,6 +204,26 @@ func TestFailureOfOperation(t *testing.T) {
 	}
 }
 
+// Google says where there is room, or leaves it out, or empty.
+func TestRoomElsewhere(t *testing.T) {
+	for details, want := range map[string][]string{
+		`[{"help":{"links":[]}},{"errorInfo":{"reason":"resource_availability","metadatas":{"zone":"us-central1-b","zonesAvailable":"us-central1-a,us-central1-f"}}}]`: {"us-central1-a", "us-central1-f"},
+		`[{"errorInfo":{"metadatas":{"zonesAvailable":" us-central1-a, ,"}}}]`:                                                                                         {"us-central1-a"},
+		`[{"errorInfo":{"metadatas":{"zonesAvailable":""}}}]`:                                                                                                          nil,
+		`[null,{"errorInfo":null},{"errorInfo":{"metadatas":null}}]`:                                                                                                   nil,
+		`null`: nil,
+	} {
+		var op compute.Operation
+		text := `{"status":"DONE","error":{"errors":[{"code":"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS","message":"m","errorDetails":` + details + `}]}}`
+		if err := json.Unmarshal([]byte(text), &op); err != nil {
+			t.Fatal(err)
+		}
+		if f := operationOf(&op).Failure; f == nil || !slices.Equal(f.Room, want) {
+			t.Errorf("%s: %+v, want %q", details, f, want)
+		}
+	}
+}
+
 func TestZoneAbsent(t *testing.T) {
 	for _, test := range []struct {
 		status       int

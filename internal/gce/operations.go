@@ -12,7 +12,7 @@ import (
 )
 
 // operationFields are those that operationOf reads.
-const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message))"
+const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message,errorDetails(errorInfo(metadatas))))"
 
 // An Operation is a zonal operation on a VM.
 type Operation struct {

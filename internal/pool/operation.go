@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"prevmtable/internal/config"
@@ -234,9 +235,15 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 		absent.Class, f = gce.Refused, &absent
 	}
 	p.settle(o)
-	p.tell(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: o.zone, Name: o.name, Class: f.Class, Took: now.Sub(o.begun), Err: f})
+	room := p.configured(f.Room)
+	var facts []any
+	if len(room) > 0 {
+		facts = []any{"zonesAvailable", strings.Join(room, " ")}
+	}
+	p.tell(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: o.zone, Name: o.name, Class: f.Class, Facts: facts, Took: now.Sub(o.begun), Err: f})
 	p.gone[o.key] = ending{at: now} // it may be listed for a moment
 	if f.Class == gce.Exhausted {
+		p.hints = append(p.hints, room)
 		p.fire("exhausted", o.zone, "", "")
 	}
 	z := p.zoneOf(o)

@@ -17,7 +17,8 @@ import (
 //
 // and about the pool, where starting counts creations in flight, and live leaves out deletions in flight:
 //
-//	live + starting < target    create the difference: each VM where the fewest are, ties round-robin
+//	live + starting < target    create the difference: first, for each creation that found no room, a VM where Google says
+//	                            that there is some; then each where the fewest are, ties round-robin
 //	live + starting > target    scale in: those starting first (when they have started), then VMs not running,
 //	                            then those of the fullest zone, oldest first
 //	stopped VMs                 deleted if so configured, whatever the target
@@ -35,8 +36,9 @@ const (
 // A situation is all that a plan depends on.
 type situation struct {
 	target   int
-	room     int // creations that may be added to those in flight
-	next     int // zone with which ties begin, as an index
+	room     int        // creations that may be added to those in flight
+	next     int        // zone with which ties begin, as an index
+	hints    [][]string // zones with room, as Google said at each creation that found none
 	zones    []zoneView
 	deleting bool // whether VMs may be deleted: the snapshot is fresh
 }
@@ -105,17 +107,13 @@ func makePlan(s situation) plan {
 // fill distributes n creations.
 func (p *plan) fill(s situation, n int) {
 	zones := slices.Clone(s.zones)
-	for range n {
+	for i := range n {
 		best := -1
-		for i := range zones {
-			i = (p.next + i) % len(zones)
-			z := zones[i]
-			if z.view != known || z.held || z.trial && z.starting > 0 {
-				continue
-			}
-			if best < 0 || z.live+z.starting < zones[best].live+zones[best].starting {
-				best = i
-			}
+		if i < len(s.hints) {
+			best = p.fewest(zones, func(name string) bool { return slices.Contains(s.hints[i], name) })
+		}
+		if best < 0 {
+			best = p.fewest(zones, func(string) bool { return true })
 		}
 		if best < 0 {
 			return
@@ -124,6 +122,22 @@ func (p *plan) fill(s situation, n int) {
 		p.create = append(p.create, zones[best].name)
 		p.next = (best + 1) % len(zones)
 	}
+}
+
+// fewest returns which of the zones that may have one more VM has the fewest, by index; -1 if there is none.
+func (p *plan) fewest(zones []zoneView, among func(name string) bool) int {
+	best := -1
+	for i := range zones {
+		i = (p.next + i) % len(zones)
+		z := zones[i]
+		if z.view != known || z.held || z.trial && z.starting > 0 || !among(z.name) {
+			continue
+		}
+		if best < 0 || z.live+z.starting < zones[best].live+zones[best].starting {
+			best = i
+		}
+	}
+	return best
 }
 
 // thin chooses n VMs to delete.

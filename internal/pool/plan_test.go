@@ -58,6 +58,7 @@ func TestPlan(t *testing.T) {
 		stale         bool // not from a fresh snapshot
 		room          int
 		zones         string
+		hints         string // zones with room, for one creation after another
 		create, going string // zones; zone/name
 	}{
 		{name: "fill", target: 5, zones: "a;b;c", create: "a b c a b"},
@@ -75,6 +76,11 @@ func TestPlan(t *testing.T) {
 		{name: "written off zone does not count", target: 4, zones: "a off live=2 starting=2;b live=1", create: "b b b"},
 		{name: "unseen zone holds creation back", target: 4, zones: "a unseen;b"},
 		{name: "all written off", target: 4, zones: "a off;b off"},
+		{name: "where there is room", target: 5, zones: "a held;b;c live=3", hints: "c", create: "c b"},
+		{name: "where there is room, the fewest first", target: 8, zones: "a live=3;b live=2;c", hints: "a,b;a,b;", create: "b a c"},
+		{name: "no more than are missing", target: 4, zones: "a live=3;b", hints: "a;a;a", create: "a"},
+		{name: "said to have room, but held, unknown or not there", target: 5, zones: "a held;b unknown;c live=1;d", hints: "a,b;e;", create: "d c d c"},
+		{name: "said to have room, but on trial", target: 4, zones: "a trial;b live=1", hints: "a;a", create: "a b b"},
 		{name: "no room for more in flight", target: 9, room: 2, zones: "a;b;c", create: "a b"},
 
 		{name: "fullest zone, oldest first", target: 3, zones: "a vm=a1:1 vm=a2:9 vm=a3:5;b vm=b1:10 vm=b2:1", going: "a/a2 a/a3"},
@@ -94,6 +100,11 @@ func TestPlan(t *testing.T) {
 			s := situation{target: test.target, next: test.next, room: maxInFlight, deleting: !test.stale}
 			if test.room > 0 {
 				s.room = test.room
+			}
+			if test.hints != "" {
+				for hint := range strings.SplitSeq(test.hints, ";") {
+					s.hints = append(s.hints, strings.Split(hint, ","))
+				}
 			}
 			for line := range strings.SplitSeq(test.zones, ";") {
 				s.zones = append(s.zones, zoneLine(t, line))
@@ -133,6 +144,9 @@ func drawSituation(t *rapid.T) situation {
 			}
 		}
 		s.zones = append(s.zones, z)
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "hints") {
+		s.hints = append(s.hints, []string{"zone-0", s.zones[len(s.zones)-1].name})
 	}
 	return s
 }
@@ -189,12 +203,13 @@ func checkPlan(t interface{ Fatalf(string, ...any) }, s situation) {
 	}
 }
 
-// checkBalance: a zone that got a VM has at most one more than any zone that could have had it.
+// checkBalance: a zone that got a VM has at most one more than any zone that could have had it, but for those that it got
+// because Google said that it has room.
 func checkBalance(t interface{ Fatalf(string, ...any) }, s situation, made map[string]int) {
 	for _, a := range s.zones {
 		for _, b := range s.zones {
 			free := b.view == known && !b.held && !b.trial
-			if free && made[a.name] > 0 && a.live+a.starting+made[a.name] > b.live+b.starting+made[b.name]+1 {
+			if free && made[a.name] > 0 && a.live+a.starting+made[a.name] > b.live+b.starting+made[b.name]+1+len(s.hints) {
 				t.Fatalf("%s got %d though %s has fewer: %+v", a.name, made[a.name], b.name, s)
 			}
 		}

@@ -70,11 +70,12 @@ type Pool struct {
 	selfKnown  bool
 
 	random  *rand.ChaCha8
-	next    int    // zone that is the first among equals
-	updates int    // timed updates begun
-	replan  bool   // something happened that may call for creations
-	state   Kind   // of the pool, as last logged
-	printed string // what a dry run last said
+	next    int        // zone that is the first among equals
+	hints   [][]string // zones that Google recommended for what could not be made elsewhere since the last plan
+	updates int        // timed updates begun
+	replan  bool       // something happened that may call for creations
+	state   Kind       // of the pool, as last logged
+	printed string     // what a dry run last said
 	hooks   *hook.Queue
 
 	rest, grace, watch, show, holds *time.Timer
@@ -285,7 +286,7 @@ func (p *Pool) act(fresh bool) {
 		return
 	}
 	p.wakeAtHoldEnd(s)
-	p.next = plan.next
+	p.next, p.hints = plan.next, nil
 	for _, zone := range plan.create {
 		p.create(zone)
 	}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,7 +169,7 @@ func (p *Pool) view(z *zone, now time.Time) view {
 // situation gathers what a plan depends on. Deletions are planned from a fresh snapshot only.
 func (p *Pool) situation(fresh bool, now time.Time) situation {
 	starting, deleting := map[*zone]int{}, map[*zone]int{}
-	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, deleting: fresh && p.selfKnown}
+	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, hints: p.hints, deleting: fresh && p.selfKnown}
 	for _, o := range p.operations {
 		if o.kind == gce.Creation {
 			s.room--
@@ -210,6 +211,11 @@ func (p *Pool) situation(fresh bool, now time.Time) situation {
 func (p *Pool) deletable(z *zone, name string, now time.Time) bool {
 	k := key{z.name, name}
 	return k != p.self && p.operations[k] == nil && !p.unexplained[k] && !now.Before(z.retries[name].at)
+}
+
+// configured returns those of the zones of the configuration that are named.
+func (p *Pool) configured(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(p.config.Zones), func(zone string) bool { return !slices.Contains(names, zone) })
 }
 
 // zoneOf returns the zone of the configuration that an operation belongs to, nil if its zone or prefix has been taken out.
