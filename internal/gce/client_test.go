@@ -99,7 +99,7 @@ func TestAttribute(t *testing.T) {
 			}
 		}
 		asked = 2
-		if _, _, err := c.Attribute(t.Context(), "a"); !Is(err, Refused) {
+		if _, _, err := c.Attribute(t.Context(), "a"); !Is(err, Forbidden) {
 			t.Errorf("without the right to: %v", err)
 		}
 	})

@@ -17,16 +17,24 @@ type Class string
 
 // The classes of failures.
 const (
-	Exhausted   Class = "exhausted"  // the zone has no room for such a VM
-	Quota       Class = "quota"      // the project may have no more of something in the region, or at all
-	RateLimited Class = "rate limit" // too many calls; this one had no effect
-	Refused     Class = "refused"    // the template, the rights or the zone do not fit the request; it would be refused again
-	Trouble     Class = "trouble"    // Google's side failed, or something unknown happened; the call is settled
-	NotFound    Class = "not found"  // what the call was about does not exist
-	Exists      Class = "exists"     // the name is taken
-	NotSent     Class = "not sent"   // there was no token to send the call with
-	Uncertain   Class = "uncertain"  // the call may or may not have had its effect
+	Exhausted    Class = "exhausted"     // the zone has no room for such a VM
+	Quota        Class = "quota"         // the project may have no more of something in the region, or at all
+	AddressSpace Class = "address space" // the subnet has no free addresses
+	RateLimited  Class = "rate limit"    // too many calls; this one had no effect
+	Refused      Class = "refused"       // the template or the zone do not fit the request; it would be refused again
+	Forbidden    Class = "forbidden"     // the caller may not do this
+	Trouble      Class = "trouble"       // Google's side failed, or something unknown happened; the call is settled
+	NotFound     Class = "not found"     // what the call was about does not exist
+	Exists       Class = "exists"        // the name is taken
+	NotSent      Class = "not sent"      // there was no token to send the call with
+	Uncertain    Class = "uncertain"     // the call may or may not have had its effect
 )
+
+// Lasting reports whether the same request would be refused again, until somebody changes the request or the rights.
+func (c Class) Lasting() bool { return c == Refused || c == Forbidden }
+
+// Regional reports whether a failure in one zone says something about all zones of its region.
+func (c Class) Regional() bool { return c == Quota || c == AddressSpace }
 
 // A Failure is a call or an operation that did not succeed, with what that means.
 type Failure struct {
@@ -88,8 +96,9 @@ var rules = []rule{
 	{Exhausted, []string{"insufficientCapacity", "INSUFFICIENT_CAPACITY"},
 		[]string{"RESOURCE_POOL_EXHAUSTED", "STOCKOUT"},
 		[]string{"STOCKOUT", "does not have enough resources available"}},
+	{AddressSpace, nil, []string{"IP_SPACE_EXHAUSTED"}, nil},
 	{Quota, []string{"quotaExceeded", "limitExceeded"},
-		[]string{"QUOTA", "IP_SPACE_EXHAUSTED"},
+		[]string{"QUOTA"},
 		[]string{"exceeded. Limit:"}},
 	// Before what is refused: these come with status 400 or 403 as well, but not because of what was asked.
 	{Trouble, []string{"resourceNotReady", "RESOURCE_NOT_READY", "UNSUPPORTED_OPERATION", "SERVICE_UNAVAILABLE_FOR_LOCATION",
@@ -98,10 +107,12 @@ var rules = []rule{
 		[]string{"failed to start due to preemption", "Internal error."}},
 	{NotFound, []string{"notFound", "RESOURCE_NOT_FOUND"}, nil, nil},
 	{Exists, []string{"alreadyExists", "RESOURCE_ALREADY_EXISTS"}, nil, nil},
-	{Refused, []string{"invalid", "required", "badRequest", "INVALID_FIELD_VALUE", "MISSING_REQUIRED_FIELD", "FIELD_SIZE_TOO_LARGE",
-		"forbidden", "PERMISSIONS_ERROR", "accessNotConfigured", "CONDITION_NOT_MET", "conditionNotMet"},
-		[]string{"PERMISSION_DENIED", "_NOT_FOUND"},
+	{Forbidden, []string{"forbidden", "PERMISSIONS_ERROR", "accessNotConfigured"},
+		[]string{"PERMISSION_DENIED"},
 		[]string{"is not found or access is unauthorized"}},
+	{Refused, []string{"invalid", "required", "badRequest", "INVALID_FIELD_VALUE", "MISSING_REQUIRED_FIELD", "FIELD_SIZE_TOO_LARGE",
+		"CONDITION_NOT_MET", "conditionNotMet"},
+		[]string{"_NOT_FOUND"}, nil},
 }
 
 // classOf is the one place that says what an error means, wherever it came from: codes and message, then the HTTP status.
@@ -124,7 +135,9 @@ func classOf(codes []string, message string, status int) Class {
 		return NotFound
 	case http.StatusConflict:
 		return Exists
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
+	case http.StatusForbidden:
+		return Forbidden
+	case http.StatusBadRequest, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
 		return Refused
 	case 0, http.StatusRequestTimeout:
 		return Uncertain

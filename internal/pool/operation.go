@@ -249,8 +249,8 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 	z := p.zoneOf(o)
 	switch {
 	case z == nil:
-	case f.Class == gce.Refused && o.begun.Before(p.since): // what was refused is no longer what would be asked for
-	case f.Class == gce.Quota:
+	case f.Class.Lasting() && o.begun.Before(p.since): // what was refused is no longer what would be asked for
+	case f.Class.Regional():
 		for _, other := range p.zones {
 			if f.Global || config.Region(other.name) == config.Region(z.name) {
 				p.putOnHold(other, f, o.begun, now)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"prevmtable/internal/gce"
 	"prevmtable/internal/hook"
 )
 
@@ -59,7 +58,7 @@ func (p *Pool) report(s situation, plan plan) {
 		if z.held {
 			heldZones = append(heldZones, z.name)
 			f := p.zones[z.name].hold.failure
-			refused = refused && f != nil && f.Class == gce.Refused
+			refused = refused && f != nil && f.Class.Lasting()
 		}
 	}
 	if !p.DryRun {

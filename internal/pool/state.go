@@ -66,9 +66,9 @@ type hold struct {
 func (h hold) end(c *config.Config) time.Time {
 	least := max(c.Exhaustion, time.Minute)
 	d := c.Exhaustion
-	switch h.failure.Class {
-	case gce.Exhausted, gce.Quota:
-	case gce.Refused:
+	switch class := h.failure.Class; {
+	case class == gce.Exhausted, class.Regional():
+	case class.Lasting():
 		d = least
 	default:
 		d = c.Rest
@@ -243,7 +243,7 @@ func (p *Pool) setZones(old, c *config.Config, now time.Time) {
 	}
 	p.zones = zones
 	for _, z := range zones {
-		if z.hold.failure != nil && z.hold.failure.Class == gce.Refused {
+		if z.hold.failure != nil && z.hold.failure.Class.Lasting() {
 			z.hold, z.trial = hold{}, false // the new template may be right
 		}
 	}

@@ -31,7 +31,7 @@ func (m *metrics) expect(zone string) {
 	for _, reason := range []pool.Reason{pool.Preempted, pool.DeletedByHand, pool.StoppedByHand, pool.NoReason} {
 		m.vanished.WithLabelValues(zone, string(reason))
 	}
-	for _, result := range []string{"created", label(string(gce.Exhausted)), label(string(gce.Quota)), label(string(gce.Refused)), label(string(gce.Trouble))} {
+	for _, result := range []string{"created", label(string(gce.Exhausted)), label(string(gce.Quota)), label(string(gce.Refused)), label(string(gce.Forbidden)), label(string(gce.Trouble))} {
 		m.creates.WithLabelValues(zone, result)
 	}
 }

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,10 +77,12 @@ func vms(n int) string {
 	return fmt.Sprint(n, " VMs")
 }
 
-// trouble says which zones cannot be seen.
+// trouble says which zones cannot be seen, and what is wrong in the first of them.
 func trouble(s pool.State, now time.Time) (parts []string) {
 	views := map[pool.View][]string{}
+	why := ""
 	for _, z := range s.Zones {
+		why = cmp.Or(why, z.Why)
 		if z.View == pool.ViewUnknown {
 			parts = append(parts, fmt.Sprintf("%s cannot be seen for %s now, written off in %s", z.Name, duration(now.Sub(z.Unknown)), duration(z.WriteOff.Sub(now))))
 		}
@@ -100,6 +103,9 @@ func trouble(s pool.State, now time.Time) (parts []string) {
 			parts = append(parts, fmt.Sprintf(v.text, list(zones)))
 		}
 	}
+	if len(parts) > 0 && why != "" {
+		parts = append(parts, fmt.Sprintf("the first error: %.200s", why))
+	}
 	return parts
 }
 
@@ -110,7 +116,9 @@ var holdWords = []struct {
 }{
 	{gce.Exhausted, "exhausted"},
 	{gce.Quota, "over quota"},
-	{gce.Refused, "refusing the template or the daemon's rights"},
+	{gce.AddressSpace, "without free addresses"},
+	{gce.Refused, "refusing the template"},
+	{gce.Forbidden, "refusing the daemon's account"},
 	{gce.RateLimited, "held back by a rate limit"},
 	{pool.ShortLived, "losing its VMs soon after their creation"},
 	{"", "in trouble"}, // and all other classes
@@ -118,9 +126,6 @@ var holdWords = []struct {
 
 // holds says which zones are held, why, and for how long. They are tried again then if VMs are missing.
 func holds(s pool.State, now time.Time, missing bool) (parts []string) {
-	if s.Summary == pool.AllRefusing {
-		parts = append(parts, "every zone refuses the VMs: the template, or the rights of the daemon's account, are at fault")
-	}
 	zones, first := map[string][]string{}, map[string]time.Time{}
 	for _, z := range s.Zones {
 		if z.Hold == nil {
@@ -141,8 +146,15 @@ func holds(s pool.State, now time.Time, missing bool) (parts []string) {
 			if len(held) > 1 {
 				again = "the first " + again
 			}
-			parts = append(parts, fmt.Sprintf("%s %s, %s %s", list(held), h.words, again, duration(first[h.words].Sub(now))))
+			who := list(held)
+			if len(held) == len(s.Zones) && len(held) > 1 {
+				who = "every zone"
+			}
+			parts = append(parts, fmt.Sprintf("%s %s, %s %s", who, h.words, again, duration(first[h.words].Sub(now))))
 		}
+	}
+	if s.Summary == pool.AllRefusing {
+		parts = append(parts, "no zone is left: correct the template, or the rights of the daemon's account")
 	}
 	return parts
 }

@@ -45,15 +45,21 @@ func testSentence(t *testing.T) {
 			zone("a", 16), {Name: "b", View: pool.ViewUnknown, Unknown: in(-2 * time.Second), WriteOff: in(58 * time.Second)},
 		}}, "on-its-way", "16 of 15 VMs live; b cannot be seen for 2 s now, written off in 58 s; nothing is deleted until every zone is seen."},
 		{"every zone held", pool.State{Summary: pool.AllHeld, Next: in(12 * time.Second), Zones: []pool.ZoneState{
-			held(zone("a", 1), gce.Exhausted, 2*time.Minute), held(zone("b", 2), gce.Exhausted, 70*time.Second), held(zone("c", 0), gce.Quota, time.Hour),
-		}}, "held", "3 of 15 VMs live; a and b exhausted, the first tried again in 1 m 10 s; c over quota, tried again in 1 h; 12 missing, looked at again in 12 s."},
-		{"refused everywhere", pool.State{Summary: pool.AllRefusing, Next: in(5 * time.Second), Zones: []pool.ZoneState{held(zone("a", 0), gce.Refused, time.Minute)}},
-			"refused", "0 of 15 VMs live; every zone refuses the VMs: the template, or the rights of the daemon's account, are at fault; " +
-				"a refusing the template or the daemon's rights, tried again in 1 m; 15 missing, looked at again in 5 s."},
+			held(zone("a", 1), gce.Exhausted, 2*time.Minute), held(zone("b", 2), gce.Exhausted, 70*time.Second), held(zone("c", 0), gce.Quota, time.Hour), held(zone("d", 0), gce.AddressSpace, time.Hour),
+		}}, "held", "3 of 15 VMs live; a and b exhausted, the first tried again in 1 m 10 s; c over quota, tried again in 1 h; d without free addresses, tried again in 1 h; 12 missing, looked at again in 12 s."},
+		{"refused everywhere", pool.State{Summary: pool.AllRefusing, Next: in(5 * time.Second), Zones: []pool.ZoneState{held(zone("a", 0), gce.Refused, time.Minute), held(zone("b", 0), gce.Forbidden, time.Minute)}},
+			"refused", "0 of 15 VMs live; a refusing the template, tried again in 1 m; b refusing the daemon's account, tried again in 1 m; " +
+				"no zone is left: correct the template, or the rights of the daemon's account; 15 missing, looked at again in 5 s."},
 		{"many zones", pool.State{Summary: pool.OnItsWay, Zones: []pool.ZoneState{
 			held(zone("a", 3), gce.Trouble, 30*time.Second), held(zone("b", 3), pool.ShortLived, time.Minute),
 			{Name: "c", View: pool.ViewKnown, Starting: 1}, {Name: "d", View: pool.ViewKnown, Starting: 3}, {Name: "e", View: pool.ViewKnown, Starting: 2}, {Name: "f", View: pool.ViewKnown, Starting: 3},
 		}}, "on-its-way", "6 of 15 VMs live; b losing its VMs soon after their creation, tried again in 1 m; a in trouble, tried again in 30 s; 9 being created in c, d and 2 others."},
+		{"every zone for the same reason", pool.State{Summary: pool.AllRefusing, Next: in(5 * time.Second), Zones: []pool.ZoneState{held(zone("a", 0), gce.Forbidden, time.Minute), held(zone("b", 0), gce.Forbidden, time.Hour)}},
+			"refused", "0 of 15 VMs live; every zone refusing the daemon's account, the first tried again in 1 m; " +
+				"no zone is left: correct the template, or the rights of the daemon's account; 15 missing, looked at again in 5 s."},
+		{"no right to list", pool.State{Summary: pool.Unlisted, Next: in(5 * time.Second), Zones: []pool.ZoneState{
+			{Name: "a", View: pool.ViewUnlisted}, {Name: "b", View: pool.ViewUnlisted, Why: "list b: Required 'compute.instances.list' permission (403 forbidden)"}, {Name: "c", View: pool.ViewUnlisted, Why: "list c: no"},
+		}}, "unlisted", "0 of 15 VMs live; waiting for the first list of a, b and c; the first error: list b: Required 'compute.instances.list' permission (403 forbidden); 15 missing, looked at again in 5 s."},
 		{"scaling in", pool.State{Summary: pool.OnItsWay, Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Live: 16, Deleting: 2}}}, "on-its-way",
 			"16 of 15 VMs live; 2 being deleted in a."},
 		{"not known on which VM", pool.State{Summary: pool.OnItsWay, OwnVMUnknown: true, Zones: []pool.ZoneState{zone("a", 16)}}, "on-its-way",
