@@ -1,0 +1,113 @@
+package gce
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// endless is a body without a sane end, and counts what is read of it.
+type endless struct {
+	start io.Reader
+	read  *int64
+}
+
+func (e endless) Read(p []byte) (int, error) {
+	if *e.read > 3*maxAnswer { // enough to show that there is no bound
+		return 0, io.EOF
+	}
+	n, err := e.start.Read(p)
+	if err != nil {
+		for n = range p {
+			p[n] = 'x'
+		}
+		n = len(p)
+	}
+	*e.read += int64(n)
+	return n, nil
+}
+
+// A gigantic answer is not read beyond the bound, whether it is a success or an error.
+func TestGiganticAnswer(t *testing.T) {
+	for method, call := range calls {
+		for _, status := range []int{200, 400, 500} {
+			var read int64
+			c := hostile(t, func(*http.Request) (*http.Response, error) {
+				response := answered(status, "")
+				response.Body = io.NopCloser(endless{strings.NewReader(`{"items": [{"name": "`), &read})
+				return response, nil
+			})
+			err := call(t, c)
+			if err == nil || status == 200 && !strings.Contains(err.Error(), "more than 16777216 bytes") || len(err.Error()) > 2000 {
+				t.Errorf("%s, status %d: %v", method, status, err)
+			}
+			if read > maxAnswer+1 {
+				t.Errorf("%s, status %d: %d bytes read", method, status, read)
+			}
+		}
+	}
+}
+
+func TestLimit(t *testing.T) {
+	for length, want := range map[int]string{99: "<nil>", 100: "<nil>", 101: "the answer has more than 100 bytes"} {
+		base := transport(func(*http.Request) (*http.Response, error) { return answered(200, strings.Repeat("x", length)), nil })
+		response, err := Limit(base, 100).RoundTrip(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		if fmt.Sprint(err) != want || len(text) != min(length, 100) {
+			t.Errorf("%d of %d bytes, %v", len(text), length, err)
+		}
+	}
+}
+
+// A list that goes on for ever ends, with an error.
+func TestEndlessList(t *testing.T) {
+	pages := 0
+	full := `{"nextPageToken": "more", "items": [` + strings.Repeat(`{"name": "pool-1"},`, 9999) + `{"name": "pool-1"}]}`
+	c := hostile(t, func(*http.Request) (*http.Response, error) { pages++; return answered(200, full), nil })
+	if vms, err := c.List(t.Context(), "us-central1-b", "pool-"); err == nil || len(vms) > 0 || pages > 51 {
+		t.Errorf("%d VMs, %v after %d pages", len(vms), err, pages)
+	}
+}
+
+// An answer that drips holds no call beyond its deadline: neither one that has begun, nor a header that never ends.
+func TestSlowDrip(t *testing.T) {
+	for _, begin := range []string{"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", "HTTP/1.1 200 OK\r\nX: "} {
+		synctest.Test(t, func(t *testing.T) {
+			drip := func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				go func() {
+					if _, err := http.ReadRequest(bufio.NewReader(theirs)); err != nil {
+						return
+					}
+					_, err := io.WriteString(theirs, begin)
+					for err == nil {
+						time.Sleep(time.Second)
+						_, err = io.WriteString(theirs, " ")
+					}
+				}()
+				return ours, nil
+			}
+			base := &http.Transport{DialContext: drip}
+			c, err := New(t.Context(), &http.Client{Transport: base}, "http://gce", "demo", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			if _, err := c.List(t.Context(), "us-central1-b", "pool-"); err == nil || time.Since(start) != CallTimeout {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+			base.CloseIdleConnections()
+			time.Sleep(time.Minute) // the server notices
+		})
+	}
+}
