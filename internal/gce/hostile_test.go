@@ -24,6 +24,7 @@ var calls = map[string]func(t *testing.T, c *Client) error{
 	"instances.list": func(t *testing.T, c *Client) error {
 		vms, err := c.List(t.Context(), "us-central1-b", "pool-")
 		for _, vm := range vms {
+			checkStatus(t, vm)
 			if err != nil || !strings.HasPrefix(vm.Name, "pool-") || !vmName.MatchString(vm.Name) {
 				t.Errorf("the list has %q, %v", vm.Name, err)
 			}
@@ -32,6 +33,7 @@ var calls = map[string]func(t *testing.T, c *Client) error{
 	},
 	"instances.get": func(t *testing.T, c *Client) error {
 		vm, found, err := c.Get(t.Context(), "us-central1-b", "pool-1")
+		checkStatus(t, vm)
 		if found != (vm.Name == "pool-1") || found && err != nil {
 			t.Errorf("got %v, %v, %v", vm, found, err)
 		}
@@ -49,6 +51,7 @@ var calls = map[string]func(t *testing.T, c *Client) error{
 	},
 	"zoneOperations.get": func(t *testing.T, c *Client) error {
 		op, found, err := c.Operation(t.Context(), "us-central1-b", "operation-1")
+		checkTexts(t, op)
 		if found != (op.Name == "operation-1") || found && err != nil {
 			t.Errorf("got %v, %v, %v", op, found, err)
 		}
@@ -57,6 +60,7 @@ var calls = map[string]func(t *testing.T, c *Client) error{
 	"zoneOperations.list": func(t *testing.T, c *Client) error {
 		ops, err := c.Unfinished(t.Context(), "us-central1-b", "pool-")
 		for _, op := range ops {
+			checkTexts(t, op)
 			if op.Done || !vmName.MatchString(op.Target) || !strings.HasPrefix(op.Target, "pool-") {
 				t.Errorf("unfinished: %+v", op)
 			}
@@ -69,11 +73,29 @@ var calls = map[string]func(t *testing.T, c *Client) error{
 	},
 }
 
+// checkStatus: a status goes on into log lines and the page, whatever it is.
+func checkStatus(t *testing.T, vm VM) {
+	if len(vm.Status) > 100 {
+		t.Errorf("%s has a status of %d bytes", vm.Name, len(vm.Status))
+	}
+}
+
 // checkBegun: after a mutation there is an operation to follow, or a failure that says whether there may be one.
 func checkBegun(t *testing.T, op Operation, err error) {
 	f, ok := errors.AsType[*Failure](err)
 	if err == nil && op.Name == "" || err != nil && (!ok || f.Class == "") || op.Failure != nil && op.Failure.Class == "" {
 		t.Errorf("operation %+v, %v", op, err)
+	}
+	checkTexts(t, op)
+}
+
+// checkTexts: what is kept of an operation is short, and fit for a path.
+func checkTexts(t *testing.T, op Operation) {
+	if f := op.Failure; f != nil && (!fitsLine(f.Error()) || !fitsLine(f.Code)) {
+		t.Errorf("the operation's failure has %d bytes, code %.100q", len(f.Error()), f.Code)
+	}
+	if op.Name != "" && !operationName.MatchString(op.Name) {
+		t.Errorf("operation %.100q", op.Name)
 	}
 }
 
@@ -108,12 +130,45 @@ func FuzzResponses(f *testing.F) {
 			if err == nil && status != 200 && !strings.HasSuffix(method, ".get") {
 				t.Errorf("%s takes status %d for success", method, status)
 			}
-			if err != nil && (strings.Contains(err.Error(), "\n") || len(err.Error()) > 2000) {
+			if err != nil && !fitsLine(err.Error()) {
 				t.Errorf("%s: not for a log line: %q", method, err)
 			}
 		}
 	})
 }
+
+// Whatever an answer says at whatever length, and of whatever shape: what is reported is one short line.
+func TestLongTexts(t *testing.T) {
+	long := strings.Repeat(`x\n{`, 5000)
+	for _, shape := range []string{
+		`X`, `{"error": "X"}`, `{"error": {"message": "X"}}`, `{"error": {"message": {"X": 1}}}`, `{"error": {"code": "X"}}`, `{"error": {"code": 1N}}`,
+		`{"error": {"errors": [{"reason": "X"}]}}`, `{"error": {"errors": [{"reason": "X", "message": "X"}, {"reason": "X"}]}}`,
+		`{"error": {"errors": {"reason": "X"}, "message": "X"}}`, `{"error": {"errors": "X"}}`, `{"error": {"errors": ["X", null, [], 1N]}}`,
+		`{"error": {"message": "short", "details": "X"}}`, `{"error": {"message": "short", "details": [["X"], null, {"X": {"X": 1N}}]}}`,
+		`[{"error": {"message": "X"}}]`, `[{"error": {"errors": [{"reason": "X"}]}}, "X"]`, `{"error": [{"message": "X"}]}`, `{"error_description": "X"}`,
+		`{"warning": {"code": "UNREACHABLE", "message": "X"}}`, `{"warning": {"code": "X"}}`, `{"warning": {"code": 1N}}`,
+		`{"items": [{"name": "X"}]}`, `{"items": "X"}`, `{"items": {"X": 1}}`, `{"items": [1N]}`, `{"nextPageToken": 1N}`, `{"X": 1`,
+		`{"name": "X"}`, `{"name": 1N}`, `{"name": "pool-1", "status": "X"}`, `{"name": "operation-1", "httpErrorStatusCode": 1N}`,
+		`{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "X", "message": "X"}]}}`,
+		`{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "X"}]}, "httpErrorStatusCode": 400}`,
+		`{"name": "operation-1", "status": "DONE", "httpErrorStatusCode": 400, "httpErrorMessage": "X"}`,
+		`{"name": "operation-1", "status": "DONE", "error": {"errors": "X"}}`,
+	} {
+		body := strings.NewReplacer("X", long, "N", strings.Repeat("1", 20_000)).Replace(shape)
+		for method, call := range calls {
+			for _, status := range []int{200, 302, 400, 403, 404, 429, 500} {
+				c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(status, body), nil })
+				err := call(t, c)
+				if err != nil && !fitsLine(err.Error()) {
+					t.Errorf("%s, status %d, %s: %d bytes, %.100q", method, status, shape, len(err.Error()), err)
+				}
+			}
+		}
+	}
+}
+
+// fitsLine reports whether a text is fit for a log line.
+func fitsLine(s string) bool { return len(s) <= 2000 && !strings.Contains(s, "\n") }
 
 // No answer sends a call, and the token with it, to another server.
 func TestRedirect(t *testing.T) {
