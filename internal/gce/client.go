@@ -55,11 +55,11 @@ type Client struct {
 // New returns a client for a project. The HTTP client brings the credentials. An empty endpoint is Google's own; jitter is
 // added to each wait for the next minute, so that daemons refused together do not come back together.
 func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter func() time.Duration) (*Client, error) {
-	bounded := *hc
-	bounded.Transport = onlyOK{Limit(cmp.Or(hc.Transport, http.DefaultTransport), maxAnswer)}
+	wary := *hc
+	wary.Transport = onlyOK{bounded(cmp.Or(hc.Transport, http.DefaultTransport))}
 	// Compute Engine sends nobody elsewhere, and the transport would take the token along to anybody's server.
-	bounded.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	opts := []option.ClientOption{option.WithHTTPClient(&bounded)}
+	wary.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	opts := []option.ClientOption{option.WithHTTPClient(&wary)}
 	if endpoint != "" {
 		// The library resolves its paths relative to the endpoint, so that one without the slash would lose its last element.
 		opts = append(opts, option.WithEndpoint(strings.TrimSuffix(endpoint, "/")+"/"))
