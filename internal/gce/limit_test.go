@@ -102,35 +102,48 @@ func TestEndlessList(t *testing.T) {
 	}
 }
 
-// An answer that drips holds no call beyond its deadline: neither one that has begun, nor a header that never ends.
+// An answer that drips holds no call beyond its deadline: neither one that has begun, be it a failure, nor one that is all there but
+// for its end, nor a header that never ends.
 func TestSlowDrip(t *testing.T) {
-	for _, begin := range []string{"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{", "HTTP/1.1 200 OK\r\nX: "} {
+	for begin, want := range map[string]string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{":                                      "list us-central1-b: context deadline exceeded",
+		"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{}":                                     "list us-central1-b: context deadline exceeded",
+		"HTTP/1.1 200 OK\r\nX: ":                                                                   "list us-central1-b: context deadline exceeded",
+		"HTTP/1.1 500 No\r\nContent-Length: 1000000\r\n\r\nsorry":                                  "list us-central1-b: sorry (500)",
+		"HTTP/1.1 403 No\r\nContent-Length: 1000000\r\n\r\n" + envelope(403, "forbidden", "sorry"): `list us-central1-b: {"error":`,
+	} {
 		synctest.Test(t, func(t *testing.T) {
-			drip := func(context.Context, string, string) (net.Conn, error) {
-				ours, theirs := net.Pipe()
-				go func() {
-					if _, err := http.ReadRequest(bufio.NewReader(theirs)); err != nil {
-						return
-					}
-					_, err := io.WriteString(theirs, begin)
-					for err == nil {
-						time.Sleep(time.Second)
-						_, err = io.WriteString(theirs, " ")
-					}
-				}()
-				return ours, nil
-			}
-			base := &http.Transport{DialContext: drip}
+			base := &http.Transport{DialContext: dripping(begin)}
 			c, err := New(t.Context(), &http.Client{Transport: base}, "http://gce", "demo", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			if _, err := c.List(t.Context(), "us-central1-b", "pool-"); err == nil || time.Since(start) != CallTimeout {
-				t.Errorf("%v after %v", err, time.Since(start))
+			_, err = c.List(t.Context(), "us-central1-b", "pool-")
+			took := time.Since(start)
+			if !strings.HasPrefix(fmt.Sprint(err), want) || took != CallTimeout {
+				t.Errorf("%.100q: %v after %v, want %s", begin, err, took, want)
 			}
 			base.CloseIdleConnections()
 			time.Sleep(time.Minute) // the server notices
 		})
+	}
+}
+
+// dripping connects to a server that begins an answer, and goes on with a blank each second.
+func dripping(begin string) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			if _, err := http.ReadRequest(bufio.NewReader(theirs)); err != nil {
+				return
+			}
+			_, err := io.WriteString(theirs, begin)
+			for err == nil {
+				time.Sleep(time.Second)
+				_, err = io.WriteString(theirs, " ")
+			}
+		}()
+		return ours, nil
 	}
 }
