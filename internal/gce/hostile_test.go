@@ -117,6 +117,10 @@ func FuzzResponses(f *testing.F) {
 			f.Add(status, []byte(body))
 		}
 	}
+	for _, shape := range shapes {
+		f.Add(200, []byte(strings.NewReplacer("@", "x", "#", "1").Replace(shape)))
+		f.Add(403, []byte(strings.NewReplacer("@", `x\n`, "#", "1e99").Replace(shape)))
+	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		for method, call := range calls {
 			answers := 0
@@ -137,33 +141,50 @@ func FuzzResponses(f *testing.F) {
 	})
 }
 
+// shapes are answers of all shapes, with a text for each @ and a number for each #.
+var shapes = []string{
+	`@`, `{"error": "@"}`, `{"error": {"message": "@"}}`, `{"error": {"message": {"@": 1}}}`, `{"error": {"code": "@"}}`, `{"error": {"code": #}}`,
+	`{"error": {"errors": [{"reason": "@"}]}}`, `{"error": {"errors": [{"reason": "@", "message": "@"}, {"reason": "@"}]}}`,
+	`{"error": {"errors": {"reason": "@"}, "message": "@"}}`, `{"error": {"errors": "@"}}`, `{"error": {"errors": ["@", null, [], #]}}`,
+	`{"error": {"message": "short", "details": "@"}}`, `{"error": {"message": "short", "details": [["@"], null, {"@": {"@": #}}]}}`,
+	`[{"error": {"message": "@"}}]`, `[{"error": {"errors": [{"reason": "@"}]}}, "@"]`, `{"error": [{"message": "@"}]}`, `{"error_description": "@"}`,
+	`{"warning": {"code": "UNREACHABLE", "message": "@"}}`, `{"warning": {"code": "@"}}`, `{"warning": {"code": #}}`,
+	`{"items": [{"name": "@"}]}`, `{"items": "@"}`, `{"items": {"@": 1}}`, `{"items": [#]}`, `{"nextPageToken": #}`, `{"@": 1`,
+	`{"name": "@"}`, `{"name": #}`, `{"name": "pool-1", "status": "@"}`, `{"name": "operation-1", "httpErrorStatusCode": #}`,
+	`{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "@", "message": "@"}]}}`,
+	`{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "@"}]}, "httpErrorStatusCode": 400}`,
+	`{"name": "operation-1", "status": "DONE", "httpErrorStatusCode": 400, "httpErrorMessage": "@"}`,
+	`{"name": "operation-1", "status": "DONE", "error": {"errors": "@"}}`,
+	`{"items": [{"name": "@", "operationType": "insert", "targetLink": "x/pool-1", "status": "RUNNING"}]}`,
+	`{"items": [{"name": "../instances", "operationType": "insert", "targetLink": "x/pool-1", "status": "RUNNING"}]}`, `{"name": "../instances"}`,
+}
+
 // Whatever an answer says at whatever length, and of whatever shape: what is reported is one short line.
 func TestLongTexts(t *testing.T) {
-	long := strings.Repeat(`x\n{`, 5000)
-	for _, shape := range []string{
-		`X`, `{"error": "X"}`, `{"error": {"message": "X"}}`, `{"error": {"message": {"X": 1}}}`, `{"error": {"code": "X"}}`, `{"error": {"code": 1N}}`,
-		`{"error": {"errors": [{"reason": "X"}]}}`, `{"error": {"errors": [{"reason": "X", "message": "X"}, {"reason": "X"}]}}`,
-		`{"error": {"errors": {"reason": "X"}, "message": "X"}}`, `{"error": {"errors": "X"}}`, `{"error": {"errors": ["X", null, [], 1N]}}`,
-		`{"error": {"message": "short", "details": "X"}}`, `{"error": {"message": "short", "details": [["X"], null, {"X": {"X": 1N}}]}}`,
-		`[{"error": {"message": "X"}}]`, `[{"error": {"errors": [{"reason": "X"}]}}, "X"]`, `{"error": [{"message": "X"}]}`, `{"error_description": "X"}`,
-		`{"warning": {"code": "UNREACHABLE", "message": "X"}}`, `{"warning": {"code": "X"}}`, `{"warning": {"code": 1N}}`,
-		`{"items": [{"name": "X"}]}`, `{"items": "X"}`, `{"items": {"X": 1}}`, `{"items": [1N]}`, `{"nextPageToken": 1N}`, `{"X": 1`,
-		`{"name": "X"}`, `{"name": 1N}`, `{"name": "pool-1", "status": "X"}`, `{"name": "operation-1", "httpErrorStatusCode": 1N}`,
-		`{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "X", "message": "X"}]}}`,
-		`{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "X"}]}, "httpErrorStatusCode": 400}`,
-		`{"name": "operation-1", "status": "DONE", "httpErrorStatusCode": 400, "httpErrorMessage": "X"}`,
-		`{"name": "operation-1", "status": "DONE", "error": {"errors": "X"}}`,
-	} {
-		body := strings.NewReplacer("X", long, "N", strings.Repeat("1", 20_000)).Replace(shape)
+	fill := strings.NewReplacer("@", strings.Repeat(`x\n{`, 3000), "#", strings.Repeat("1", 20_000))
+	for _, shape := range shapes {
 		for method, call := range calls {
 			for _, status := range []int{200, 302, 400, 403, 404, 429, 500} {
-				c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(status, body), nil })
-				err := call(t, c)
-				if err != nil && !fitsLine(err.Error()) {
+				c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(status, fill.Replace(shape)), nil })
+				if err := call(t, c); err != nil && !fitsLine(err.Error()) {
 					t.Errorf("%s, status %d, %s: %d bytes, %.100q", method, status, shape, len(err.Error()), err)
 				}
 			}
 		}
+	}
+}
+
+// The address of a page may be long. It does not stand in the way of what went wrong with it.
+func TestLongPageToken(t *testing.T) {
+	pages := 0
+	c := hostile(t, func(*http.Request) (*http.Response, error) {
+		if pages++; pages > 1 {
+			return nil, errors.New("line cut")
+		}
+		return answered(200, `{"nextPageToken": "`+strings.Repeat("x", 10_000)+`"}`), nil
+	})
+	if _, err := c.List(t.Context(), "us-central1-b", "pool-"); err == nil || err.Error() != "list us-central1-b: line cut" {
+		t.Errorf("%.200v", err)
 	}
 }
 
