@@ -2,13 +2,11 @@ package status
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -266,58 +264,6 @@ func TestMethods(t *testing.T) {
 	policy := r.Header.Get("Content-Security-Policy")
 	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
 		t.Errorf("content security policy %q", policy)
-	}
-}
-
-// An address that cannot be had is logged, and the page's end is not the daemon's.
-func TestServe(t *testing.T) {
-	taken, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	var text bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	New("v1", "prevmtable").Serve(t.Context(), taken.Addr().String(), log)
-	if !strings.Contains(text.String(), "the pool goes on without it") || !strings.Contains(text.String(), "address already in use") {
-		t.Errorf("the log says %s", text.String())
-	}
-	text.Reset()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	lines := make(chan string, 10)
-	go func() {
-		defer close(ended)
-		New("v1", "prevmtable").Serve(ctx, "127.0.0.1:0", slog.New(slog.NewTextHandler(writer(lines), nil)))
-	}()
-	line := <-lines
-	_, url, _ := strings.Cut(strings.TrimSpace(line), "url=")
-	if r, err := http.Get(url + "healthz"); err != nil || r.StatusCode != 200 {
-		t.Errorf("%s: %v, %v", line, r, err)
-	}
-	cancel()
-	<-ended
-	if _, err := http.Get(url); err == nil {
-		t.Error("still served")
-	}
-}
-
-type writer chan string
-
-func (w writer) Write(b []byte) (int, error) { w <- string(b); return len(b), nil }
-
-func TestURL(t *testing.T) {
-	for address, want := range map[string]string{
-		"127.0.0.1:80": "http://localhost:80/", "[::]:9797": "http://localhost:9797/", "[::1]:1": "http://localhost:1/",
-		"10.0.0.7:9797": "http://10.0.0.7:9797/", "[fd00::1]:2": "http://[fd00::1]:2/",
-	} {
-		a, err := net.ResolveTCPAddr("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := urlOf(a); got != want {
-			t.Errorf("%s: %s, want %s", address, got, want)
-		}
 	}
 }
 
