@@ -178,6 +178,26 @@ func TestMetricsOfWhatIsMissing(t *testing.T) {
 	})
 }
 
+// Labels are zones, which no text of theirs leads out of, and words of ours: nothing that is said of a VM or a failure is among them.
+func TestHostileLabels(t *testing.T) {
+	const zone, evil = "z\"} 1\nprevmtable_target_vms 99\n\\", "evil\nprevmtable_target_vms 98"
+	b := New("v1", evil)
+	for _, kind := range []pool.Kind{
+		pool.Created, pool.NotCreated, pool.Vanished, pool.Deleted, pool.NotDeleted, pool.ZoneHeld, pool.ZoneUnknown, pool.HookEnded, pool.HookFailed,
+		pool.HookDropped, pool.UpdateEnded, pool.ConfigRefused, evil,
+	} {
+		b.Observe(pool.Event{Kind: kind, Zone: zone, Name: evil, Hook: "create", Class: gce.Trouble, Reason: pool.NoReason, Err: errors.New(evil), Facts: []any{"status", evil}})
+	}
+	b.Publish(pool.State{
+		Time: time.Now(), Project: evil, Prefix: evil, Version: evil, Newest: pool.Newest{Err: errors.New(evil)}, Resting: map[string]time.Time{evil: time.Now()},
+		Zones: []pool.ZoneState{{Name: zone, Why: evil, StoppedNames: []string{evil}, Stopped: 1, Hold: &pool.Hold{Class: gce.Trouble, Message: evil}}},
+	})
+	text := string(body(t, b, "/metrics"))
+	if strings.Contains(text, "evil") || strings.Contains(text, "\nprevmtable_target_vms 9") || !strings.Contains(text, `zone="z\"} 1\nprevmtable_target_vms 99\n\\"} 1`) {
+		t.Error(text)
+	}
+}
+
 // Zones that were taken out of the configuration leave no gauges behind.
 func TestMetricsOfZoneTakenOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
