@@ -59,7 +59,7 @@ func TestHostileScripts(t *testing.T) {
 
 // TestHostileValues: what comes from outside is a value in the environment, as it is, and part of no command and no path.
 func TestHostileValues(t *testing.T) {
-	const evil = "../../$(touch pwned);`touch pwned`\n' \"& | >x * \\ \xff\x1b[2J=HOOK_TEST=y"
+	const evil = "../../$HOME ${HOME} $(touch pwned);`touch pwned`\n' \"& | >x * \\ \xff\x1b[2J=HOOK_TEST=y"
 	tr := newTrial(t, `#!/bin/sh
 printf '%s\0%s\0%s\0%s\0%s' "$PROJECT" "$ZONE" "$NAME" "$REASON" "$0"
 `)
