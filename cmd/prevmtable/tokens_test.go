@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
 )
 
 const goodToken = `{"access_token": "ya29.x-y_z", "expires_in": 3599, "token_type": "Bearer"}`
@@ -67,5 +69,15 @@ func TestDefaultCredentialsOfVM(t *testing.T) {
 	const want = "the answer has more than 1048576 bytes"
 	if _, err := (&defaultCredentials{meta: meta}).Token(); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// A token endpoint may say anything. What no header can carry is refused, and not quoted.
+func TestTokenOfCredentials(t *testing.T) {
+	for token, want := range map[string]string{"ya29.x": "<nil>", "": "the access token is not fit for a header", "x\r\nHost: y": "the access token is not fit for a header"} {
+		d := &defaultCredentials{source: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})}
+		if _, err := d.Token(); fmt.Sprint(err) != want {
+			t.Errorf("%q: %v, want %s", token, err, want)
+		}
 	}
 }

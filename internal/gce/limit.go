@@ -10,19 +10,18 @@ import (
 	"strings"
 )
 
-// Bounds of one answer of the API; Google's client would read on for as long as there is something to read. Those about zones come
-// side by side, for a hundred zones at once: a page of 500 VMs has a hundred kilobytes, one of 500 operations with their errors one
-// or two megabytes. What holds is not the bytes alone, since Google's client makes 700 bytes of the two of an empty object. The
-// answer about the project has all its metadata.
+// Bounds of one answer of the API; Google's client would read on for as long as there is something to read. The largest has one or
+// two megabytes: a page of 500 operations with their errors, or the project's metadata, which have 512 KB before they are quoted.
+// Answers about zones come side by side, from a hundred zones at once, and their bytes alone say little: Google's client makes 700
+// bytes of an empty object. A page of 500 operations has two thousand objects; the values of metadata are full of braces.
 const (
-	maxZoneAnswer    = 4 << 20
-	maxZoneObjects   = 10_000
-	maxProjectAnswer = 16 << 20
+	maxAnswer  = 4 << 20
+	maxObjects = 10_000
 )
 
 // bounded bounds the answers of the API.
 func bounded(base http.RoundTripper) http.RoundTripper {
-	return &byPath{zones: &limited{base, maxZoneAnswer, maxZoneObjects}, project: Limit(base, maxProjectAnswer)}
+	return &byPath{zones: &limited{base, maxAnswer, maxObjects}, project: Limit(base, maxAnswer)}
 }
 
 type byPath struct{ zones, project http.RoundTripper }
