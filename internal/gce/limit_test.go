@@ -75,13 +75,13 @@ func TestManyObjects(t *testing.T) {
 	body := `{"items": [` + strings.Repeat("{},", 1<<20) + `{}]}`
 	c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(200, body), nil })
 	for method, call := range calls {
+		if method == "projects.get" { // braces stand in its values too
+			continue
+		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		err := call(t, c)
 		runtime.ReadMemStats(&after)
-		if method == "projects.get" {
-			continue
-		}
 		if err == nil || !strings.Contains(err.Error(), "the answer has more than 10000 objects") {
 			t.Errorf("%s: %v", method, err)
 		}
