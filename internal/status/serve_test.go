@@ -118,6 +118,7 @@ func TestSlowClients(t *testing.T) {
 					go io.Copy(io.Discard, ours)
 				}
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				if closed != test.after {
 					t.Errorf("sent away after %v, want %v", closed, test.after)
 				}
