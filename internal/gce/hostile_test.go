@@ -161,11 +161,12 @@ var shapes = []string{
 
 // Whatever an answer says at whatever length, and of whatever shape: what is reported is one short line.
 func TestLongTexts(t *testing.T) {
-	fill := strings.NewReplacer("@", strings.Repeat(`x\n{`, 3000), "#", strings.Repeat("1", 20_000))
+	fill := strings.NewReplacer("@", strings.Repeat(`x\n{`, 2000), "#", strings.Repeat("1", 5000))
 	for _, shape := range shapes {
+		body := fill.Replace(shape)
 		for method, call := range calls {
-			for _, status := range []int{200, 302, 400, 403, 404, 429, 500} {
-				c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(status, fill.Replace(shape)), nil })
+			for _, status := range []int{200, 302, 403, 404, 500} {
+				c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(status, body), nil })
 				if err := call(t, c); err != nil && !fitsLine(err.Error()) {
 					t.Errorf("%s, status %d, %s: %d bytes, %.100q", method, status, shape, len(err.Error()), err)
 				}
