@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,7 +31,7 @@ type place struct {
 
 // findPlace is a VM of the project, unless -project says otherwise. It fails only when ctx ends.
 func findPlace(ctx context.Context, o options, log *slog.Logger) (place, error) {
-	meta := metadata.NewClient(&http.Client{Transport: gce.Limit(metadataTransport(), maxMetadata), Timeout: 5 * time.Second})
+	meta := metadataClient(metadataTransport())
 	if o.project != "" {
 		return anywhere(o, meta), nil
 	}
@@ -152,6 +153,28 @@ const maxMetadata = 1 << 20
 
 // maxHeader bounds the header of any answer.
 const maxHeader = 64 << 10
+
+// metadataTime bounds one answer of the metadata server, to its last byte.
+const metadataTime = 5 * time.Second
+
+// metadataClient asks the metadata server, within bounds.
+func metadataClient(base http.RoundTripper) *metadata.Client {
+	return metadata.NewClient(&http.Client{Transport: brief{gce.Limit(base, maxMetadata)}, Timeout: metadataTime})
+}
+
+// brief cuts the text of a failure, which goes on into the log.
+type brief struct{ base http.RoundTripper }
+
+func (b brief) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := b.base.RoundTrip(r)
+	if err == nil && response.StatusCode != http.StatusOK {
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(response.Body, 500), response.Body}
+	}
+	return response, err
+}
 
 // metadataTransport goes to the metadata server directly, whatever proxy the environment names.
 func metadataTransport() *http.Transport {

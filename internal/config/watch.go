@@ -133,7 +133,7 @@ func ask(ctx context.Context, client *http.Client, address, etag string) (text [
 	case response.StatusCode == http.StatusNotFound:
 		return nil, "", errAbsent
 	case response.StatusCode != http.StatusOK:
-		return nil, "", errors.New(response.Status)
+		return nil, "", fmt.Errorf("%d %s", response.StatusCode, http.StatusText(response.StatusCode)) // the server's own words may be any
 	case err != nil:
 		return nil, "", err
 	case len(text) > maxText:

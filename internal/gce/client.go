@@ -30,6 +30,9 @@ const (
 	maxVMs   = 500_000
 )
 
+// maxStatus is how much of a VM's status is kept, more than the longest has.
+const maxStatus = 50
+
 // vmName is what a VM's name is like (https://cloud.google.com/compute/docs/naming-resources).
 var vmName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
@@ -52,11 +55,11 @@ type Client struct {
 // New returns a client for a project. The HTTP client brings the credentials. An empty endpoint is Google's own; jitter is
 // added to each wait for the next minute, so that daemons refused together do not come back together.
 func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter func() time.Duration) (*Client, error) {
-	bounded := *hc
-	bounded.Transport = onlyOK{Limit(cmp.Or(hc.Transport, http.DefaultTransport), maxAnswer)}
+	wary := *hc
+	wary.Transport = onlyOK{bounded(cmp.Or(hc.Transport, http.DefaultTransport))}
 	// Compute Engine sends nobody elsewhere, and the transport would take the token along to anybody's server.
-	bounded.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	opts := []option.ClientOption{option.WithHTTPClient(&bounded)}
+	wary.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	opts := []option.ClientOption{option.WithHTTPClient(&wary)}
 	if endpoint != "" {
 		// The library resolves its paths relative to the endpoint, so that one without the slash would lose its last element.
 		opts = append(opts, option.WithEndpoint(strings.TrimSuffix(endpoint, "/")+"/"))
@@ -110,7 +113,7 @@ func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
 			return err
 		})
 		if err == nil && page.Warning != nil && incomplete(page.Warning.Code) {
-			err = fmt.Errorf("the answer is incomplete: %s %s", page.Warning.Code, page.Warning.Message)
+			err = fmt.Errorf("the answer is incomplete: %s %s", page.Warning.Code, oneLine(page.Warning.Message))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", zone, err)
@@ -154,7 +157,7 @@ func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool,
 		return VM{}, false, nil
 	}
 	if err == nil && vm.Name != name {
-		err = fmt.Errorf("the answer is about %q", vm.Name)
+		err = fmt.Errorf("the answer is about %.100q", vm.Name)
 	}
 	if err != nil {
 		return VM{}, false, fmt.Errorf("get %s in %s: %w", name, zone, err)
@@ -178,7 +181,11 @@ func nameOf(i *compute.Instance) string {
 
 func vmOf(i *compute.Instance) VM {
 	created, _ := time.Parse(time.RFC3339, i.CreationTimestamp) // zero where the API leaves it out
-	return VM{Name: i.Name, Status: i.Status, Created: created}
+	status := i.Status
+	if len(status) > maxStatus {
+		status = strings.Clone(status[:maxStatus])
+	}
+	return VM{Name: i.Name, Status: status, Created: created}
 }
 
 // Insert asks for a VM. The answer is an operation that has only begun: stock-outs are found out in it. Admit comes first.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ type Failure struct {
 
 func (f *Failure) Error() string {
 	if f.err != nil {
-		return f.err.Error()
+		return oneLine(f.err.Error())
 	}
 	if f.Status == 0 {
 		return f.Message
@@ -155,6 +156,9 @@ func classify(err error) *Failure {
 	}
 	e, ok := errors.AsType[*googleapi.Error](err)
 	if !ok {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // it only adds the address, which with a page's token may fill the line
+		}
 		return &Failure{Class: Uncertain, err: err}
 	}
 	f := &Failure{Message: oneLine(e.Message), Status: e.Code}
@@ -208,7 +212,7 @@ func zonesAvailable(e *compute.OperationErrorErrors) (zones []string) {
 
 func (f *Failure) finish(codes []string) {
 	if len(codes) > 0 {
-		f.Code = codes[0]
+		f.Code = oneLine(codes[0])
 	}
 	f.Class = classOf(codes, f.Message, f.Status)
 	f.Global = f.Class == Quota && (strings.Contains(f.Message, "globally") || strings.Contains(f.Message, "ALL_REGIONS"))

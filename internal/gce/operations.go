@@ -2,9 +2,9 @@ package gce
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -13,6 +13,9 @@ import (
 
 // operationFields are those that operationOf reads.
 const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message,errorDetails(errorInfo(metadatas))))"
+
+// operationName is what an operation's name is like, which goes on into the path of the calls that ask for it.
+var operationName = regexp.MustCompile(`^[-a-zA-Z0-9_]{1,200}$`)
 
 // An Operation is a zonal operation on a VM.
 type Operation struct {
@@ -25,11 +28,11 @@ type Operation struct {
 	Failure  *Failure // how it ended, if badly; only with Done
 }
 
-// begun is an operation that a call has begun. Without a name it cannot be followed, and whether it exists is open.
+// begun is an operation that a call has begun. Without a proper name it cannot be followed, and whether it exists is open.
 func begun(op *compute.Operation, err error) (*compute.Operation, error) {
 	op, err = object(op, err)
-	if err == nil && op.Name == "" {
-		err = errors.New("the answer names no operation")
+	if err == nil && !operationName.MatchString(op.Name) {
+		err = fmt.Errorf("the answer names no operation: %.100q", op.Name)
 	}
 	return op, err
 }
@@ -92,7 +95,7 @@ func (c *Client) operations(ctx context.Context, zone string, call *compute.Zone
 		}
 		var ops []Operation
 		for _, op := range page.Items {
-			if op != nil {
+			if op != nil && operationName.MatchString(op.Name) {
 				ops = append(ops, operationOf(op))
 			}
 		}
@@ -109,7 +112,7 @@ func (c *Client) Operation(ctx context.Context, zone, name string) (op Operation
 	err = c.read(ctx, zone, "zoneOperations.get", func(ctx context.Context) error {
 		o, err := object(c.service.ZoneOperations.Get(c.project, zone, name).Fields(operationFields).Context(ctx).Do())
 		if err == nil && o.Name != name {
-			err = fmt.Errorf("the answer is about %q", o.Name)
+			err = fmt.Errorf("the answer is about %.100q", o.Name)
 		}
 		if err == nil {
 			op = operationOf(o)

@@ -202,13 +202,18 @@ func (b *Board) Serve(ctx context.Context, address string, log *slog.Logger) {
 		return
 	}
 	log.Info("status page", "url", urlOf(listener.Addr()))
-	server := &http.Server{
-		Handler: b.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
+	server := b.server(log)
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Error("no status page any more; the pool goes on without it", "err", err)
+	}
+}
+
+// server is one that no client holds up or fills.
+func (b *Board) server(log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: b.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 }
 

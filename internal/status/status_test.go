@@ -2,13 +2,11 @@ package status
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -180,6 +178,26 @@ func TestMetricsOfWhatIsMissing(t *testing.T) {
 	})
 }
 
+// Labels are zones, which no text of theirs leads out of, and words of ours: nothing that is said of a VM or a failure is among them.
+func TestHostileLabels(t *testing.T) {
+	const zone, evil = "z\"} 1\nprevmtable_target_vms 99\n\\", "evil\nprevmtable_target_vms 98"
+	b := New("v1", evil)
+	for _, kind := range []pool.Kind{
+		pool.Created, pool.NotCreated, pool.Vanished, pool.Deleted, pool.NotDeleted, pool.ZoneHeld, pool.ZoneUnknown, pool.HookEnded, pool.HookFailed,
+		pool.HookDropped, pool.UpdateEnded, pool.ConfigRefused, evil,
+	} {
+		b.Observe(pool.Event{Kind: kind, Zone: zone, Name: evil, Hook: "create", Class: gce.Trouble, Reason: pool.NoReason, Err: errors.New(evil), Facts: []any{"status", evil}})
+	}
+	b.Publish(pool.State{
+		Time: time.Now(), Project: evil, Prefix: evil, Version: evil, Newest: pool.Newest{Err: errors.New(evil)}, Resting: map[string]time.Time{evil: time.Now()},
+		Zones: []pool.ZoneState{{Name: zone, Why: evil, StoppedNames: []string{evil}, Stopped: 1, Hold: &pool.Hold{Class: gce.Trouble, Message: evil}}},
+	})
+	text := string(body(t, b, "/metrics"))
+	if strings.Contains(text, "evil") || strings.Contains(text, "\nprevmtable_target_vms 9") || !strings.Contains(text, `zone="z\"} 1\nprevmtable_target_vms 99\n\\"} 1`) {
+		t.Error(text)
+	}
+}
+
 // Zones that were taken out of the configuration leave no gauges behind.
 func TestMetricsOfZoneTakenOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -266,58 +284,6 @@ func TestMethods(t *testing.T) {
 	policy := r.Header.Get("Content-Security-Policy")
 	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
 		t.Errorf("content security policy %q", policy)
-	}
-}
-
-// An address that cannot be had is logged, and the page's end is not the daemon's.
-func TestServe(t *testing.T) {
-	taken, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	var text bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	New("v1", "prevmtable").Serve(t.Context(), taken.Addr().String(), log)
-	if !strings.Contains(text.String(), "the pool goes on without it") || !strings.Contains(text.String(), "address already in use") {
-		t.Errorf("the log says %s", text.String())
-	}
-	text.Reset()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	lines := make(chan string, 10)
-	go func() {
-		defer close(ended)
-		New("v1", "prevmtable").Serve(ctx, "127.0.0.1:0", slog.New(slog.NewTextHandler(writer(lines), nil)))
-	}()
-	line := <-lines
-	_, url, _ := strings.Cut(strings.TrimSpace(line), "url=")
-	if r, err := http.Get(url + "healthz"); err != nil || r.StatusCode != 200 {
-		t.Errorf("%s: %v, %v", line, r, err)
-	}
-	cancel()
-	<-ended
-	if _, err := http.Get(url); err == nil {
-		t.Error("still served")
-	}
-}
-
-type writer chan string
-
-func (w writer) Write(b []byte) (int, error) { w <- string(b); return len(b), nil }
-
-func TestURL(t *testing.T) {
-	for address, want := range map[string]string{
-		"127.0.0.1:80": "http://localhost:80/", "[::]:9797": "http://localhost:9797/", "[::1]:1": "http://localhost:1/",
-		"10.0.0.7:9797": "http://10.0.0.7:9797/", "[fd00::1]:2": "http://[fd00::1]:2/",
-	} {
-		a, err := net.ResolveTCPAddr("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := urlOf(a); got != want {
-			t.Errorf("%s: %s, want %s", address, got, want)
-		}
 	}
 }
 

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cloud.google.com/go/compute/metadata"
+)
+
+// asking is what the daemon asks the metadata server, but for the configuration, which is followed elsewhere.
+var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
+	"token": func(_ context.Context, meta *metadata.Client) error {
+		_, err := serviceAccount(meta).Token()
+		return err
+	},
+	"credentials": func(_ context.Context, meta *metadata.Client) error {
+		_, err := (&defaultCredentials{meta: meta}).Token()
+		return err
+	},
+	"hook": func(ctx context.Context, meta *metadata.Client) error {
+		place, err := onVM(ctx, options{}, meta, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		_, err = place.fetch(ctx, nil, "hook")
+		return err
+	},
+	"self": func(ctx context.Context, meta *metadata.Client) error {
+		_, _, err := self(ctx, meta)
+		return err
+	},
+}
+
+// answering is a transport to a metadata server that names its project properly, and otherwise answers as it likes.
+func answering(begin string, then func(theirs net.Conn) error) *http.Transport {
+	t := metadataTransport()
+	t.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			requests := bufio.NewReader(theirs)
+			for {
+				r, err := http.ReadRequest(requests)
+				if err == nil && strings.HasSuffix(r.URL.Path, "/project-id") {
+					_, err = io.WriteString(theirs, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndemo")
+				} else if err == nil {
+					_, err = io.WriteString(theirs, begin)
+					for err == nil && then != nil {
+						err = then(theirs)
+					}
+				}
+				if err != nil {
+					return
+				}
+			}
+		}()
+		return ours, nil
+	}
+	return t
+}
+
+func drip(theirs net.Conn) error {
+	time.Sleep(time.Second)
+	_, err := theirs.Write([]byte("x"))
+	return err
+}
+
+func flood(theirs net.Conn) error {
+	_, err := theirs.Write(make([]byte, 64<<10))
+	return err
+}
+
+// An answer that drips ends in time, whether it is the header that has no end, the value, or the text of a failure.
+func TestSlowMetadata(t *testing.T) {
+	t.Setenv("GCE_METADATA_HOST", "metadata")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	t.Setenv("HOME", t.TempDir())
+	for _, begin := range []string{"HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nx", "HTTP/1.1 403 No\r\nContent-Length: 9999\r\n\r\nx"} {
+		for what, ask := range asking {
+			synctest.Test(t, func(t *testing.T) {
+				base := answering(begin, drip)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				start, most := time.Now(), metadataTime
+				if strings.HasSuffix(begin, "X: ") { // Google's client asks six times where it has no answer at all
+					most = 7 * metadataTime
+					if what == "token" || what == "credentials" {
+						most = tokenTime
+					}
+				}
+				err := ask(ctx, metadataClient(base))
+				if took := time.Since(start); took > most || err == nil {
+					t.Errorf("%s, %.40q: %v after %v", what, begin, err, took)
+				}
+				base.CloseIdleConnections()
+				time.Sleep(time.Minute) // the server notices
+			})
+		}
+	}
+}
+
+// What the metadata server says is not read beyond a bound, whatever it is, and what it says of a failure is not repeated at length.
+func TestHugeMetadata(t *testing.T) {
+	t.Setenv("GCE_METADATA_HOST", "metadata")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	t.Setenv("HOME", t.TempDir())
+	for begin, want := range map[string]string{
+		"HTTP/1.1 200 OK\r\n\r\n":          "the answer has more than 1048576 bytes",
+		"HTTP/1.1 400 No\r\n\r\n":          "compute: Received 400 `\x00\x00",
+		"HTTP/1.1 200 OK\r\nX: ":           `Get "http://metadata/computeMetadata/v1/`,
+		"HTTP/1.1 200 OK\r\nX: x\r\nY\r\n": `Get "http://metadata/computeMetadata/v1/`,
+	} {
+		for what, ask := range asking {
+			meta := metadataClient(answering(begin, flood))
+			if err := ask(t.Context(), meta); err == nil || !strings.HasPrefix(err.Error(), want) || len(err.Error()) > 1000 {
+				t.Errorf("%s, %q: %.200v, want %s", what, begin, err, want)
+			}
+		}
+	}
+}
+
+// A hook's script comes through as it is: what it is good for is for others to say.
+func TestBinaryScript(t *testing.T) {
+	t.Setenv("GCE_METADATA_HOST", "metadata")
+	script := strings.Repeat("\x7fELF\x00\xff\r\n", 256<<10/8)
+	meta := metadataClient(answering(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(script), script), nil))
+	place, err := onVM(t.Context(), options{}, meta, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := place.fetch(t.Context(), nil, "hook"); string(got) != script || err != nil {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// A project's ID goes on into paths, the hooks' environment, and commands for people to copy.
+func TestProjectName(t *testing.T) {
+	for id, want := range map[string]bool{
+		"my-project-1": true, "example.com:my-project": true, "123456": true, "": false, "x;reboot": false, "$(reboot)": false, "../x": false,
+		"a b": false, "-x": false, "x\n": false, "<b>": false, strings.Repeat("x", 200): false,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, id) }))
+		t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(server.URL, "http://"))
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		got, err := projectID(ctx, metadata.NewClient(nil), slog.New(slog.DiscardHandler))
+		if (err == nil) != want || want && got != id {
+			t.Errorf("%q: %q, %v", id, got, err)
+		}
+		cancel()
+		server.Close()
+	}
+}
