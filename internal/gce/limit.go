@@ -13,7 +13,7 @@ import (
 // Bounds of one answer of the API; Google's client would read on for as long as there is something to read. The largest has one or
 // two megabytes: a page of 500 operations with their errors, or the project's metadata, which have 512 KB before they are quoted.
 // Answers about zones come side by side, from a hundred zones at once, and their bytes alone say little: Google's client makes 700
-// bytes of an empty object. A page of 500 operations has two thousand objects; the values of metadata are full of braces.
+// bytes of an empty object. A page of 500 operations that failed has four thousand objects; the values of metadata are full of braces.
 const (
 	maxAnswer  = 4 << 20
 	maxObjects = 10_000
