@@ -58,7 +58,7 @@ func inRhythm(life time.Duration, swing float64, from time.Time) time.Duration {
 	const day = 24 * time.Hour
 	_, offset := from.In(pacific).Zone()
 	phase := func(d time.Duration) float64 {
-		return 2 * math.Pi * ((time.Duration(from.UnixNano()) + time.Duration(offset)*time.Second)%day + d - busiest).Hours() / 24
+		return 2 * math.Pi * ((time.Duration(from.UnixNano())+time.Duration(offset)*time.Second)%day + d - busiest).Hours() / 24
 	}
 	swung := time.Duration(swing * float64(day) / (2 * math.Pi))
 	// What the steady rate adds up to in life, the other one does between these two.
