@@ -126,6 +126,16 @@ func (w *world) step(words []string, line string) error {
 		w.mu.Lock()
 		w.hang = strings.Join(args, "")
 		w.mu.Unlock()
+	case "slow-hooks":
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.slow = ""
+		if len(args) == 2 {
+			var err error
+			w.slow = args[0]
+			w.pause, err = time.ParseDuration(args[1])
+			return err
+		}
 	case "nameless":
 		d, err := time.ParseDuration(args[0])
 		w.nameless = time.Now().Add(d)
@@ -144,10 +154,17 @@ func (w *world) step(words []string, line string) error {
 	return nil
 }
 
-// byHand lets somebody delete or stop the first VM of the pool in a zone, if there is one.
+// byHand lets somebody delete, stop or start the first VM of the pool in a zone, if there is one.
 func (w *world) byHand(what, zone string) error {
-	for _, vm := range w.sim.VMs() {
-		if vm.Zone == zone && vm.Status == "RUNNING" && strings.HasPrefix(vm.Name, fmt.Sprint(w.fields["Prefix"])) {
+	status := "RUNNING"
+	if what == "start" {
+		status = "TERMINATED"
+	}
+	for _, vm := range w.sim.VMs(zone) {
+		if vm.Status == status && strings.HasPrefix(vm.Name, fmt.Sprint(w.fields["Prefix"])) {
+			if what == "start" && w.monitor != nil && !w.monitor.startedByHand(key{zone, vm.Name}) {
+				continue
+			}
 			_, err := w.sim.Do(what + "-vm " + vm.Name)
 			return err
 		}
