@@ -64,7 +64,7 @@ func (m *monitor) sends(r *http.Request) (s sent) {
 		return s
 	}
 	if m.force != nil && !m.inForce(s.key) && time.Since(m.since) > 0 {
-		m.wrong("an %s of %s in %s is asked for, %v after a configuration came into force in which that is none of the pool's", s.kind, s.key.name, s.key.zone,
+		m.wrong("%s of %s in %s is asked for, %v after a configuration came into force in which that is none of the pool's", s.kind, s.key.name, s.key.zone,
 			time.Since(m.since))
 	}
 	return s
