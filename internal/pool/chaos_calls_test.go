@@ -55,10 +55,13 @@ func (m *monitor) sends(r *http.Request) (s sent) {
 			m.wrong("an insert of %s that was never decided", s.key.name)
 		} else {
 			a.wire++
+			a.calls++
 		}
 	case "delete":
 		if a := m.vms[s.key]; a == nil || a.doomed.IsZero() {
 			m.wrong("a delete of %s in %s that was never decided", s.key.name, s.key.zone)
+		} else {
+			a.calls++
 		}
 	default:
 		return s

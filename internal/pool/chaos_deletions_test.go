@@ -29,7 +29,7 @@ func (m *monitor) decidedDeletion(k key) {
 	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && lives(vm.Status) || m.zone(k.zone).shown[k.name] {
 		m.scaleIn(k, now)
 	}
-	a.doomed = now
+	a.doomed, a.calls = now, 0
 	m.outside[k], m.going[k] = true, true
 	m.counts["deletions"]++
 }
@@ -98,15 +98,19 @@ func (m *monitor) inForce(k key) bool {
 	return strings.HasPrefix(k.name, m.force.Prefix) && slices.Contains(m.force.Zones, k.zone)
 }
 
-// left counts the stopped VMs that are to be deleted.
+// left counts the stopped VMs that are to be deleted. Those in the hands of an operation that never ends cannot be.
 func (m *monitor) left() (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.force == nil || !m.force.DeleteStopped {
 		return 0
 	}
+	stuck := map[key]bool{}
+	for _, op := range m.w.sim.Unfinished() {
+		stuck[key{op.Zone, op.Target}] = op.End.IsZero()
+	}
 	for _, vm := range m.w.sim.VMs(m.force.Zones...) {
-		if vm.Status == "TERMINATED" && strings.HasPrefix(vm.Name, m.force.Prefix) {
+		if vm.Status == "TERMINATED" && !stuck[key{vm.Zone, vm.Name}] && strings.HasPrefix(vm.Name, m.force.Prefix) {
 			n++
 		}
 	}

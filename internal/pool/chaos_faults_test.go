@@ -148,6 +148,17 @@ var faults = []func(*teller) episode{
 		return episode{kind: "prefix", end: r.span(time.Second, time.Hour), first: []string{r.oneOf("config Prefix=cattle-", "config Prefix=pool-2-", "config Prefix=poo")},
 			last: []string{"config Prefix=pool-"}}
 	},
+	func(r *teller) episode { // what could not be asked for yet is called off
+		change, back := "config Prefix=pool-3-", "config Prefix=pool-"
+		if r.IntN(2) == 0 {
+			change, back = "config AllowedZones="+r.zones[0]+","+r.zones[1], "config AllowedZones="+strings.Join(r.zones, ",")
+		}
+		return episode{kind: "called off", end: r.span(5*time.Minute, 20*time.Minute), first: []string{
+			fmt.Sprintf("sim fault %s * %s for 3m", r.oneOf("insert", "delete", "token"), r.oneOf("cut-before", "hang", "html 502", "slow 4s")),
+			"sim preempt " + r.zone() + " 5", fmt.Sprintf("config TargetVMCount=%d", r.vms-1-r.IntN(3)),
+			fmt.Sprint("wait ", r.span(time.Second, time.Minute)), change,
+		}, last: []string{back, fmt.Sprintf("config TargetVMCount=%d", r.vms)}}
+	},
 	func(r *teller) episode {
 		zone := r.zone()
 		return episode{kind: "started by hand", end: r.span(90*time.Second, 30*time.Minute), first: []string{"config DeleteStopped=", "by-hand stop " + zone},

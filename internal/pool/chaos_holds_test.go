@@ -81,6 +81,9 @@ func (m *monitor) notCreated(k key, e Event) {
 	if time.Since(a.decided) >= patience || a.decided.IsZero() {
 		a.gaveUp = true
 	}
+	if a.calls == 0 && a.adopted.IsZero() {
+		m.wrong("%s is given up in %s, and the zone held, though no call was made: %v", k.name, k.zone, e.Err)
+	}
 	f, ok := e.Err.(*gce.Failure)
 	if m.force == nil || !slices.Contains(m.force.Zones, k.zone) || !strings.HasPrefix(k.name, m.force.Prefix) ||
 		e.Class == gce.Refused && a.decided.Before(m.since) {

@@ -50,6 +50,7 @@ type account struct {
 	decided time.Time // when its creation was; zero: not by a daemon
 	target  int       // then
 	wire    int       // inserts of it on their way
+	calls   int       // inserts or deletes of it since the last decision
 	doomed  time.Time // when its deletion was decided last
 	spared  time.Time // when that failed
 	gaveUp  bool      // its creation had no answer in time, or none was waited for
@@ -161,6 +162,10 @@ func (m *monitor) observe(e Event) {
 		m.decidedCreation(k)
 	case Adopted:
 		m.adopt(k, e)
+	case OutcomeOpen:
+		if m.vm(k).calls == 0 {
+			m.wrong("the outcome for %s is open, though no call was made: %v", k.name, e.Err)
+		}
 	case Created: // which ends a hold that a longer SecondsForExhaustion might have brought back
 		z, begun := m.zone(e.Zone), m.vm(k).decided
 		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.since.Before(begun) })

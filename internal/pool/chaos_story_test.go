@@ -144,13 +144,14 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 func (s *story) keepApart() {
 	blind := func(e episode) bool { return e.kind == "lists" }
 	starts := func(e episode) bool {
-		return slices.Contains([]string{"kill", "restart", "zones", "no zone", "prefix", "started by hand"}, e.kind)
+		return slices.Contains([]string{"kill", "restart", "zones", "no zone", "prefix", "called off", "started by hand"}, e.kind)
 	}
 	away := func(e episode) bool { return e.kind == "kill" || e.kind == "restart" }
 	var kept []episode
 	for _, e := range s.episodes {
 		clash := slices.ContainsFunc(kept, func(o episode) bool {
-			both := blind(e) && starts(o) || starts(e) && blind(o) || away(e) && away(o) || e.kind == "zones" && o.kind == "zones"
+			zones := func(e episode) bool { return e.kind == "zones" || e.kind == "called off" }
+			both := blind(e) && starts(o) || starts(e) && blind(o) || away(e) && away(o) || zones(e) && zones(o)
 			return both && e.begin < o.end+2*time.Minute && o.begin < e.end+2*time.Minute
 		})
 		if !clash {
