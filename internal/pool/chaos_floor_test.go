@@ -12,7 +12,7 @@ import (
 // spareHeap is how much more memory than a fresh daemon one may hold that has lived through a story, and sparePerVM so much for
 // each VM: maps do not shrink. To keep a word of each event of a story would be more.
 const (
-	spareHeap  = 64 << 10
+	spareHeap  = 128 << 10
 	sparePerVM = 256
 )
 
