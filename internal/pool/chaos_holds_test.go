@@ -19,8 +19,7 @@ type held struct {
 // least is how long a hold lasts at least, by the contract's table; most, how long at most.
 func (h held) least(c *config.Config) time.Duration {
 	d := c.Rest
-	switch h.class {
-	case gce.Exhausted, gce.Quota, gce.Refused:
+	if h.class == gce.Exhausted || h.class.Regional() || h.class.Lasting() {
 		return h.most(c)
 	}
 	for i := 0; i < h.doubled && d < h.most(c); i++ {
@@ -30,7 +29,7 @@ func (h held) least(c *config.Config) time.Duration {
 }
 
 func (h held) most(c *config.Config) time.Duration {
-	if h.class == gce.Exhausted || h.class == gce.Quota {
+	if h.class == gce.Exhausted || h.class.Regional() {
 		return c.Exhaustion
 	}
 	return max(c.Exhaustion, time.Minute)
@@ -86,11 +85,11 @@ func (m *monitor) notCreated(k key, e Event) {
 	}
 	f, ok := e.Err.(*gce.Failure)
 	if m.force == nil || !slices.Contains(m.force.Zones, k.zone) || !strings.HasPrefix(k.name, m.force.Prefix) ||
-		e.Class == gce.Refused && a.decided.Before(m.since) {
+		e.Class.Lasting() && a.decided.Before(m.since) {
 		return
 	}
 	for _, name := range m.force.Zones {
-		sister := e.Class == gce.Quota && (config.Region(name) == config.Region(k.zone) || ok && f.Global)
+		sister := e.Class.Regional() && (config.Region(name) == config.Region(k.zone) || ok && f.Global)
 		if name == k.zone || sister {
 			m.hold(name, e.Class, a.decided)
 		}

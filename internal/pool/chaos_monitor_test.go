@@ -217,7 +217,7 @@ func (m *monitor) takeConfig(e Event) {
 			z.forget()
 			maps.DeleteFunc(m.tries, func(k key, _ tried) bool { return k.zone == name })
 		}
-		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.class == gce.Refused })
+		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.class.Lasting() })
 	}
 }
 
