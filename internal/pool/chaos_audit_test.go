@@ -33,7 +33,11 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time) (kinds []string) {
 	case a.doomed.IsZero():
 		due("vanished", true)
 	case a.hooks["vanished"] == 0: // lost before it could be deleted, or deleted
-		due("delete", !vm.Gone.IsZero() && vm.Gone.Before(until))
+		told := vm.Gone
+		if vm.DeletedBy != "api" { // what becomes of the deletion, its operation may never say
+			told = latest(told, a.doomed.Add(patience+time.Minute))
+		}
+		due("delete", !vm.Gone.IsZero() && told.Before(until))
 	}
 	return kinds
 }
