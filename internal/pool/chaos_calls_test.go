@@ -43,6 +43,8 @@ func (m *monitor) sends(r *http.Request) (s sent) {
 		s.kind, s.lane, s.key.name = "delete", config.Region(parts[0])+" writes", parts[len(parts)-1]
 	case parts[1] == "instances" && len(parts) == 2:
 		s.kind, s.page = "list", r.URL.Query().Get("pageToken")
+	case parts[1] == "instances":
+		s.kind = "get"
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -100,6 +102,10 @@ func (m *monitor) hears(s sent, resp *http.Response, err error) {
 		m.inserted(s.key)
 	case "list":
 		m.listed(s, resp)
+	case "get":
+		if status == 0 || status >= 400 && status != http.StatusNotFound {
+			m.zone(s.key.zone).unasked = time.Now()
+		}
 	}
 }
 

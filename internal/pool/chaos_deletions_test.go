@@ -138,6 +138,9 @@ func (m *monitor) listed(s sent, resp *http.Response) {
 	}
 	for _, vm := range page.Items {
 		z.pages[vm.Name] = lives(vm.Status)
+		if m.force != nil && m.inForce(key{s.key.zone, vm.Name}) && lives(vm.Status) {
+			m.showsRisen(key{s.key.zone, vm.Name}, !z.listed)
+		}
 	}
 	if page.NextPageToken != "" {
 		return

@@ -124,10 +124,12 @@ var faults = []func(*teller) episode{
 			r.oneOf("kill", "kill", "stop"), fmt.Sprint("wait ", r.span(0, 10*time.Second)), "start",
 		}}
 	},
-	func(r *teller) episode { // their time over the limit of 20 s now and then
+	func(r *teller) episode { // over the limit of 20 s now and then, and over the life of a VM
+		zone := r.zone()
 		return episode{kind: "slow hooks", end: r.span(time.Second, 20*time.Minute), first: []string{
-			fmt.Sprintf("slow-hooks %s %v", r.oneOf("create", "delete", "vanished", "exhausted"), r.span(2*time.Second, 25*time.Second)), "sim preempt " + r.zone()},
-			last: []string{"slow-hooks"}}
+			fmt.Sprintf("slow-hooks %s %v", r.oneOf("create", "create", "delete", "vanished", "exhausted"), r.span(2*time.Second, 40*time.Second)),
+			fmt.Sprintf("sim life %s %v", zone, r.span(20*time.Second, time.Hour)), "sim preempt " + zone},
+			last: []string{"slow-hooks", "sim life " + zone + " " + r.life}}
 	},
 	func(r *teller) episode { // no new access tokens; the last one is good for some minutes still
 		how := r.oneOf("status 500 internalError", "status 503 backendError", "status 404 notFound", "html 502", "cut-before", "hang", "empty", "truncate", "slow 7s", "slow 40s")

@@ -63,7 +63,7 @@ func (m *monitor) startedByHand(k key) (may bool) {
 		return false
 	}
 	a.hooks["vanished"], a.excused["vanished"] = 0, true
-	a.risen, a.noticed = time.Now(), time.Time{}
+	a.risen, a.noticed, a.ignored = time.Now(), time.Time{}, 0
 	m.outside[k] = true
 	m.counts["VMs started by hand"]++
 	return true
@@ -76,5 +76,20 @@ func (m *monitor) takenForMembers(e Event) {
 		if a := m.vm(key{e.Zone, name}); !a.risen.IsZero() && a.noticed.IsZero() {
 			a.noticed, a.excused["vanished"] = time.Now(), false
 		}
+	}
+}
+
+// showsRisen checks that a daemon takes in what somebody has started by hand, within three lists that show it. It need not say so
+// of what its first list of a zone shows, and cannot know where it has no answer when it asks.
+func (m *monitor) showsRisen(k key, first bool) {
+	a := m.vms[k]
+	if a == nil || a.risen.IsZero() || !a.noticed.IsZero() {
+		return
+	}
+	if first || m.zone(k.zone).unasked.After(a.risen) {
+		a.ignored = -1 << 30
+	}
+	if a.ignored++; a.ignored == 4 {
+		m.wrong("%s in %s, started by hand %v ago, is not taken for a member", k.name, k.zone, time.Since(a.risen))
 	}
 }

@@ -60,6 +60,7 @@ type account struct {
 	adopted time.Time       // when a daemon took its operation on that it had not begun
 	// risen is when somebody started it again after its loss, noticed when a daemon took it for a member then.
 	risen, noticed time.Time
+	ignored        int // lists between these two that showed it
 }
 
 // A watch is what the monitor knows of one zone of the configuration.
@@ -68,6 +69,7 @@ type watch struct {
 	changed time.Time // when that last changed
 	listed  bool      // the running daemon has had a list of it
 	failing time.Time // since when its lists fail; zero: they do not
+	unasked time.Time // when a VM of it was last asked for by name without an answer
 	anew    time.Time // when it came into the configuration, or the prefix changed: older answers say nothing
 	holds   []held
 	young   []time.Time     // when VMs were lost that had been made shortly before
