@@ -81,8 +81,8 @@ func (p *Pool) adopt(z *zone, op gce.Operation) {
 // request makes the call that asks for an operation, again and again while its outcome is open. Nothing is sent once it is
 // recalled or the daemon is stopping.
 func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, error)) {
-	ctx, cancel := context.WithTimeout(p.work, patience)
 	wanted, recall := context.WithTimeout(p.begun, patience)
+	ctx, cancel := context.WithTimeout(p.work, patience+time.Second) // a call that waits for its token says that it was not sent
 	o.recall, o.cancel = recall, func() { cancel(); recall() }
 	p.aside(func() func() {
 		defer o.cancel()
