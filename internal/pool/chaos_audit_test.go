@@ -42,16 +42,16 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time) (kinds []string) {
 	return kinds
 }
 
-// exhaustions counts the creations of a zone that failed for want of room until a time, and whose daemon waited for the answer:
-// all, and those of which the daemon must have heard. Where Google ignores request IDs, a call that is repeated may make a
+// exhaustions counts the creations of a zone that failed for want of room until a time: all, and those of which the daemon must
+// have heard, since it waited for the answer. Where Google ignores request IDs, a call that is repeated may make a
 // second VM of the same name; then the daemon need not hear how the first one ended.
 func (m *monitor) exhaustions(all []gcesim.VM, zone string, until time.Time) (must, may int) {
 	refused := m.zone(zone).refused
 	must, may = len(refused), len(refused)
 	for i, vm := range all {
-		if isStockout(vm.Failure) && !vm.Gone.IsZero() && !vm.Gone.After(until) && !m.vm(key{zone, vm.Name}).gaveUp {
+		if isStockout(vm.Failure) && !vm.Gone.IsZero() && !vm.Gone.After(until) {
 			may++
-			if !again(all, i) && !refused[vm.Name] {
+			if !again(all, i) && !refused[vm.Name] && !m.vm(key{zone, vm.Name}).gaveUp {
 				must++
 			}
 		}

@@ -96,7 +96,8 @@ func (m *monitor) hears(s sent, resp *http.Response, err error) {
 	}
 	switch s.kind {
 	case "insert":
-		if strings.Contains(text, "insufficientCapacity") {
+		// Half an answer may say it too.
+		if strings.Contains(text, "insufficientCapacity") || strings.Contains(text, "does not have enough resources available") {
 			m.zone(s.key.zone).refused[s.key.name] = true
 		}
 		m.inserted(s.key)
