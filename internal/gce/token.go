@@ -10,10 +10,18 @@ import (
 )
 
 // WithToken adds a bearer token to each request. Unlike the transport of package oauth2 it gives up when the request's
-// context ends, however long the metadata server takes over the token, and its error says that the request was not sent.
+// context ends, or nobody wants it any more, however long the metadata server takes over the token, and its error says that the
+// request was not sent.
 func WithToken(base http.RoundTripper, source oauth2.TokenSource) http.RoundTripper {
 	return &tokenTransport{base: base, source: source}
 }
+
+// WhileWanted returns a context for calls that are not to be sent once wanted has ended. One that is on the wire then goes on.
+func WhileWanted(ctx, wanted context.Context) context.Context {
+	return context.WithValue(ctx, wantedKey{}, wanted)
+}
+
+type wantedKey struct{}
 
 type tokenTransport struct {
 	base   http.RoundTripper
@@ -35,15 +43,21 @@ func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (t *tokenTransport) token(ctx context.Context) (*oauth2.Token, error) {
+	wanted, ok := ctx.Value(wantedKey{}).(context.Context)
+	if !ok {
+		wanted = ctx
+	}
 	result := t.group.DoChan("", func() (any, error) { return t.source.Token() })
 	select {
 	case r := <-result:
 		if r.Err != nil {
 			return nil, r.Err
 		}
-		return r.Val.(*oauth2.Token), nil
+		return r.Val.(*oauth2.Token), wanted.Err()
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-wanted.Done():
+		return nil, wanted.Err()
 	}
 }
 

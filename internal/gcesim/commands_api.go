@@ -34,6 +34,7 @@ var metadataCommands = []command{
 		p.setMetaMode(args[0])
 		return "", nil
 	}},
+	{"token-life", "DURATION", "how long new access tokens are good", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.tokenLife })},
 	{"preempted", "on|off", "what instance/preempted says", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
 		on, err := parseOnOff(args[0])
 		if err == nil {

@@ -34,7 +34,7 @@ var zoneCommands = []command{
 	{"optime", "ZONE MIN MAX [insert|delete]", "how long operations take", 3, 4, forZones(setOpTime)},
 	{"boot", "ZONE MIN MAX|off", "how long a VM takes to RUNNING, but not longer than its operation; off: 9/10 of it", 2, 3, forZones(setBoot)},
 	{"stop-time", "MIN MAX", "how long a preempted VM is STOPPING", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stopTime })},
-	{"life", "ZONE MEAN|off", "Spot VMs there live an exponentially distributed time, then are preempted", 2, 2, forZones(setLife)},
+	{"life", "ZONE MEAN|off [SWING]", "Spot VMs there live an exponentially distributed time, then are preempted; with a SWING of 0 to 1, that much oftener in the afternoon, and rarer at night", 2, 3, forZones(setLife)},
 	{"zone", "ZONE up|down|absent|unknown", "down: lists and inserts fail with 503; absent: 404 for the zone; unknown: the older 400", 2, 2, forZones(setZoneState)},
 	{"quota", "REGION|global METRIC N|off [http|operation]", "a limit on the number of VMs, refused at the call or (operation) in the operation", 3, 4, setQuota},
 	{"address-space", "REGION on|off", "on: the region's subnet is full, creations fail with IP_SPACE_EXHAUSTED", 2, 2, setAddressSpace},
@@ -109,7 +109,13 @@ func setLife(p *Project, z *zone, args []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	z.meanLife = mean
+	swing := 0.0
+	if len(args) > 1 {
+		if swing, err = strconv.ParseFloat(args[1], 64); err != nil || !(swing >= 0 && swing <= 1) {
+			return fmt.Errorf("want a SWING between 0 and 1, not %q", args[1])
+		}
+	}
+	z.meanLife, z.lifeSwing = mean, swing
 	z.lifeEpoch++
 	for _, v := range z.vms {
 		if !v.failed && takesRoom(v.status(now)) {

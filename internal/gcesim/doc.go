@@ -62,8 +62,9 @@
 //
 // VMs and their end:
 //
-//   - life ZONE MEAN|off: Spot VMs are preempted at random; preempt NAME|ZONE [N]: now; stop-time MIN MAX (2s 30s): how
-//     long they are STOPPING. instanceTerminationAction says whether they are TERMINATED or gone then.
+//   - life ZONE MEAN|off [SWING]: Spot VMs are preempted at random, at some hours of the day more of them than at others;
+//     preempt NAME|ZONE [N]: now; stop-time MIN MAX (2s 30s): how long they are STOPPING. instanceTerminationAction says whether
+//     they are TERMINATED or gone then.
 //   - preempt-at-start ZONE N [terminated|gone]: a VM can be preempted before it runs, which may leave it behind.
 //   - vm ZONE NAME [STATUS] [standard|spot], delete-vm NAME, stop-vm NAME, start-vm NAME: a pool is not alone in its
 //     project, and people do things by hand. vms [ZONE] prints what there is.
@@ -78,7 +79,7 @@
 //
 //   - metadata KEY VALUE, metadata-file KEY PATH, replace-metadata KEY OLD NEW, remove-metadata KEY: what
 //     gcloud compute project-info add-metadata does; metadata-delay DURATION|off: it takes a while to reach a zone.
-//   - metadata-server up|down|hang: it is away while a VM boots or is moved.
+//   - metadata-server up|down|hang: it is away while a VM boots or is moved; token-life DURATION (1h): how long its tokens are good.
 //   - self ZONE NAME [vm]|off: the VM that a program under test runs on; preempted on|off: its notice of preemption.
 //
 // The API:

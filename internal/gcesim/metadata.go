@@ -62,10 +62,11 @@ func (p *Project) setUpMetadata(zones []string) {
 
 // token hands out access tokens that nothing checks.
 func (p *Project) token(_ context.Context, account string, scopes []string) (metadataserver.Token, error) {
-	now := time.Now()
+	now := p.enter()
+	defer p.mu.Unlock()
 	return metadataserver.Token{
 		AccessToken: fmt.Sprintf("ya29.gcesim-%016x", p.draw("token", account, strings.Join(scopes, ","), now.Unix())),
-		ExpiresIn:   time.Hour - time.Second,
+		ExpiresIn:   p.settings.tokenLife,
 	}, nil
 }
 

@@ -97,6 +97,28 @@ func TestLife(t *testing.T) {
 	})
 }
 
+// TestRhythm checks that with a swing most VMs are preempted in the afternoon, Pacific time, and as many as without.
+func TestRhythm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := newProject(t, "life us-central1-a 100h 0.9")
+		for n := range 2000 {
+			do(t, p, fmt.Sprintf("vm us-central1-a vm-%d RUNNING spot", n))
+		}
+		time.Sleep(24 * time.Hour)
+		all, hours := 0, map[string]int{}
+		for _, vm := range p.History() {
+			if !vm.Ended.IsZero() {
+				all++
+				hours[[]string{"night", "morning", "afternoon", "evening"}[vm.Ended.UTC().Add(-8*time.Hour).Hour()/6]]++
+			}
+		}
+		// A day is 1 - exp(-24/100) of the mean life; the afternoon has 45 % of it, the night 5 %.
+		if all < 380 || all > 470 || hours["afternoon"] < all*38/100 || hours["night"] > all*9/100 {
+			t.Errorf("%d preempted: %v", all, hours)
+		}
+	})
+}
+
 func TestByHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "vm us-central1-a vm-1 RUNNING spot")

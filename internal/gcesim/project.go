@@ -80,6 +80,7 @@ type settings struct {
 	opsFilterMode string
 	metaMode      string // up, down, hang
 	metaDelay     time.Duration
+	tokenLife     time.Duration // of a new one
 }
 
 // New makes a project. All its zones have room without limit until told otherwise.
@@ -98,6 +99,7 @@ func New(o Options) *Project {
 			requestIDs:   true,
 			notReady:     true,
 			retention:    24 * time.Hour,
+			tokenLife:    time.Hour - time.Second,
 			filterMode:   "normal", opsFilterMode: "normal", metaMode: "up",
 		},
 	}

@@ -45,3 +45,31 @@ func (p *Project) within(s span, purpose string, key ...any) time.Duration {
 func (p *Project) exponential(mean time.Duration, purpose string, key ...any) time.Duration {
 	return time.Duration(-math.Log(1-p.fraction(purpose, key...)) * float64(mean)).Round(time.Millisecond)
 }
+
+// busiest is the time of day, by Google's clock, at which most VMs are preempted where preemption has a rhythm.
+const busiest = 15 * time.Hour
+
+// inRhythm turns a life that was drawn for a steady rate of preemption into one from a time on, for a rate that goes up and down
+// with the hour of the day: it is (1 + swing · a cosine) times the steady one.
+func inRhythm(life time.Duration, swing float64, from time.Time) time.Duration {
+	if swing == 0 {
+		return life
+	}
+	const day = 24 * time.Hour
+	_, offset := from.In(pacific).Zone()
+	phase := func(d time.Duration) float64 {
+		return 2 * math.Pi * ((time.Duration(from.UnixNano())+time.Duration(offset)*time.Second)%day + d - busiest).Hours() / 24
+	}
+	swung := time.Duration(swing * float64(day) / (2 * math.Pi))
+	// What the steady rate adds up to in life, the other one does between these two.
+	least, most := max(0, life-2*swung), life+2*swung
+	for most-least > time.Millisecond {
+		d := least + (most-least)/2
+		if d+time.Duration(float64(swung)*(math.Sin(phase(d))-math.Sin(phase(0)))) < life {
+			least = d
+		} else {
+			most = d
+		}
+	}
+	return most.Round(time.Millisecond)
+}

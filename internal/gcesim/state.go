@@ -38,26 +38,39 @@ func (p *Project) VM(zone, name string) (vm VM, ok bool) {
 	return VM{}, false
 }
 
-// VMs returns all VMs that exist, by zone and name.
-func (p *Project) VMs() []VM {
+// theseOrAll returns the zones of these names, all for none, by name.
+func (p *Project) theseOrAll(names []string) []*zone {
+	if len(names) == 0 {
+		names = p.zoneNames()
+	}
+	var zones []*zone
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		if z := p.zones[name]; z != nil {
+			zones = append(zones, z)
+		}
+	}
+	return zones
+}
+
+// VMs returns all VMs that exist, by zone and name. Zones limits them to some zones.
+func (p *Project) VMs(zones ...string) []VM {
 	now := p.enter()
 	defer p.mu.Unlock()
 	var out []VM
-	for _, name := range p.zoneNames() {
-		for _, v := range p.zones[name].vms {
+	for _, z := range p.theseOrAll(zones) {
+		for _, v := range z.vms {
 			out = append(out, v.copy(now))
 		}
 	}
 	return out
 }
 
-// History returns all VMs that ever were, by zone, name and time of creation.
-func (p *Project) History() []VM {
+// History returns all VMs that ever were, by zone, name and time of creation. Zones limits them to some zones.
+func (p *Project) History(zones ...string) []VM {
 	now := p.enter()
 	defer p.mu.Unlock()
 	var out []VM
-	for _, name := range p.zoneNames() {
-		z := p.zones[name]
+	for _, z := range p.theseOrAll(zones) {
 		for _, v := range z.vms {
 			out = append(out, v.copy(now))
 		}
@@ -99,10 +112,7 @@ func (p *Project) Live(prefix string, zones ...string) int {
 	now := p.enter()
 	defer p.mu.Unlock()
 	n := 0
-	for name, z := range p.zones {
-		if len(zones) > 0 && !slices.Contains(zones, name) {
-			continue
-		}
+	for _, z := range p.theseOrAll(zones) {
 		start, _ := slices.BinarySearchFunc(z.vms, prefix, byName)
 		for _, v := range z.vms[start:] {
 			if !strings.HasPrefix(v.name, prefix) {

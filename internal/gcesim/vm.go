@@ -126,7 +126,8 @@ func (p *Project) planPreemption(v *vm, from time.Time) {
 		return
 	}
 	life, epoch := v.lives, z.lifeEpoch
-	end := from.Add(p.exponential(z.meanLife, "life", z.name, v.name, v.lives, epoch))
+	mean := p.exponential(z.meanLife, "life", z.name, v.name, v.lives, epoch)
+	end := from.Add(inRhythm(mean, z.lifeSwing, from))
 	p.plan(end, func(at time.Time) {
 		if v.lives == life && z.lifeEpoch == epoch && v.gone.IsZero() && takesRoom(v.status(at)) {
 			p.preempt(v, at)

@@ -27,7 +27,8 @@ type zone struct {
 	deleteTime  span
 	bootTime    span          // zero: most of the time that the operation takes
 	meanLife    time.Duration // 0: Spot VMs live for ever
-	lifeEpoch   int           // counts the changes of meanLife
+	lifeSwing   float64       // how much the rate of preemption changes with the hour of the day, as a part of its mean
+	lifeEpoch   int           // counts the changes of both
 	preemptNext int           // so many creations are preempted while starting
 	preemptGone bool
 

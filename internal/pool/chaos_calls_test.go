@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"maps"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"prevmtable/internal/config"
-	"prevmtable/internal/hook"
 )
 
 // A sent is a call on its way.
@@ -19,15 +19,17 @@ type sent struct {
 	kind string // insert, delete, list or ""
 	lane string // "region reads" or "region writes"
 	key  key
+	at   time.Time
+	page string // of a list
 }
 
 // sends sees a call off.
 func (m *monitor) sends(r *http.Request) (s sent) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/compute/v1/projects/demo/zones/"), "/")
-	if len(parts) < 2 || strings.HasPrefix(parts[0], "/") {
+	if len(parts) < 2 || parts[0] == "" {
 		return s
 	}
-	s.key.zone = parts[0]
+	s.key.zone, s.at = parts[0], time.Now()
 	s.lane = config.Region(parts[0]) + " reads"
 	switch {
 	case r.Method == http.MethodPost:
@@ -40,7 +42,9 @@ func (m *monitor) sends(r *http.Request) (s sent) {
 	case r.Method == http.MethodDelete:
 		s.kind, s.lane, s.key.name = "delete", config.Region(parts[0])+" writes", parts[len(parts)-1]
 	case parts[1] == "instances" && len(parts) == 2:
-		s.kind = "list"
+		s.kind, s.page = "list", r.URL.Query().Get("pageToken")
+	case parts[1] == "instances":
+		s.kind = "get"
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,11 +57,20 @@ func (m *monitor) sends(r *http.Request) (s sent) {
 			m.wrong("an insert of %s that was never decided", s.key.name)
 		} else {
 			a.wire++
+			a.calls++
 		}
 	case "delete":
 		if a := m.vms[s.key]; a == nil || a.doomed.IsZero() {
 			m.wrong("a delete of %s in %s that was never decided", s.key.name, s.key.zone)
+		} else {
+			a.calls++
 		}
+	default:
+		return s
+	}
+	if m.force != nil && !m.inForce(s.key) && time.Since(m.since) > 0 {
+		m.wrong("%s of %s in %s is asked for, %v after a configuration came into force in which that is none of the pool's", s.kind, s.key.name, s.key.zone,
+			time.Since(m.since))
 	}
 	return s
 }
@@ -73,8 +86,7 @@ func (m *monitor) hears(s sent, resp *http.Response, err error) {
 	if err == nil {
 		status = resp.StatusCode
 		if status == http.StatusForbidden || status == http.StatusServiceUnavailable {
-			body, _ := io.ReadAll(resp.Body)
-			resp.Body, text = io.NopCloser(bytes.NewReader(body)), string(body)
+			text = string(read(resp))
 		}
 	}
 	m.counts["calls"]++
@@ -84,23 +96,31 @@ func (m *monitor) hears(s sent, resp *http.Response, err error) {
 	}
 	switch s.kind {
 	case "insert":
-		if strings.Contains(text, "insufficientCapacity") {
+		// Half an answer may say it too.
+		if strings.Contains(text, "insufficientCapacity") || strings.Contains(text, "does not have enough resources available") {
 			m.zone(s.key.zone).refused[s.key.name] = true
 		}
 		m.inserted(s.key)
 	case "list":
-		z := m.zone(s.key.zone)
-		if status == http.StatusOK {
-			z.failing = time.Time{}
-			if !z.listed {
-				z.listed = true
-				m.excuse(s.key.zone)
-			}
-		} else if z.failing.IsZero() {
-			z.failing = time.Now()
+		m.listed(s, resp)
+	case "get":
+		if status == 0 || status >= 400 && status != http.StatusNotFound {
+			m.zone(s.key.zone).unasked = time.Now()
 		}
 	}
 }
+
+// read reads an answer's body, and leaves it, with the error of reading it if there was one, for the daemon.
+func read(resp *http.Response) []byte {
+	body, err := io.ReadAll(resp.Body)
+	resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
+	return body
+}
+
+// failing is a reader that has nothing but an error, or the end.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }
 
 // inserted checks, whenever one more VM may be live, that they are not too many. A creation answers for the target of the
 // time when it was decided, and for the zones that counted then and count now.
@@ -122,7 +142,7 @@ func (m *monitor) inserted(k key) {
 	live := m.w.sim.Live(m.force.Prefix, zones...)
 	for o := range maps.Keys(m.outside) {
 		b := m.vm(o)
-		if !b.spared.IsZero() && b.spared.Before(a.decided) && b.spared.After(b.doomed) {
+		if !b.spared.IsZero() && b.spared.Before(a.decided) && b.spared.After(b.doomed) || !b.noticed.IsZero() && b.noticed.Before(a.decided) {
 			continue
 		}
 		if vm, ok := m.w.sim.VM(o.zone, o.name); !ok {
@@ -139,37 +159,4 @@ func (m *monitor) inserted(k key) {
 // lives says which states the simulator's VMs are live in.
 func lives(status string) bool {
 	return status == "RUNNING" || status == "STAGING" || status == "PROVISIONING"
-}
-
-// hook checks what a hook says when it starts, and returns what is to be called when it ends.
-func (m *monitor) hook(e hook.Event) (done func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.counts["hooks "+e.Kind]++
-	if e.Name == "" {
-		m.zone(e.Zone).exhausted++
-		return func() {}
-	}
-	k := key{e.Zone, e.Name}
-	a := m.vm(k)
-	if a.hooks[e.Kind]++; a.hooks[e.Kind] > 1 {
-		m.wrong("%d %s hooks of %s", a.hooks[e.Kind], e.Kind, e.Name)
-	}
-	if a.hooking != "" {
-		m.wrong("the %s hook of %s begins while its %s hook runs", e.Kind, e.Name, a.hooking)
-	}
-	if e.Kind == "create" && a.hooks["vanished"]+a.hooks["delete"] > 0 {
-		m.wrong("the create hook of %s comes last", e.Name)
-	}
-	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && e.Kind != "create" && (lives(vm.Status) || e.Kind == "delete") {
-		m.wrong("a %s hook of %s, which is %s", e.Kind, e.Name, vm.Status)
-	} else if ok && e.Kind == "create" && vm.Failed {
-		m.wrong("a create hook of %s, whose creation fails", e.Name)
-	}
-	a.hooking = e.Kind
-	return func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		a.hooking = ""
-	}
 }

@@ -118,6 +118,54 @@ var faults = []func(*teller) episode{
 		return episode{kind: "hooks", end: r.span(time.Second, 20*time.Minute), first: []string{"hang-hooks " + r.oneOf("create", "delete", "vanished", "exhausted")},
 			last: []string{"hang-hooks"}}
 	},
+	func(r *teller) episode { // killed and started again at once, with what it had begun under way
+		return episode{kind: "restart", first: []string{
+			fmt.Sprintf("sim preempt %s %d", r.zone(), 2+r.IntN(8)), fmt.Sprint("wait ", r.span(0, 75*time.Second)),
+			r.oneOf("kill", "kill", "stop"), fmt.Sprint("wait ", r.span(0, 10*time.Second)), "start",
+		}}
+	},
+	func(r *teller) episode { // over the limit of 20 s now and then, and over the life of a VM
+		zone := r.zone()
+		return episode{kind: "slow hooks", end: r.span(time.Second, 20*time.Minute), first: []string{
+			fmt.Sprintf("slow-hooks %s %v", r.oneOf("create", "create", "delete", "vanished", "exhausted"), r.span(2*time.Second, 40*time.Second)),
+			fmt.Sprintf("sim life %s %v", zone, r.span(20*time.Second, time.Hour)), "sim preempt " + zone},
+			last: []string{"slow-hooks", "sim life " + zone + " " + r.life}}
+	},
+	func(r *teller) episode { // no new access tokens; the last one is good for some minutes still
+		how := r.oneOf("status 500 internalError", "status 503 backendError", "status 404 notFound", "html 502", "cut-before", "hang", "empty", "truncate", "slow 7s", "slow 40s")
+		return episode{kind: "token", first: []string{fmt.Sprintf("sim fault token * %s for %v", how, r.span(5*time.Second, 40*time.Minute)), "sim preempt " + r.zone()}}
+	},
+	func(r *teller) episode { // Google takes each repeat of a call for a new one, and leaves calls without an answer
+		zone := r.zoneOrAll()
+		return episode{kind: "no request IDs", end: r.span(time.Minute, 20*time.Minute), first: []string{"sim requestid off", "sim preempt " + r.zone() + " 4",
+			fmt.Sprintf("sim fault %s %s %s times %d", r.oneOf("insert", "insert", "delete"), zone, r.oneOf("cut-after", "hang-after", "empty", "truncate"), 1+r.IntN(6))},
+			last: []string{"sim requestid on"}}
+	},
+	func(r *teller) episode { // a start-up script that powers off, or a zone that takes all back
+		zone := r.zone()
+		return episode{kind: "short lives", end: r.span(2*time.Minute, 20*time.Minute), first: []string{"sim preempt " + zone, fmt.Sprintf("sim life %s %v", zone, r.span(10*time.Second, time.Minute))},
+			last: []string{"sim life " + zone + " " + r.life}}
+	},
+	func(r *teller) episode { // the pool gets another name, and the old one again: what it had is let go each time
+		return episode{kind: "prefix", end: r.span(time.Second, time.Hour), first: []string{r.oneOf("config Prefix=cattle-", "config Prefix=pool-2-", "config Prefix=poo")},
+			last: []string{"config Prefix=pool-"}}
+	},
+	func(r *teller) episode { // what could not be asked for yet is called off
+		change, back := "config Prefix=pool-3-", "config Prefix=pool-"
+		if r.IntN(2) == 0 {
+			change, back = "config AllowedZones="+r.zones[0]+","+r.zones[1], "config AllowedZones="+strings.Join(r.zones, ",")
+		}
+		return episode{kind: "called off", end: r.span(5*time.Minute, 20*time.Minute), first: []string{
+			fmt.Sprintf("sim fault %s * %s for 3m", r.oneOf("insert", "delete", "token"), r.oneOf("cut-before", "hang", "html 502", "slow 4s")),
+			"sim preempt " + r.zone() + " 5", fmt.Sprintf("config TargetVMCount=%d", r.vms-1-r.IntN(3)),
+			fmt.Sprint("wait ", r.span(time.Second, time.Minute)), change,
+		}, last: []string{back, fmt.Sprintf("config TargetVMCount=%d", r.vms)}}
+	},
+	func(r *teller) episode {
+		zone := r.zone()
+		return episode{kind: "started by hand", end: r.span(90*time.Second, 30*time.Minute), first: []string{"config DeleteStopped=", "by-hand stop " + zone},
+			last: []string{"by-hand start " + zone}}
+	},
 	func(r *teller) episode {
 		return episode{kind: "by hand", first: []string{fmt.Sprintf("by-hand %s %s", r.oneOf("delete", "stop"), r.zone())}}
 	},

@@ -2,8 +2,8 @@ package pool
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +30,19 @@ type monitor struct {
 	// outside are VMs that a daemon need not count: made by hand, made by a call that was on the wire at a kill, or being deleted.
 	outside map[key]bool
 	resting map[string]time.Time // until when a region's reads or writes must rest, by "region lane"
+	trials  []trial              // creations in zones that were held
+	begun   time.Time            // when the running daemon did
+	hooking int                  // hooks that run
 	running *Pool
+
+	// What the running daemon knows of operations under way: VMs that are starting, VMs that are being deleted, deletions that
+	// failed, and when it last gave up what had not been asked for.
+	starting, going map[key]bool
+	tries           map[key]tried
+	recalled        time.Time
+	// How many VMs stay after the deletions that were decided at one instant.
+	counted time.Time
+	staying int
 }
 
 // An account is what the monitor knows of one VM, or of one that was to be made.
@@ -38,12 +50,17 @@ type account struct {
 	decided time.Time // when its creation was; zero: not by a daemon
 	target  int       // then
 	wire    int       // inserts of it on their way
+	calls   int       // inserts or deletes of it since the last decision
 	doomed  time.Time // when its deletion was decided last
 	spared  time.Time // when that failed
 	gaveUp  bool      // its creation had no answer in time, or none was waited for
 	hooks   map[string]int
 	hooking string          // the hook that runs
 	excused map[string]bool // hooks that need not come
+	adopted time.Time       // when a daemon took its operation on that it had not begun
+	// risen is when somebody started it again after its loss, noticed when a daemon took it for a member then.
+	risen, noticed time.Time
+	ignored        int // lists between these two that showed it
 }
 
 // A watch is what the monitor knows of one zone of the configuration.
@@ -52,22 +69,22 @@ type watch struct {
 	changed time.Time // when that last changed
 	listed  bool      // the running daemon has had a list of it
 	failing time.Time // since when its lists fail; zero: they do not
+	unasked time.Time // when a VM of it was last asked for by name without an answer
+	anew    time.Time // when it came into the configuration, or the prefix changed: older answers say nothing
 	holds   []held
+	young   []time.Time     // when VMs were lost that had been made shortly before
+	shown   map[string]bool // the live VMs of its last list
+	pages   map[string]bool // the VMs of the list that is being read
+	unseen  map[string]bool // VMs that were created, and no list has shown
 	// exhausted are the hooks of that name that ran; forgiven is how many more there might have been; refused are the inserts
 	// that Google refused at once for want of room, which leaves no trace.
 	exhausted, forgiven int
 	refused             map[string]bool
 }
 
-// A held is why no creation is to be tried in a zone.
-type held struct {
-	class gce.Class
-	since time.Time
-}
-
 func newMonitor(w *world) *monitor {
 	return &monitor{w: w, counts: map[string]int{}, docs: map[string]*config.Config{}, zones: map[string]*watch{},
-		vms: map[key]*account{}, outside: map[key]bool{}, resting: map[string]time.Time{}}
+		vms: map[key]*account{}, outside: map[key]bool{}, resting: map[string]time.Time{}, starting: map[key]bool{}, going: map[key]bool{}, tries: map[key]tried{}}
 }
 
 // wrong notes a broken promise.
@@ -77,7 +94,7 @@ func (m *monitor) wrong(format string, args ...any) {
 
 func (m *monitor) zone(name string) *watch {
 	if m.zones[name] == nil {
-		m.zones[name] = &watch{refused: map[string]bool{}}
+		m.zones[name] = &watch{refused: map[string]bool{}, unseen: map[string]bool{}}
 	}
 	return m.zones[name]
 }
@@ -95,9 +112,18 @@ func (m *monitor) started() {
 	defer m.mu.Unlock()
 	m.force = nil
 	for _, z := range m.zones {
-		z.out, z.listed, z.failing, z.holds, z.changed = false, false, time.Time{}, nil, time.Now()
+		z.forget()
 	}
 	clear(m.resting)
+	clear(m.starting)
+	clear(m.going)
+	clear(m.tries)
+	m.trials, m.hooking, m.begun = nil, 0, time.Now()
+}
+
+// forget leaves of a zone what it still means to a daemon that looks at it for the first time.
+func (z *watch) forget() {
+	*z = watch{exhausted: z.exhausted, forgiven: z.forgiven, refused: z.refused, changed: time.Now(), anew: time.Now(), unseen: map[string]bool{}}
 }
 
 func (m *monitor) killed() {
@@ -132,17 +158,49 @@ func (m *monitor) observe(e Event) {
 	case ZoneWrittenOff, ZoneAbsent, ZoneKnown:
 		z := m.zone(e.Zone)
 		z.out, z.changed = e.Kind != ZoneKnown, time.Now()
+	case ConfigAbsent:
+		m.recalled = time.Now()
 	case Creating:
 		m.decidedCreation(k)
+	case Adopted:
+		m.adopt(k, e)
+	case OutcomeOpen:
+		if m.vm(k).calls == 0 {
+			m.wrong("the outcome for %s is open, though no call was made: %v", k.name, e.Err)
+		}
 	case Created: // which ends a hold that a longer SecondsForExhaustion might have brought back
 		z, begun := m.zone(e.Zone), m.vm(k).decided
 		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.since.Before(begun) })
+		delete(m.starting, k)
+		z.unseen[k.name] = true
 	case NotCreated:
 		m.notCreated(k, e)
 	case Deleting:
 		m.decidedDeletion(k)
+	case Deleted:
+		delete(m.tries, k)
+		delete(m.zone(e.Zone).unseen, k.name)
 	case NotDeleted:
-		m.vm(k).spared = time.Now()
+		m.notDeleted(k)
+	case Vanished:
+		delete(m.tries, k)
+		delete(m.zone(e.Zone).unseen, k.name)
+		if a := m.vm(k); !a.decided.IsZero() && time.Since(a.decided) < youth {
+			m.lostYoung(e.Zone)
+		}
+	case Strangers:
+		m.takenForMembers(e)
+	}
+}
+
+// adopt notes that the running daemon has found an operation under way.
+func (m *monitor) adopt(k key, e Event) {
+	m.counts["operations adopted"]++
+	m.vm(k).adopted = time.Now()
+	if e.Facts[1] == gce.Creation {
+		m.starting[k] = true
+	} else {
+		m.going[k] = true
 	}
 }
 
@@ -154,13 +212,14 @@ func (m *monitor) takeConfig(e Event) {
 		return
 	}
 	old := m.force
-	m.force, m.since = c, time.Now()
+	m.force, m.since, m.recalled = c, time.Now(), time.Now()
 	for name, z := range m.zones {
 		// One that comes anew is listed for the first time, even if an answer about it came after it was taken out.
 		if !slices.Contains(c.Zones, name) || old != nil && (old.Prefix != c.Prefix || !slices.Contains(old.Zones, name)) {
-			*z = watch{exhausted: z.exhausted, forgiven: z.forgiven, refused: z.refused, changed: time.Now()}
+			z.forget()
+			maps.DeleteFunc(m.tries, func(k key, _ tried) bool { return k.zone == name })
 		}
-		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.class == gce.Refused })
+		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.class.Lasting() })
 	}
 }
 
@@ -171,8 +230,9 @@ func (m *monitor) decidedCreation(k key) {
 		m.wrong("%s is created twice", k.name)
 	}
 	a.decided = time.Now()
+	m.starting[k] = true
 	m.counts["creations"]++
-	if m.force == nil || !strings.HasPrefix(k.name, m.force.Prefix) || !slices.Contains(m.force.Zones, k.zone) {
+	if m.force == nil || !m.inForce(k) {
 		m.wrong("%s is created in %s, which no configuration in force asks for", k.name, k.zone)
 		return
 	}
@@ -186,49 +246,5 @@ func (m *monitor) decidedCreation(k key) {
 	if !z.failing.IsZero() && z.failing.Before(a.decided) {
 		m.wrong("%s is created in %s, which cannot be listed since %v", k.name, k.zone, z.failing.Sub(m.w.start))
 	}
-	for _, h := range z.holds {
-		least := map[gce.Class]time.Duration{gce.Exhausted: m.force.Exhaustion, gce.Quota: m.force.Exhaustion, gce.Refused: max(m.force.Exhaustion, time.Minute)}[h.class]
-		if time.Since(h.since) < least {
-			m.wrong("%s is created in %s, which has been held for %v only (%s)", k.name, k.zone, time.Since(h.since), h.class)
-		}
-	}
-}
-
-func (m *monitor) notCreated(k key, e Event) {
-	a := m.vm(k)
-	m.counts["not created: "+string(e.Class)]++
-	if time.Since(a.decided) >= patience || a.decided.IsZero() {
-		a.gaveUp = true
-	}
-	f, ok := e.Err.(*gce.Failure)
-	if m.force == nil || !slices.Contains(m.force.Zones, k.zone) || !strings.HasPrefix(k.name, m.force.Prefix) ||
-		e.Class == gce.Refused && a.decided.Before(m.since) {
-		return
-	}
-	for _, name := range m.force.Zones {
-		sister := e.Class == gce.Quota && (config.Region(name) == config.Region(k.zone) || ok && f.Global)
-		if name == k.zone || sister {
-			z := m.zone(name)
-			z.holds = append(slices.DeleteFunc(z.holds, func(h held) bool { return time.Since(h.since) > time.Hour }), held{e.Class, time.Now()})
-		}
-	}
-}
-
-// decidedDeletion checks what must be so when a deletion is decided.
-func (m *monitor) decidedDeletion(k key) {
-	a := m.vm(k)
-	a.doomed = time.Now()
-	m.outside[k] = true
-	m.counts["deletions"]++
-	if m.force == nil || !strings.HasPrefix(k.name, m.force.Prefix) || !slices.Contains(m.force.Zones, k.zone) {
-		m.wrong("%s in %s is deleted, which is not the pool's", k.name, k.zone)
-		return
-	}
-	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && vm.Status == "RUNNING" {
-		for _, name := range m.force.Zones {
-			if z := m.zone(name); !z.out && !z.failing.IsZero() && z.failing.Before(a.doomed) {
-				m.wrong("%s is deleted though %s cannot be listed since %v", k.name, name, z.failing.Sub(m.w.start))
-			}
-		}
-	}
+	m.checkHolds(k)
 }

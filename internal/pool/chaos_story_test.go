@@ -34,7 +34,7 @@ const (
 var calming = []string{
 	"sim fault clear", "sim zone * up", "sim capacity * unlimited", "sim life * off", "sim hide * off", "sim ops-hide * off",
 	"sim stale * off", "sim ops-stale * off", "sim preempt-at-start * 0", "sim metadata-server up", "sim optime * 8s 30s",
-	"sim requestid on", "sim latency 10ms 200ms", "hang-hooks",
+	"sim requestid on", "sim latency 10ms 200ms", "hang-hooks", "slow-hooks",
 }
 
 // text tells the story in full.
@@ -78,6 +78,7 @@ type teller struct {
 	zones   []string
 	regions []string
 	vms     int
+	life    string // of a VM, with its daily rhythm, as the simulator takes it
 }
 
 func (r *teller) zone() string   { return r.zones[r.IntN(len(r.zones))] }
@@ -108,7 +109,7 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 		}
 	}
 	s := &story{seed: seed, setUp: []string{
-		"sim stop-time 2s 30s", "sim optime * 8s 30s", "sim latency 10ms 200ms", "sim vm " + zones[0] + " foreign-1", "sim vm " + zones[1] + " other-pool-2",
+		"sim stop-time 2s 30s", "sim op-retention 20m", "sim token-life 6m", "sim optime * 8s 30s", "sim latency 10ms 200ms", "sim vm " + zones[0] + " foreign-1", "sim vm " + zones[1] + " other-pool-2",
 		fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=%d SecondsForHook=20 AllowedZones=%s",
 			vms, []int{0, 60, 120, 300}[r.IntN(4)], strings.Join(zones, ",")), "start",
 	}}
@@ -118,33 +119,39 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 			kinds = append(kinds, k)
 		}
 	}
-	for begun := time.Duration(0); begun.Hours() < 24*days; begun += blockTime + calmTime {
-		daily := 2 + 4*r.Float64()
-		s.episodes = append(s.episodes, episode{"life", begun + time.Second, begun + blockTime,
-			[]string{fmt.Sprintf("sim life * %v", time.Duration(daily*float64(time.Hour)).Round(time.Minute))}, nil})
+	r.life = fmt.Sprintf("%v %.2f", time.Duration((2+4*r.Float64())*float64(time.Hour)).Round(time.Minute), r.Float64())
+	end := time.Duration(days * 24 * float64(time.Hour))
+	for begun := time.Duration(0); begun < end; begun += blockTime + calmTime {
+		block := min(blockTime, max(end-begun, 10*time.Minute))
+		s.episodes = append(s.episodes, episode{"life", begun + time.Second, begun + block, []string{"sim life * " + r.life}, nil})
 		for range 4 + r.IntN(20) {
 			e := kinds[r.IntN(len(kinds))](r)
-			begin := begun + time.Duration(r.Float64()*float64(blockTime-time.Minute)).Round(time.Millisecond)
-			e.begin, e.end = begin, min(begin+e.end, begun+blockTime-time.Second)
+			begin := begun + time.Duration(r.Float64()*float64(block-time.Minute)).Round(time.Millisecond)
+			e.begin, e.end = begin, min(begin+e.end, begun+block-time.Second)
 			if e.kind == "kill" && e.end-e.begin < 90*time.Second {
 				continue // the daemon could not be started before the calm
 			}
 			s.episodes = append(s.episodes, e)
 		}
-		s.calms = append(s.calms, begun+blockTime)
+		s.calms = append(s.calms, begun+block)
 	}
 	s.keepApart()
 	return s
 }
 
-// keepApart drops episodes in which a daemon starts, or a zone is new to it, while lists hide something: nobody could know then.
+// keepApart drops episodes in which a daemon starts, or a zone is new to it, or a VM comes back to life, while lists hide something
+// or are late: nobody could know then.
 func (s *story) keepApart() {
 	blind := func(e episode) bool { return e.kind == "lists" }
-	starts := func(e episode) bool { return e.kind == "kill" || e.kind == "zones" || e.kind == "no zone" }
+	starts := func(e episode) bool {
+		return slices.Contains([]string{"kill", "restart", "zones", "no zone", "prefix", "called off", "started by hand"}, e.kind)
+	}
+	away := func(e episode) bool { return e.kind == "kill" || e.kind == "restart" }
 	var kept []episode
 	for _, e := range s.episodes {
 		clash := slices.ContainsFunc(kept, func(o episode) bool {
-			both := blind(e) && starts(o) || starts(e) && blind(o) || e.kind == "kill" && o.kind == "kill" || e.kind == "zones" && o.kind == "zones"
+			zones := func(e episode) bool { return e.kind == "zones" || e.kind == "called off" }
+			both := blind(e) && starts(o) || starts(e) && blind(o) || away(e) && away(o) || zones(e) && zones(o)
 			return both && e.begin < o.end+2*time.Minute && o.begin < e.end+2*time.Minute
 		})
 		if !clash {

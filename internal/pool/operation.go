@@ -81,8 +81,8 @@ func (p *Pool) adopt(z *zone, op gce.Operation) {
 // request makes the call that asks for an operation, again and again while its outcome is open. Nothing is sent once it is
 // recalled or the daemon is stopping.
 func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, error)) {
-	ctx, cancel := context.WithTimeout(p.work, patience)
 	wanted, recall := context.WithTimeout(p.begun, patience)
+	ctx, cancel := context.WithTimeout(p.work, patience+time.Second) // a call that waits for its token says that it was not sent
 	o.recall, o.cancel = recall, func() { cancel(); recall() }
 	p.aside(func() func() {
 		defer o.cancel()
@@ -109,14 +109,14 @@ func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, 
 	})
 }
 
-// try makes one call when the API's quotas allow it.
+// try makes one call when the API's quotas allow it, and there is a token for it.
 func (p *Pool) try(ctx, wanted context.Context, o *operation, call func(context.Context) (gce.Operation, error)) (gce.Operation, error) {
 	release, err := p.GCE.Admit(wanted, o.zone, o.kind)
 	if err != nil {
 		return gce.Operation{}, err
 	}
 	defer release()
-	return call(ctx)
+	return call(gce.WhileWanted(ctx, wanted))
 }
 
 // settled reports whether a call that failed in this way had no effect, and will not have it when it is repeated.

@@ -3,10 +3,8 @@ package pool
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -126,6 +124,16 @@ func (w *world) step(words []string, line string) error {
 		w.mu.Lock()
 		w.hang = strings.Join(args, "")
 		w.mu.Unlock()
+	case "slow-hooks":
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.slow = ""
+		if len(args) == 2 {
+			var err error
+			w.slow = args[0]
+			w.pause, err = time.ParseDuration(args[1])
+			return err
+		}
 	case "nameless":
 		d, err := time.ParseDuration(args[0])
 		w.nameless = time.Now().Add(d)
@@ -144,128 +152,20 @@ func (w *world) step(words []string, line string) error {
 	return nil
 }
 
-// byHand lets somebody delete or stop the first VM of the pool in a zone, if there is one.
+// byHand lets somebody delete, stop or start the first VM of the pool in a zone, if there is one.
 func (w *world) byHand(what, zone string) error {
-	for _, vm := range w.sim.VMs() {
-		if vm.Zone == zone && vm.Status == "RUNNING" && strings.HasPrefix(vm.Name, fmt.Sprint(w.fields["Prefix"])) {
+	status := "RUNNING"
+	if what == "start" {
+		status = "TERMINATED"
+	}
+	for _, vm := range w.sim.VMs(zone) {
+		if vm.Status == status && strings.HasPrefix(vm.Name, fmt.Sprint(w.fields["Prefix"])) {
+			if what == "start" && w.monitor != nil && !w.monitor.startedByHand(key{zone, vm.Name}) {
+				continue
+			}
 			_, err := w.sim.Do(what + "-vm " + vm.Name)
 			return err
 		}
 	}
 	return nil
-}
-
-// within waits for a condition.
-func (w *world) within(args []string, line string) error {
-	limit, err := time.ParseDuration(args[0])
-	for begun := time.Now(); err == nil; {
-		synctest.Wait()
-		if err = w.check(args[1:], line); err == nil {
-			return nil
-		}
-		if time.Since(begun) < limit {
-			err = nil
-		}
-		time.Sleep(time.Second)
-	}
-	return err
-}
-
-func fieldValue(s string) any {
-	if n, err := strconv.Atoi(s); err == nil {
-		return n
-	}
-	if b, err := strconv.ParseBool(s); err == nil {
-		return b
-	}
-	if strings.Contains(s, ",") || strings.Contains(s, "1-") {
-		return strings.Split(s, ",")
-	}
-	return s
-}
-
-// check tests a condition: a quantity and a number, which may have <= or >= before it; or a text in the log.
-func (w *world) check(words []string, line string) error {
-	if words[0] == "log" || words[0] == "no-log" {
-		_, text, _ := strings.Cut(line, "log ")
-		if w.logged.contains(text) != (words[0] == "log") {
-			return fmt.Errorf("the log says otherwise")
-		}
-		return nil
-	}
-	got, err := w.quantity(words[:len(words)-1])
-	if err != nil {
-		return err
-	}
-	last := words[len(words)-1]
-	least, most := 0, math.MaxInt
-	if s, ok := strings.CutPrefix(last, "<="); ok {
-		most, err = strconv.Atoi(s)
-	} else if s, ok := strings.CutPrefix(last, ">="); ok {
-		least, err = strconv.Atoi(s)
-	} else {
-		least, err = strconv.Atoi(last)
-		most = least
-	}
-	if err == nil && (got < least || got > most) {
-		err = fmt.Errorf("it is %d", got)
-	}
-	return err
-}
-
-func (w *world) quantity(words []string) (int, error) {
-	args := words[1:]
-	switch words[0] {
-	case "live": // VMs running or on the way there, in the zones named
-		return w.sim.Live(fmt.Sprint(w.fields["Prefix"]), args...), nil
-	case "vms": // VMs of any state whose names start with a text
-		return w.count(func(vm gcesim.VM) bool { return strings.HasPrefix(vm.Name, args[0]) }), nil
-	case "stopped":
-		return w.count(func(vm gcesim.VM) bool { return vm.Status == "TERMINATED" }), nil
-	case "spread": // between the fullest and the emptiest zone
-		var counts []int
-		for _, zone := range w.fields["AllowedZones"].([]string) {
-			counts = append(counts, w.sim.Live(fmt.Sprint(w.fields["Prefix"]), zone))
-		}
-		return slices.Max(counts) - slices.Min(counts), nil
-	case "hooks": // runs of a kind, in a zone
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		n := 0
-		for _, e := range w.hooks {
-			if e.Kind == args[0] && (len(args) == 1 || e.Zone == args[1]) {
-				n++
-			}
-		}
-		return n, nil
-	case "reasons": // vanished hooks that were given a reason
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		n := 0
-		for _, e := range w.hooks {
-			if e.Kind == "vanished" && e.Reason == args[0] {
-				n++
-			}
-		}
-		return n, nil
-	case "calls":
-		return w.sim.CallCount(args[0]), nil
-	case "refused-calls": // over the API's quotas
-		return w.sim.CallCount("*", 403, 429), nil
-	case "unfinished":
-		return len(w.sim.Unfinished()), nil
-	case "maxlive":
-		return w.sim.MaxLive(fmt.Sprint(w.fields["Prefix"])), nil
-	}
-	return 0, fmt.Errorf("no quantity %q", words[0])
-}
-
-func (w *world) count(want func(gcesim.VM) bool) int {
-	n := 0
-	for _, vm := range w.sim.VMs() {
-		if want(vm) {
-			n++
-		}
-	}
-	return n
 }

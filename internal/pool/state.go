@@ -124,6 +124,7 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 		}
 	}
 	if old.failure != nil && next.end(p.config).Before(old.end(p.config)) {
+		z.hold.updates = p.updates // but it lasts until another one, too
 		return
 	}
 	z.hold, z.trial = next, true

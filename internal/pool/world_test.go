@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
+	"golang.org/x/oauth2"
 
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
@@ -52,6 +52,8 @@ type world struct {
 	events map[Kind]int // as observed
 	hooks  []hook.Event
 	hang   string // kind of the hooks that hang
+	slow   string // kind of the hooks that take pause
+	pause  time.Duration
 }
 
 const template = `{
@@ -97,15 +99,16 @@ func (w *world) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	dead, kill := context.WithCancel(context.Background())
 	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, w.monitor}}
-	api, err := gce.New(ctx, hc, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
+	meta := metadata.NewClient(&http.Client{Transport: hc.Transport, Timeout: 5 * time.Second})
+	withToken := &http.Client{Transport: gce.WithToken(hc.Transport, oauth2.ReuseTokenSourceWithExpiry(nil, tokens{meta}, tokenReserve))}
+	api, err := gce.New(ctx, withToken, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	documents := make(chan config.Document)
-	meta := metadata.NewClient(hc)
 	p := New(Options{
-		Observe: w.observe, Publish: func(s State) { w.state.Store(&s) },
-		Project: "demo", Attribute: "prevmtable", GCE: api, Documents: documents, DryRun: w.dryRun, HookParallelism: 8,
+		Observe: w.observe, Publish: w.publish,
+		Project: "demo", Attribute: "prevmtable", GCE: api, Documents: documents, DryRun: w.dryRun, HookParallelism: hookParallelism,
 		Seed: w.seed(),
 		Log:  slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{ReplaceAttr: w.sinceStart})),
 		Self: func(ctx context.Context) (zone, name string, err error) {
@@ -122,6 +125,10 @@ func (w *world) run() {
 		},
 		Hook: func(ctx context.Context, e hook.Event) error { return w.runHook(ctx, dead, e) },
 	})
+	if w.monitor != nil {
+		w.monitor.started()
+		w.monitor.running = p
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		config.Watch(ctx, hc, "http://metadata/computeMetadata/v1/", "prevmtable", func(d config.Document) {
@@ -141,10 +148,6 @@ func (w *world) run() {
 		stop()
 		wg.Wait()
 	}
-	if w.monitor != nil {
-		w.monitor.started()
-		w.monitor.running = p
-	}
 }
 
 // seed is another one for each daemon of a story.
@@ -153,61 +156,11 @@ func (w *world) seed() (s [32]byte) {
 	return s
 }
 
-// mortal is a transport that works as long as its daemon lives.
-type mortal struct {
-	http.RoundTripper
-	dead    context.Context
-	lie     func(*http.Request, *http.Response) *http.Response
-	monitor *monitor
-}
-
-func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	stop := context.AfterFunc(m.dead, func() { cancel(errors.New("killed")) })
-	if m.dead.Err() != nil {
-		return nil, errors.New("killed")
+func (w *world) publish(s State) {
+	w.state.Store(&s)
+	if w.monitor != nil {
+		w.monitor.published(s)
 	}
-	var s sent
-	if m.monitor != nil {
-		s = m.monitor.sends(r)
-	}
-	resp, err := m.call(r.WithContext(ctx))
-	stop()
-	if m.monitor != nil && m.dead.Err() == nil {
-		m.monitor.hears(s, resp, err)
-	}
-	if err == nil && m.lie != nil {
-		resp = m.lie(r, resp)
-	}
-	return resp, err
-}
-
-// call makes a call. One that changes something is on its way whatever becomes of the daemon: it may have its effect after a kill.
-func (m mortal) call(r *http.Request) (*http.Response, error) {
-	if m.monitor == nil || r.Method == http.MethodGet {
-		return m.RoundTripper.RoundTrip(r)
-	}
-	type answer struct {
-		resp *http.Response
-		err  error
-	}
-	answers := make(chan answer, 1)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), gce.CallTimeout)
-	go func() {
-		defer cancel()
-		resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
-		answers <- answer{resp, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.resp, a.err
-	case <-m.dead.Done():
-	case <-r.Context().Done():
-		if m.dead.Err() == nil {
-			cancel()
-		}
-	}
-	return nil, errors.New("nobody waits for the answer")
 }
 
 func (w *world) observe(e Event) {
@@ -224,7 +177,10 @@ func (w *world) observe(e Event) {
 
 func (w *world) runHook(ctx, dead context.Context, e hook.Event) error {
 	w.mu.Lock()
-	hang := w.hang == e.Kind
+	hang, pause := w.hang == e.Kind, time.Second
+	if w.slow == e.Kind {
+		pause = w.pause
+	}
 	if dead.Err() == nil && w.monitor == nil {
 		w.hooks = append(w.hooks, e)
 	}
@@ -232,13 +188,13 @@ func (w *world) runHook(ctx, dead context.Context, e hook.Event) error {
 	if dead.Err() == nil && w.monitor != nil {
 		defer w.monitor.hook(e)()
 	}
+	ctx, cancel := context.WithTimeout(ctx, e.Limit)
+	defer cancel()
 	if hang {
-		ctx, cancel := context.WithTimeout(ctx, e.Limit)
-		defer cancel()
 		<-ctx.Done()
 		return errors.New("over its limit")
 	}
-	return sleep(ctx, time.Second)
+	return sleep(ctx, pause)
 }
 
 // end stops the daemon and holds the story to what is promised of every one.
@@ -281,43 +237,4 @@ func (w *world) end() {
 			w.t.Errorf("%s was deleted, which is not the pool's", vm.Name)
 		}
 	}
-}
-
-func (w *world) sinceStart(groups []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey {
-		return slog.String("t", time.Since(w.start).String())
-	}
-	return a
-}
-
-// A record keeps log lines.
-type record struct {
-	start time.Time
-	mu    sync.Mutex
-	lines []string
-}
-
-func (r *record) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = append(r.lines, string(bytes.TrimSpace(b)))
-	return len(b), nil
-}
-
-func (r *record) contains(text string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.lines, func(line string) bool { return strings.Contains(line, text) })
-}
-
-func (r *record) clear() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = nil
-}
-
-func (r *record) tail(n int) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Join(r.lines[max(0, len(r.lines)-n):], "\n")
 }

@@ -1,0 +1,160 @@
+package pool
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A tried is a deletion that failed: it is left alone for a distance.
+type tried struct {
+	since    time.Time
+	distance time.Duration
+}
+
+// decidedDeletion checks what must be so when a deletion is decided.
+func (m *monitor) decidedDeletion(k key) {
+	a := m.vm(k)
+	if m.force == nil || !m.inForce(k) {
+		m.wrong("%s in %s is deleted, which is not the pool's", k.name, k.zone)
+		return
+	}
+	if t, ok := m.tries[k]; ok && time.Since(t.since) < t.distance {
+		m.wrong("%s is deleted again after %v, to be left alone for %v", k.name, time.Since(t.since), t.distance)
+	}
+	now := time.Now()
+	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && lives(vm.Status) || m.zone(k.zone).shown[k.name] {
+		m.scaleIn(k, now)
+	}
+	a.doomed, a.calls = now, 0
+	m.outside[k], m.going[k] = true, true
+	m.counts["deletions"]++
+}
+
+// scaleIn checks a deletion of a VM that is live, or was when its zone was last listed: those that stay must be enough for the
+// target, and every zone that counts must be seen.
+func (m *monitor) scaleIn(k key, now time.Time) {
+	for _, name := range m.force.Zones {
+		if z := m.zone(name); !z.out && !z.failing.IsZero() && z.failing.Before(now) {
+			m.wrong("%s is deleted though %s cannot be listed since %v", k.name, name, m.at(z.failing))
+		}
+	}
+	if !m.counted.Equal(now) { // the deletions of one plan are all told of at one instant
+		m.counted, m.staying = now, m.stay()
+	}
+	if m.staying--; m.staying < m.force.Target {
+		m.wrong("%s in %s is deleted, and %d VMs stay, target %d", k.name, k.zone, m.staying, m.force.Target)
+	}
+}
+
+// stay counts the VMs of the pool that the daemon may count on: those that are live, or were so in the last list of their
+// zone, or are not in any list yet though their creation ended well; not those that are starting or being deleted.
+func (m *monitor) stay() (n int) {
+	for _, zone := range m.force.Zones {
+		z := m.zone(zone)
+		if z.out {
+			continue
+		}
+		names := maps.Clone(z.shown)
+		if names == nil {
+			names = map[string]bool{}
+		}
+		live := map[string]bool{}
+		for _, vm := range m.w.sim.VMs(zone) {
+			if !vm.Failed && lives(vm.Status) {
+				names[vm.Name], live[vm.Name] = true, true
+			}
+		}
+		for name := range z.unseen {
+			names[name] = true
+		}
+		for name := range names {
+			k := key{zone, name}
+			// A configuration that came into force after the decision may have withdrawn a deletion that had no effect.
+			going := m.going[k] && !(live[name] && m.recalled.After(m.vm(k).doomed))
+			if strings.HasPrefix(name, m.force.Prefix) && !going && !m.starting[k] {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (m *monitor) notDeleted(k key) {
+	m.vm(k).spared = time.Now()
+	delete(m.going, k)
+	m.counts["deletions that failed"]++
+	if m.force != nil && m.inForce(k) {
+		d := min(max(2*m.tries[k].distance, m.force.Rest), maxDistance)
+		m.tries[k] = tried{time.Now(), d}
+	}
+}
+
+// inForce says whether a VM belongs to the pool by the configuration in force.
+func (m *monitor) inForce(k key) bool {
+	return strings.HasPrefix(k.name, m.force.Prefix) && slices.Contains(m.force.Zones, k.zone)
+}
+
+// left counts the stopped VMs that are to be deleted. Those in the hands of an operation that never ends cannot be.
+func (m *monitor) left() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.force == nil || !m.force.DeleteStopped {
+		return 0
+	}
+	stuck := map[key]bool{}
+	for _, op := range m.w.sim.Unfinished() {
+		stuck[key{op.Zone, op.Target}] = op.End.IsZero()
+	}
+	for _, vm := range m.w.sim.VMs(m.force.Zones...) {
+		if vm.Status == "TERMINATED" && !stuck[key{vm.Zone, vm.Name}] && strings.HasPrefix(vm.Name, m.force.Prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// listed reads a page of a list of VMs that the daemon is about to get.
+func (m *monitor) listed(s sent, resp *http.Response) {
+	z := m.zone(s.key.zone)
+	if s.at.Before(z.anew) {
+		return // asked for before the zone was taken out of the configuration, or the prefix changed
+	}
+	var page struct {
+		Items         []struct{ Name, Status string }
+		NextPageToken string
+	}
+	if resp == nil || resp.StatusCode != http.StatusOK || json.Unmarshal(read(resp), &page) != nil {
+		if z.failing.IsZero() {
+			z.failing = time.Now()
+		}
+		return
+	}
+	if s.page == "" {
+		z.pages = map[string]bool{}
+	}
+	for _, vm := range page.Items {
+		z.pages[vm.Name] = lives(vm.Status)
+		if m.force != nil && m.inForce(key{s.key.zone, vm.Name}) && lives(vm.Status) {
+			m.showsRisen(key{s.key.zone, vm.Name}, !z.listed)
+		}
+	}
+	if page.NextPageToken != "" {
+		return
+	}
+	z.failing = time.Time{}
+	for k := range m.tries {
+		if _, ok := z.pages[k.name]; k.zone == s.key.zone && !ok {
+			delete(m.tries, k)
+		}
+	}
+	z.shown = z.pages
+	maps.DeleteFunc(z.shown, func(name string, live bool) bool { delete(z.unseen, name); return !live })
+	if !z.listed {
+		z.listed = true
+		m.excuse(s.key.zone)
+	}
+}

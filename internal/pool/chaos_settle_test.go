@@ -1,0 +1,107 @@
+package pool
+
+import (
+	"fmt"
+	"testing/synctest"
+	"time"
+
+	"prevmtable/internal/gce"
+)
+
+// underWay is what a call may take that was on the wire when the last fault ended: the call itself, the pause before it is made
+// again, and the rest of the minute, if Google had refused it over a rate limit.
+const underWay = gce.CallTimeout + 30*time.Second + time.Minute
+
+// settle waits until the pool is at its target, after all faults have ended, and holds it to the time that it may take.
+func (m *monitor) settle() error {
+	begun := time.Now()
+	time.Sleep(3 * time.Second) // for the configuration
+	limit := m.limit()
+	live, left := 0, 0
+	s := m.waitFor(begun.Add(limit), func(s *State) bool {
+		live, left = m.w.sim.Live(s.Prefix, zoneNames(s)...), m.left()
+		return s.Summary == AtTarget && live == s.Target && left == 0
+	})
+	if s == nil {
+		s = m.w.state.Load()
+		return m.unsettled("%v after the last fault %d VMs are live, target %d, and %d are left that are stopped; %q", limit, live, s.Target, left, s.Summary)
+	}
+	took := time.Since(begun)
+	m.mu.Lock()
+	m.counts["calm spells"]++
+	m.counts["seconds to settle"] += int(took.Seconds())
+	m.counts["longest seconds to settle"] = max(m.counts["longest seconds to settle"], int(took.Seconds()))
+	m.counts["most % of the limit to settle"] = max(m.counts["most % of the limit to settle"], int(100*took/limit))
+	hooks := time.Duration((s.Hooks.Running+s.Hooks.Waiting)/hookParallelism+2) * m.force.HookLimit
+	m.mu.Unlock()
+	if m.waitFor(time.Now().Add(hooks), func(s *State) bool { return s.Hooks.Running+s.Hooks.Waiting == 0 }) == nil {
+		s = m.w.state.Load()
+		return m.unsettled("%v after the pool was at its target %d hooks run and %d wait", hooks, s.Hooks.Running, s.Hooks.Waiting)
+	}
+	until := time.Now()
+	time.Sleep(2*s.Rest + 30*time.Second)
+	synctest.Wait()
+	m.audit(until)
+	return nil
+}
+
+// waitFor returns the state in which something holds, nil if it comes to hold too late.
+func (m *monitor) waitFor(end time.Time, holds func(*State) bool) *State {
+	for {
+		synctest.Wait()
+		if s := m.w.state.Load(); time.Since(s.Time) < heartbeat && holds(s) {
+			return s
+		}
+		if time.Now().After(end) {
+			return nil
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+func (m *monitor) unsettled(format string, args ...any) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wrong(format, args...)
+	return fmt.Errorf("the pool does not settle")
+}
+
+// limit is how long the pool may take to its target: the longest hold, whether of a zone or of a deletion that failed, two
+// updates, and two of the longest operations. That is one that is under way, or one that begins now; each region may have so
+// many creations a minute, and the pool so many at once.
+func (m *monitor) limit() time.Duration {
+	s, now := m.w.state.Load(), time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hold := time.Duration(0)
+	for _, z := range s.Zones {
+		for _, h := range m.zone(z.Name).holds {
+			hold = max(hold, h.since.Add(h.most(m.force)).Sub(now))
+		}
+		if z.Hold != nil && z.Hold.Class == ShortLived { // of which the monitor does not know all
+			hold = max(hold, min(z.Hold.Until.Sub(now), held{class: ShortLived}.most(m.force)))
+		}
+	}
+	for _, t := range m.tries {
+		hold = max(hold, t.since.Add(t.distance).Sub(now))
+	}
+	const begins = 40 * time.Second // by the story's calming
+	longest := begins
+	for _, op := range m.w.sim.Unfinished() {
+		a := m.vm(key{op.Zone, op.Target})
+		left := op.End.Sub(now)
+		if op.End.IsZero() { // the VM's own state decides, ten minutes after a daemon has taken it on
+			left = latest(op.Start, a.adopted).Add(patience + watchEvery).Sub(now)
+		}
+		longest = max(longest, left)
+	}
+	many := time.Duration(s.Target/maxInFlight)*begins + time.Duration(s.Target/1000)*time.Minute
+	return hold + 2*s.Rest + 2*longest + many + underWay
+}
+
+func zoneNames(s *State) (names []string) {
+	for _, z := range s.Zones {
+		names = append(names, z.Name)
+	}
+	return names
+}

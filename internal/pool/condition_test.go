@@ -1,0 +1,128 @@
+package pool
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"prevmtable/internal/gcesim"
+)
+
+// within waits for a condition.
+func (w *world) within(args []string, line string) error {
+	limit, err := time.ParseDuration(args[0])
+	for begun := time.Now(); err == nil; {
+		synctest.Wait()
+		if err = w.check(args[1:], line); err == nil {
+			return nil
+		}
+		if time.Since(begun) < limit {
+			err = nil
+		}
+		time.Sleep(time.Second)
+	}
+	return err
+}
+
+func fieldValue(s string) any {
+	if n, err := strconv.Atoi(s); err == nil {
+		return n
+	}
+	if b, err := strconv.ParseBool(s); err == nil {
+		return b
+	}
+	if strings.Contains(s, ",") || strings.Contains(s, "1-") {
+		return strings.Split(s, ",")
+	}
+	return s
+}
+
+// check tests a condition: a quantity and a number, which may have <= or >= before it; or a text in the log.
+func (w *world) check(words []string, line string) error {
+	if words[0] == "log" || words[0] == "no-log" {
+		_, text, _ := strings.Cut(line, "log ")
+		if w.logged.contains(text) != (words[0] == "log") {
+			return fmt.Errorf("the log says otherwise")
+		}
+		return nil
+	}
+	got, err := w.quantity(words[:len(words)-1])
+	if err != nil {
+		return err
+	}
+	last := words[len(words)-1]
+	least, most := 0, math.MaxInt
+	if s, ok := strings.CutPrefix(last, "<="); ok {
+		most, err = strconv.Atoi(s)
+	} else if s, ok := strings.CutPrefix(last, ">="); ok {
+		least, err = strconv.Atoi(s)
+	} else {
+		least, err = strconv.Atoi(last)
+		most = least
+	}
+	if err == nil && (got < least || got > most) {
+		err = fmt.Errorf("it is %d", got)
+	}
+	return err
+}
+
+func (w *world) quantity(words []string) (int, error) {
+	args := words[1:]
+	switch words[0] {
+	case "live": // VMs running or on the way there, in the zones named
+		return w.sim.Live(fmt.Sprint(w.fields["Prefix"]), args...), nil
+	case "vms": // VMs of any state whose names start with a text
+		return w.count(func(vm gcesim.VM) bool { return strings.HasPrefix(vm.Name, args[0]) }), nil
+	case "stopped":
+		return w.count(func(vm gcesim.VM) bool { return vm.Status == "TERMINATED" }), nil
+	case "spread": // between the fullest and the emptiest zone
+		var counts []int
+		for _, zone := range w.fields["AllowedZones"].([]string) {
+			counts = append(counts, w.sim.Live(fmt.Sprint(w.fields["Prefix"]), zone))
+		}
+		return slices.Max(counts) - slices.Min(counts), nil
+	case "hooks": // runs of a kind, in a zone
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		n := 0
+		for _, e := range w.hooks {
+			if e.Kind == args[0] && (len(args) == 1 || e.Zone == args[1]) {
+				n++
+			}
+		}
+		return n, nil
+	case "reasons": // vanished hooks that were given a reason
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		n := 0
+		for _, e := range w.hooks {
+			if e.Kind == "vanished" && e.Reason == args[0] {
+				n++
+			}
+		}
+		return n, nil
+	case "calls":
+		return w.sim.CallCount(args[0]), nil
+	case "refused-calls": // over the API's quotas
+		return w.sim.CallCount("*", 403, 429), nil
+	case "unfinished":
+		return len(w.sim.Unfinished()), nil
+	case "maxlive":
+		return w.sim.MaxLive(fmt.Sprint(w.fields["Prefix"])), nil
+	}
+	return 0, fmt.Errorf("no quantity %q", words[0])
+}
+
+func (w *world) count(want func(gcesim.VM) bool) int {
+	n := 0
+	for _, vm := range w.sim.VMs() {
+		if want(vm) {
+			n++
+		}
+	}
+	return n
+}
