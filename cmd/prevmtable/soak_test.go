@@ -68,6 +68,7 @@ var soakTroubles = [][2]string{
 // A soaking is a daemon that is watched from outside.
 type soaking struct {
 	*demo
+	race bool   // built to find races
 	mark string // in the environment of all that it starts
 	temp string // where its temporary files are
 }
@@ -80,25 +81,37 @@ func (r reading) values() []float64 {
 }
 
 // growths are what each value of a reading is, and how much more of it there may be in the last third of the time than in the
-// first, by factor and number. The least of each third is compared: what is always there is what leaks. Resident memory goes on
-// growing for minutes under the race detector, which the heap does not; connections that rest are kept for 90 s, with two goroutines
-// each.
+// first, by factor and number. The least of each third is compared: what is always there is what leaks. Connections that rest are
+// kept for 90 s, with two goroutines each.
 var growths = []struct {
 	what        string
 	factor, and float64
 }{
-	{"bytes of resident memory", 1.3, 32 << 20}, {"bytes of heap", 1.2, 3 << 20}, {"open files", 1.2, 24}, {"goroutines", 1.2, 48}, {"processes of hooks", 1, 3}, {"temporary files", 1, 3},
+	{residentMemory, 1.2, 8 << 20}, {"bytes of heap", 1.2, 3 << 20}, {"open files", 1.2, 24}, {"goroutines", 1.2, 48}, {"processes of hooks", 1, 3}, {"temporary files", 1, 3},
 }
 
-// TestSoak runs the real daemon, built to find races, in a project where everything goes wrong all the time.
+// residentMemory is not held to anything under the race detector, which has memory of its own outside of the heap: in an hour of
+// that, the one went from 79 to 147 MB, and the other stayed at 2.6.
+const residentMemory = "bytes of resident memory"
+
+// TestSoak runs the real daemon in a project where everything goes wrong all the time: as it is, and built to find races.
 func TestSoak(t *testing.T) {
 	if *soakTime == 0 {
 		t.Skip("only with -soak=90s or the like")
 	}
+	for name, race := range map[string]bool{"plain": false, "race": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			soak(t, race)
+		})
+	}
+}
+
+func soak(t *testing.T, race bool) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	s := startSoak(t)
+	s := startSoak(t, race)
 	s.await(`"message":"pool at its target"`)
 	for _, command := range []string{"life * 30s", "latency 0s 300ms"} {
 		s.sim(command)
@@ -126,12 +139,12 @@ func TestSoak(t *testing.T) {
 }
 
 // startSoak starts the project and the daemon in it.
-func startSoak(t *testing.T) *soaking {
+func startSoak(t *testing.T, race bool) *soaking {
 	dir := build(t, "gcesim")
-	if out, err := exec.Command("go", "build", "-race", "-o", filepath.Join(dir, "prevmtable"), ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", fmt.Sprint("-race=", race), "-o", filepath.Join(dir, "prevmtable"), ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	s := &soaking{demo: &demo{t: t, log: &syncBuffer{}}, temp: filepath.Join(dir, "temporary")}
+	s := &soaking{demo: &demo{t: t, log: &syncBuffer{}}, race: race, temp: filepath.Join(dir, "temporary")}
 	s.mark = "TMPDIR=" + s.temp
 	if err := os.Mkdir(s.temp, 0o700); err != nil {
 		t.Fatal(err)
@@ -217,7 +230,7 @@ func (s *soaking) compare(readings []reading) {
 	first, last := least(readings[:third]), least(readings[2*third:])
 	for i, g := range growths {
 		s.t.Logf("%s: at least %.0f in the first third, %.0f in the last", g.what, first[i], last[i])
-		if last[i] > first[i]*g.factor+g.and {
+		if last[i] > first[i]*g.factor+g.and && !(s.race && g.what == residentMemory) {
 			s.t.Errorf("%s have grown", g.what)
 		}
 	}
