@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
+
+	"prevmtable/internal/gce"
 )
 
 // asking is what the daemon asks the metadata server, but for the configuration, which is followed elsewhere.
 var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 	"token": func(_ context.Context, meta *metadata.Client) error {
-		_, err := serviceAccount(meta).Token()
+		_, err := gce.ServiceAccount(meta).Token()
 		return err
 	},
 	"credentials": func(_ context.Context, meta *metadata.Client) error {
@@ -95,7 +97,7 @@ func TestSlowMetadata(t *testing.T) {
 				if strings.HasSuffix(begin, "X: ") { // Google's client asks six times where it has no answer at all
 					most = 7 * metadataTime
 					if what == "token" || what == "credentials" {
-						most = tokenTime
+						most = gce.TokenTimeout
 					}
 				}
 				err := ask(ctx, metadataClient(base))

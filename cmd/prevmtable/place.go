@@ -50,7 +50,7 @@ func onVM(ctx context.Context, o options, meta *metadata.Client, log *slog.Logge
 	}
 	return place{
 		project: project,
-		tokens:  serviceAccount(meta),
+		tokens:  gce.ServiceAccount(meta),
 		watch: func(ctx context.Context, _ *gce.Client, send func(config.Document)) {
 			config.Watch(ctx, &http.Client{Transport: metadataTransport()}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
 		},

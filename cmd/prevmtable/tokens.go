@@ -2,67 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
-	"time"
 
 	"cloud.google.com/go/compute/metadata"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 	"google.golang.org/api/compute/v1"
+
+	"prevmtable/internal/gce"
 )
-
-// tokenTime bounds one request for a token. All calls wait for the same one, so that one that hangs would stop them for ever.
-const tokenTime = 10 * time.Second
-
-// early is how long before its end a token is replaced: the metadata server keeps the same one for as long as four minutes.
-const early = 225 * time.Second
-
-// serviceAccount gets the tokens of the VM's service account from the metadata server. Package google has such a source too,
-// which reads as much as it is sent.
-func serviceAccount(meta *metadata.Client) oauth2.TokenSource {
-	return oauth2.ReuseTokenSourceWithExpiry(nil, accountTokens{meta}, early)
-}
-
-type accountTokens struct{ meta *metadata.Client }
-
-func (a accountTokens) Token() (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), tokenTime)
-	defer cancel()
-	text, err := a.meta.GetWithContext(ctx, "instance/service-accounts/default/token?scopes="+url.QueryEscape(compute.ComputeScope))
-	if err != nil {
-		return nil, err
-	}
-	return parseToken(text, time.Now())
-}
-
-// parseToken reads the metadata server's answer. No error quotes it.
-func parseToken(text string, now time.Time) (*oauth2.Token, error) {
-	var answer struct {
-		Token string `json:"access_token"`
-		Type  string `json:"token_type"`
-		Life  int64  `json:"expires_in"` // in seconds
-	}
-	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		return nil, errors.New("the metadata server's answer is no token")
-	}
-	if !visible(answer.Token) || !visible(answer.Type) || answer.Life <= 0 {
-		return nil, errors.New("the metadata server's token is incomplete, or not fit for a header")
-	}
-	life := time.Duration(min(answer.Life, 24*60*60)) * time.Second
-	return &oauth2.Token{AccessToken: answer.Token, TokenType: answer.Type, Expiry: now.Add(life)}, nil
-}
-
-// visible reports whether a text is not empty and all ASCII without blanks, as a token is.
-func visible(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
-}
 
 // defaultCredentials finds the application default credentials when they are first asked for, and again until they are there.
 type defaultCredentials struct {
@@ -81,11 +33,7 @@ func (d *defaultCredentials) Token() (*oauth2.Token, error) {
 		}
 		d.source = source
 	}
-	token, err := d.source.Token()
-	if err == nil && !visible(token.AccessToken) {
-		return nil, errors.New("the access token is not fit for a header")
-	}
-	return token, err
+	return d.source.Token()
 }
 
 // find looks for a file, then for a metadata server. Google's libraries look for the latter once in the life of a process; but
@@ -97,13 +45,13 @@ func (d *defaultCredentials) find() (oauth2.TokenSource, error) {
 		file = err == nil
 	}
 	if file {
-		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: tokenTime})
+		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: gce.TokenTimeout})
 		return google.DefaultTokenSource(ctx, compute.ComputeScope)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), tokenTime)
+	ctx, cancel := context.WithTimeout(context.Background(), gce.TokenTimeout)
 	defer cancel()
 	if d.meta.OnGCEWithContext(ctx) {
-		return serviceAccount(d.meta), nil
+		return gce.ServiceAccount(d.meta), nil
 	}
 	return nil, errors.New("there are no application default credentials (gcloud auth application-default login makes them), and there is no metadata server")
 }

@@ -2,6 +2,7 @@ package gce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -53,7 +54,11 @@ func (t *tokenTransport) token(ctx context.Context) (*oauth2.Token, error) {
 		if r.Err != nil {
 			return nil, r.Err
 		}
-		return r.Val.(*oauth2.Token), wanted.Err()
+		token := r.Val.(*oauth2.Token)
+		if !visible(token.AccessToken) {
+			return nil, errors.New("the access token is not fit for a header")
+		}
+		return token, wanted.Err()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-wanted.Done():

@@ -2,13 +2,8 @@ package pool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"time"
-
-	"cloud.google.com/go/compute/metadata"
-	"golang.org/x/oauth2"
 
 	"prevmtable/internal/gce"
 )
@@ -68,27 +63,4 @@ func (m mortal) call(r *http.Request) (*http.Response, error) {
 		}
 	}
 	return nil, errors.New("nobody waits for the answer")
-}
-
-// tokens are those of the VM's service account, got as cmd/prevmtable does; tokenReserve is how long before its end one is
-// replaced there.
-type tokens struct{ meta *metadata.Client }
-
-const tokenReserve = 225 * time.Second
-
-func (t tokens) Token() (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	text, err := t.meta.GetWithContext(ctx, "instance/service-accounts/default/token")
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Token string `json:"access_token"`
-		Life  int64  `json:"expires_in"`
-	}
-	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.Token == "" {
-		return nil, errors.New("the answer is no token")
-	}
-	return &oauth2.Token{AccessToken: answer.Token, Expiry: time.Now().Add(time.Duration(answer.Life) * time.Second)}, nil
 }

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
-	"golang.org/x/oauth2"
 
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
@@ -100,7 +99,7 @@ func (w *world) run() {
 	dead, kill := context.WithCancel(context.Background())
 	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, w.monitor}}
 	meta := metadata.NewClient(&http.Client{Transport: hc.Transport, Timeout: 5 * time.Second})
-	withToken := &http.Client{Transport: gce.WithToken(hc.Transport, oauth2.ReuseTokenSourceWithExpiry(nil, tokens{meta}, tokenReserve))}
+	withToken := &http.Client{Transport: gce.WithToken(hc.Transport, gce.ServiceAccount(meta))}
 	api, err := gce.New(ctx, withToken, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
 	if err != nil {
 		w.t.Fatal(err)
