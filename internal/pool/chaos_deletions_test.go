@@ -22,6 +22,9 @@ func (m *monitor) decidedDeletion(k key) {
 		m.wrong("%s in %s is deleted, which is not the pool's", k.name, k.zone)
 		return
 	}
+	if m.paused {
+		m.wrong("%s is deleted though there is no configuration", k.name)
+	}
 	if t, ok := m.tries[k]; ok && time.Since(t.since) < t.distance {
 		m.wrong("%s is deleted again after %v, to be left alone for %v", k.name, time.Since(t.since), t.distance)
 	}

@@ -34,6 +34,8 @@ type monitor struct {
 	begun   time.Time            // when the running daemon did
 	hooking int                  // hooks that run
 	running *Pool
+	removed bool // the attribute is
+	paused  bool // and the running daemon has said so
 
 	// What the running daemon knows of operations under way: VMs that are starting, VMs that are being deleted, deletions that
 	// failed, and when it last gave up what had not been asked for.
@@ -118,7 +120,7 @@ func (m *monitor) started() {
 	clear(m.starting)
 	clear(m.going)
 	clear(m.tries)
-	m.trials, m.hooking, m.begun = nil, 0, time.Now()
+	m.trials, m.hooking, m.begun, m.paused = nil, 0, time.Now(), false
 }
 
 // forget leaves of a zone what it still means to a daemon that looks at it for the first time.
@@ -142,9 +144,17 @@ func (m *monitor) killed() {
 func (m *monitor) document(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.removed, m.paused = false, false
 	if c, _, err := config.Parse([]byte(text)); err == nil {
 		m.docs[versionOf([]byte(text))] = c
 	}
+}
+
+// absent notes that the story has taken the configuration away.
+func (m *monitor) absent() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.removed = true
 }
 
 // observe hears what the daemon says that it decides and finds.
@@ -159,7 +169,7 @@ func (m *monitor) observe(e Event) {
 		z := m.zone(e.Zone)
 		z.out, z.changed = e.Kind != ZoneKnown, time.Now()
 	case ConfigAbsent:
-		m.recalled = time.Now()
+		m.recalled, m.paused = time.Now(), m.removed
 	case Creating:
 		m.decidedCreation(k)
 	case Adopted:
@@ -235,6 +245,9 @@ func (m *monitor) decidedCreation(k key) {
 	if m.force == nil || !m.inForce(k) {
 		m.wrong("%s is created in %s, which no configuration in force asks for", k.name, k.zone)
 		return
+	}
+	if m.paused {
+		m.wrong("%s is created though there is no configuration", k.name)
 	}
 	a.target = m.force.Target
 	for _, name := range m.force.Zones {

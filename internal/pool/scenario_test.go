@@ -77,6 +77,9 @@ func (w *world) step(words []string, line string) error {
 	args := words[1:]
 	switch words[0] {
 	case "sim":
+		if line == "sim remove-metadata prevmtable" && w.monitor != nil {
+			w.monitor.absent()
+		}
 		_, err := w.sim.Do(strings.Join(args, " "))
 		return err
 	case "config":
