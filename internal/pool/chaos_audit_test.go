@@ -9,7 +9,7 @@ import (
 
 // pending returns the hooks of a VM that are due by what has happened to it until a time, and have not run. The exact words
 // are in the package's contract: a creation that ends well has a create hook, a loss a vanished hook, a deletion a delete hook.
-func (m *monitor) pending(vm gcesim.VM, until time.Time) (kinds []string) {
+func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (kinds []string) {
 	a := m.vm(key{vm.Zone, vm.Name})
 	due := func(kind string, when bool) {
 		if when && a.hooks[kind] == 0 && !a.excused[kind] {
@@ -22,7 +22,7 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time) (kinds []string) {
 		return nil
 	}
 	if ours && vm.Ready.IsZero() { // the operation says nothing: the VM's own state decides
-		outlived := a.decided.Add(patience + time.Minute)
+		outlived := latest(latest(a.decided, a.adopted), vm.Created).Add(patience + time.Minute)
 		due("create", outlived.Before(until) && (vm.Ended.IsZero() || vm.Ended.After(outlived)) && !a.gaveUp)
 		due("vanished", ended && a.hooks["create"] > 0 && a.hooks["delete"] == 0)
 		return kinds
@@ -34,8 +34,8 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time) (kinds []string) {
 		due("vanished", true)
 	case a.hooks["vanished"] == 0: // lost before it could be deleted, or deleted
 		told := vm.Gone
-		if vm.DeletedBy != "api" { // what becomes of the deletion, its operation may never say
-			told = latest(told, a.doomed.Add(patience+time.Minute))
+		if vm.DeletedBy != "api" || endless[key{vm.Zone, vm.Name}] { // what becomes of the deletion, its operation may never say
+			told = latest(told, latest(a.doomed, vm.Ended).Add(patience+time.Minute))
 		}
 		due("delete", !vm.Gone.IsZero() && told.Before(until))
 	}
@@ -69,12 +69,12 @@ func isStockout(code string) bool {
 // excuse forgives the hooks of a zone that have not run when a daemon sees it for the first time: what ended while no daemon
 // ran, or one that was killed, and what was lost while the zone was not configured.
 func (m *monitor) excuse(zone string) {
-	all, now := m.w.sim.History(zone), time.Now()
+	all, now, endless := m.w.sim.History(zone), time.Now(), m.endless()
 	for i, vm := range all {
 		if again(all, i) {
 			continue
 		}
-		for _, kind := range m.pending(vm, now) {
+		for _, kind := range m.pending(vm, now, endless) {
 			m.vm(key{zone, vm.Name}).excused[kind] = true
 			m.counts["hooks swallowed: "+kind]++
 		}
@@ -100,12 +100,12 @@ func (m *monitor) audit(until time.Time) {
 }
 
 func (m *monitor) auditZone(zone string, until time.Time) {
-	all := m.w.sim.History(zone)
+	all, endless := m.w.sim.History(zone), m.endless()
 	for i, vm := range all {
 		if !strings.HasPrefix(vm.Name, m.force.Prefix) || again(all, i) {
 			continue
 		}
-		for _, kind := range m.pending(vm, until) {
+		for _, kind := range m.pending(vm, until, endless) {
 			a := m.vm(key{zone, vm.Name})
 			a.excused[kind] = true // told once
 			m.wrong("no %s hook of %s in %s: made %v, ready %v, ended %v by %q, gone %v, hooks %v", kind, vm.Name, zone, m.at(vm.Created), m.at(vm.Ready),

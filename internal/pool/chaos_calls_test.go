@@ -123,7 +123,7 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }
 
 // inserted checks, whenever one more VM may be live, that they are not too many. A creation answers for the target of the
-// time when it was decided, and for the zones that counted then and count now.
+// time when it was decided, or the present one if that is higher, and for the zones that counted then and count now.
 func (m *monitor) inserted(k key) {
 	a := m.vms[k]
 	if a == nil || m.force == nil || !strings.HasPrefix(k.name, m.force.Prefix) {
@@ -151,8 +151,8 @@ func (m *monitor) inserted(k key) {
 			live--
 		}
 	}
-	if live > a.target {
-		m.wrong("%d VMs live after %s was made in %s, target %d", live, k.name, k.zone, a.target)
+	if target := max(a.target, m.force.Target); live > target {
+		m.wrong("%d VMs live after %s was made in %s, target %d", live, k.name, k.zone, target)
 	}
 }
 

@@ -108,16 +108,24 @@ func (m *monitor) left() (n int) {
 	if m.force == nil || !m.force.DeleteStopped {
 		return 0
 	}
-	stuck := map[key]bool{}
-	for _, op := range m.w.sim.Unfinished() {
-		stuck[key{op.Zone, op.Target}] = op.End.IsZero()
-	}
+	stuck := m.endless()
 	for _, vm := range m.w.sim.VMs(m.force.Zones...) {
 		if vm.Status == "TERMINATED" && !stuck[key{vm.Zone, vm.Name}] && strings.HasPrefix(vm.Name, m.force.Prefix) {
 			n++
 		}
 	}
 	return n
+}
+
+// endless are the VMs in the hands of an operation that never ends.
+func (m *monitor) endless() map[key]bool {
+	vms := map[key]bool{}
+	for _, op := range m.w.sim.Unfinished() {
+		if op.End.IsZero() {
+			vms[key{op.Zone, op.Target}] = true
+		}
+	}
+	return vms
 }
 
 // listed reads a page of a list of VMs that the daemon is about to get.

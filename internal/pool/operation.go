@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// patience is how long an operation may take to say how it ended. After that the VM's own state decides.
+	// patience is how long an operation may take until Google takes it on, and then to say how it ended. After that the VM's own
+	// state decides.
 	patience = 10 * time.Minute
 	// maxDistance bounds the time between two tries of a deletion that fails.
 	maxDistance = 10 * time.Minute
@@ -27,6 +28,7 @@ type operation struct {
 	kind      gce.Mutation
 	requestID string // of all calls that ask for it, so that Google takes them for one
 	begun     time.Time
+	until     time.Time          // after that its VM's own state decides
 	cancel    context.CancelFunc // ends the calls that ask for it
 	recall    context.CancelFunc // lets no more of them be made
 
@@ -60,7 +62,7 @@ func (p *Pool) delete(zone, name string) {
 }
 
 func (p *Pool) begin(kind gce.Mutation, k key) *operation {
-	o := &operation{key: k, kind: kind, requestID: p.newUUID(), begun: time.Now()}
+	o := &operation{key: k, kind: kind, requestID: p.newUUID(), begun: time.Now(), until: time.Now().Add(patience)}
 	p.operations[k] = o
 	p.watchSoon()
 	return o
@@ -187,7 +189,7 @@ func (p *Pool) answered(o *operation, op gce.Operation) {
 	if !p.current(o) {
 		return
 	}
-	o.operation, o.accepted, o.inserted = op.Name, true, op.Inserted
+	o.operation, o.accepted, o.inserted, o.until = op.Name, true, op.Inserted, time.Now().Add(patience)
 	if op.Done {
 		p.ended(o, op.Failure)
 	}

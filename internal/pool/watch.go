@@ -40,7 +40,7 @@ func (p *Pool) watchOperations() {
 	for _, o := range p.operations {
 		switch {
 		case o.asking:
-		case now.Sub(o.begun) >= patience:
+		case !now.Before(o.until):
 			if asked < maxAskedOperations {
 				asked++
 				p.askFor(o)
