@@ -93,6 +93,9 @@ func (p *Pool) compare(z *zone, shown, found map[string]gce.VM) {
 	if z.trouble != "" || z.lost {
 		p.tell(Event{Kind: ZoneKnown, Zone: z.name})
 	}
+	if p.view(z, now) == writtenOff {
+		p.lookAgain(z, now)
+	}
 	z.unknown, z.lost, z.absent, z.trouble, z.why = time.Time{}, false, false, "", ""
 
 	p.loseMembers(z, shown, found, now)

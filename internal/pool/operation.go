@@ -237,15 +237,14 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 		absent.Class, f = gce.Refused, &absent
 	}
 	p.settle(o)
-	room := p.configured(f.Room)
 	var facts []any
-	if len(room) > 0 {
+	if room := p.configured(f.Room); len(room) > 0 {
+		p.hints = append(p.hints, room)
 		facts = []any{"zonesAvailable", strings.Join(room, " ")}
 	}
 	p.tell(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: o.zone, Name: o.name, Class: f.Class, Facts: facts, Took: now.Sub(o.begun), Err: f})
 	p.gone[o.key] = ending{at: now} // it may be listed for a moment
 	if f.Class == gce.Exhausted {
-		p.hints = append(p.hints, room)
 		p.fire("exhausted", o.zone, "", "")
 	}
 	z := p.zoneOf(o)
@@ -278,6 +277,6 @@ func (p *Pool) notDeleted(o *operation, f *gce.Failure) {
 	p.tell(Event{Level: slog.LevelWarn, Kind: NotDeleted, Zone: o.zone, Name: o.name, Class: f.Class, Took: time.Since(o.begun), Err: f})
 	if z := p.zoneOf(o); z != nil {
 		d := min(max(2*z.retries[o.name].distance, p.config.Rest), maxDistance)
-		z.retries[o.name] = retry{at: time.Now().Add(d), distance: d}
+		z.retries[o.name] = retry{at: time.Now().Add(d), distance: d, failure: f}
 	}
 }

@@ -107,13 +107,23 @@ func makePlan(s situation) plan {
 // fill distributes n creations.
 func (p *plan) fill(s situation, n int) {
 	zones := slices.Clone(s.zones)
+	all, index := make([]int, len(zones)), make(map[string]int, len(zones))
+	for i, z := range zones {
+		all[i], index[z.name] = i, i
+	}
 	for i := range n {
 		best := -1
 		if i < len(s.hints) {
-			best = p.fewest(zones, func(name string) bool { return slices.Contains(s.hints[i], name) })
+			var hinted []int
+			for _, name := range s.hints[i] {
+				if at, ok := index[name]; ok {
+					hinted = append(hinted, at)
+				}
+			}
+			best = p.fewest(zones, hinted)
 		}
 		if best < 0 {
-			best = p.fewest(zones, func(string) bool { return true })
+			best = p.fewest(zones, all)
 		}
 		if best < 0 {
 			return
@@ -124,16 +134,16 @@ func (p *plan) fill(s situation, n int) {
 	}
 }
 
-// fewest returns which of the zones that may have one more VM has the fewest, by index; -1 if there is none.
-func (p *plan) fewest(zones []zoneView, among func(name string) bool) int {
+// fewest returns which of some zones, given by index, has the fewest VMs and may have one more; -1 if there is none.
+func (p *plan) fewest(zones []zoneView, some []int) int {
 	best := -1
-	for i := range zones {
-		i = (p.next + i) % len(zones)
+	turn := func(i int) int { return (i - p.next%len(zones) + len(zones)) % len(zones) }
+	for _, i := range some {
 		z := zones[i]
-		if z.view != known || z.held || z.trial && z.starting > 0 || !among(z.name) {
+		if z.view != known || z.held || z.trial && z.starting > 0 {
 			continue
 		}
-		if best < 0 || z.live+z.starting < zones[best].live+zones[best].starting {
+		if best < 0 || cmp.Or(cmp.Compare(z.live+z.starting, zones[best].live+zones[best].starting), cmp.Compare(turn(i), turn(best))) < 0 {
 			best = i
 		}
 	}

@@ -275,10 +275,13 @@ func (p *Pool) act(fresh bool) {
 	}
 	now := time.Now()
 	p.writeOffZones(now)
+	hints := p.hints
+	p.hints = nil
 	if p.paused {
 		return
 	}
 	s := p.situation(fresh, now)
+	s.hints = hints
 	plan := makePlan(s)
 	p.report(s, plan)
 	if p.DryRun {
@@ -286,7 +289,7 @@ func (p *Pool) act(fresh bool) {
 		return
 	}
 	p.wakeAtHoldEnd(s)
-	p.next, p.hints = plan.next, nil
+	p.next = plan.next
 	for _, zone := range plan.create {
 		p.create(zone)
 	}

@@ -71,6 +71,11 @@ type ZoneState struct {
 	// StoppedNames are those of the first hundred.
 	StoppedNames []string
 
+	// Undeleted are VMs that are to be deleted, and could not be; Obstacle is why one of them could not, Retry when it is tried again.
+	Undeleted int
+	Obstacle  string
+	Retry     time.Time
+
 	Hold  *Hold // nil if the zone is not held
 	Trial bool  // one creation at a time, until one succeeds
 }
@@ -131,6 +136,11 @@ func (p *Pool) zoneState(z *zone, v zoneView) ZoneState {
 	}
 	names := slices.Sorted(maps.Keys(z.stopped))
 	s.StoppedNames = names[:min(len(names), maxStopped)]
+	for _, r := range z.retries {
+		if s.Undeleted++; s.Retry.IsZero() || r.at.Before(s.Retry) {
+			s.Obstacle, s.Retry = r.failure.Error(), r.at
+		}
+	}
 	if f := z.hold.failure; f != nil && v.held {
 		s.Hold = &Hold{Class: f.Class, Message: f.Error(), Since: z.hold.since, Until: p.until(z.hold)}
 	}

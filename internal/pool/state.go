@@ -52,6 +52,7 @@ type ending struct {
 type retry struct {
 	at       time.Time
 	distance time.Duration
+	failure  *gce.Failure
 }
 
 // A hold leaves a zone alone for a while. How long follows from the configuration in force, not from the one at the failure.
@@ -170,7 +171,7 @@ func (p *Pool) view(z *zone, now time.Time) view {
 // situation gathers what a plan depends on. Deletions are planned from a fresh snapshot only.
 func (p *Pool) situation(fresh bool, now time.Time) situation {
 	starting, deleting := map[*zone]int{}, map[*zone]int{}
-	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, hints: p.hints, deleting: fresh && p.selfKnown}
+	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, deleting: fresh && p.selfKnown}
 	for _, o := range p.operations {
 		if o.kind == gce.Creation {
 			s.room--

@@ -72,6 +72,22 @@ func (p *Pool) listed(z *zone) {
 	p.updated()
 }
 
+// lookAgain gives the zones that were written off like this one, which is seen again, a moment to be seen as well. Otherwise
+// all that is missing would be made in the first that comes back after a fault that they share.
+func (p *Pool) lookAgain(back *zone, now time.Time) {
+	for _, name := range p.config.Zones {
+		z := p.zones[name]
+		if z == back || p.view(z, now) != writtenOff {
+			continue
+		}
+		if !z.listing {
+			p.list(z)
+		}
+		z.asked, z.late = now, false
+		p.grace.Reset(grace)
+	}
+}
+
 // updated acts on what the lists have shown.
 func (p *Pool) updated() {
 	now := time.Now()

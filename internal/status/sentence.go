@@ -183,6 +183,7 @@ func work(r *Report, s pool.State, now time.Time) (parts []string) {
 	}
 	doing(r.Starting, "created", func(z pool.ZoneState) int { return z.Starting })
 	doing(r.Deleting, "deleted", func(z pool.ZoneState) int { return z.Deleting })
+	parts = append(parts, undeleted(s, now)...)
 	var regions []string
 	var until time.Time
 	for _, l := range r.RateLimits {
@@ -195,6 +196,7 @@ func work(r *Report, s pool.State, now time.Time) (parts []string) {
 		parts = append(parts, fmt.Sprintf("calls to %s held back by the API's rate limit for %s", list(regions), duration(until.Sub(now))))
 	}
 	if missing := r.Target - r.Live - r.Starting; missing > 0 && !s.Paused {
+		parts = append(parts, onTrial(s)...)
 		parts = append(parts, fmt.Sprintf("%d missing, looked at again in %s", missing, duration(s.Next.Sub(now))))
 	}
 	if many := r.Live > r.Target && r.Deleting == 0 && !s.Paused; many && s.OwnVMUnknown {
@@ -203,6 +205,39 @@ func work(r *Report, s pool.State, now time.Time) (parts []string) {
 		parts = append(parts, "nothing is deleted until every zone is seen")
 	}
 	return parts
+}
+
+// undeleted says which VMs could not be deleted, and why.
+func undeleted(s pool.State, now time.Time) []string {
+	n, zones, first := 0, []string(nil), pool.ZoneState{}
+	for _, z := range s.Zones {
+		if z.Undeleted == 0 {
+			continue
+		}
+		if n == 0 || z.Retry.Before(first.Retry) {
+			first = z
+		}
+		n += z.Undeleted
+		zones = append(zones, z.Name)
+	}
+	if n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s in %s could not be deleted, tried again in %s: %.200s", vms(n), list(zones), duration(first.Retry.Sub(now)), first.Obstacle)}
+}
+
+// onTrial says which zones get no more than one VM at a time.
+func onTrial(s pool.State) []string {
+	var zones []string
+	for _, z := range s.Zones {
+		if z.Trial && z.Hold == nil && z.View == pool.ViewKnown {
+			zones = append(zones, z.Name)
+		}
+	}
+	if len(zones) == 0 {
+		return nil
+	}
+	return []string{list(zones) + " tried with one VM first"}
 }
 
 // list names a few things, and counts many.
