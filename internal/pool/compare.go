@@ -52,7 +52,7 @@ func (p *Pool) verify(z *zone, vms []gce.VM) {
 		found, err := p.ask(z.name, ask)
 		return func() {
 			switch {
-			case p.zones[z.name] != z || p.begun.Err() != nil:
+			case p.zones[z.name] != z || p.accepting.Err() != nil:
 			case err != nil:
 				p.unlisted(z, err)
 			default:
@@ -67,7 +67,7 @@ func (p *Pool) ask(zone string, names []string) (map[string]gce.VM, error) {
 	vms, errs := make([]gce.VM, len(names)), make([]error, len(names))
 	var wg sync.WaitGroup
 	for i, name := range names {
-		wg.Go(func() { vms[i], _, errs[i] = p.GCE.Get(p.begun, zone, name) })
+		wg.Go(func() { vms[i], _, errs[i] = p.GCE.Get(p.accepting, zone, name) })
 	}
 	wg.Wait()
 	found := map[string]gce.VM{}

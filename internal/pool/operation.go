@@ -83,7 +83,7 @@ func (p *Pool) adopt(z *zone, op gce.Operation) {
 // request makes the call that asks for an operation, again and again while its outcome is open. Nothing is sent once it is
 // recalled or the daemon is stopping.
 func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, error)) {
-	wanted, recall := context.WithTimeout(p.begun, patience)
+	wanted, recall := context.WithTimeout(p.accepting, patience)
 	ctx, cancel := context.WithTimeout(p.work, patience+time.Second) // a call that waits for its token says that it was not sent
 	o.recall, o.cancel = recall, func() { cancel(); recall() }
 	p.aside(func() func() {

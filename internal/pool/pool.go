@@ -7,9 +7,7 @@
 package pool
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -87,10 +85,10 @@ type Pool struct {
 	watched                         map[string]bool // zones whose operations are being asked for
 	unexplained                     map[key]bool    // VMs that vanished, and it is being found out why
 
-	begun  context.Context // ends at the signal to stop: nothing is begun after it
-	work   context.Context // ends when what is in flight is dropped
-	beside int             // functions running beside the loop
-	events chan func()     // what they hand back
+	accepting context.Context // ends at the signal to stop: nothing is begun after it
+	work      context.Context // ends when what is in flight is dropped
+	beside    int             // functions running beside the loop
+	events    chan func()     // what they hand back
 }
 
 // New returns a pool that Run keeps.
@@ -115,7 +113,7 @@ func idleTimer() *time.Timer {
 // Run looks after the pool until ctx ends; then what is in flight gets up to 8 s. No failure of Google's or of a hook ends it.
 func (p *Pool) Run(ctx context.Context) {
 	work, drop := context.WithCancel(context.WithoutCancel(ctx))
-	p.begun, p.work = ctx, work
+	p.accepting, p.work = ctx, work
 	p.findSelf()
 	for ctx.Err() == nil {
 		select {
@@ -183,75 +181,18 @@ func (p *Pool) idle() bool {
 	return len(p.operations) == 0 && len(p.unexplained) == 0 && p.hooks.Running()+p.hooks.Len() == 0
 }
 
-// configure takes a document from the attribute.
-func (p *Pool) configure(d config.Document) {
-	p.newest.Absent, p.newest.Err = d.Absent, d.Err
-	attribute := []any{"attribute", p.Attribute}
-	switch {
-	case d.Err != nil:
-		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigUnread, Facts: attribute, Err: d.Err})
-		return
-	case d.Absent:
-		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigAbsent, Facts: attribute})
-		p.paused = true
-		p.recall()
-		return
-	}
-	paused := p.paused
-	p.paused = false
-	if !bytes.Equal(d.Text, p.text) || p.text == nil {
-		p.text = d.Text
-		p.take(d.Text)
-	} else if paused {
-		p.update(false)
-	}
-}
-
-// take puts a new document in force, if it is valid.
-func (p *Pool) take(text []byte) {
-	c, warnings, err := config.Parse(text)
-	p.newest.Read, p.newest.Version, p.newest.Refusal, p.newest.Warnings = time.Now(), versionOf(text), err, warnings
-	for _, w := range warnings {
-		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigWarning, Facts: []any{"warning", fmt.Sprintf("%s: %s", p.Attribute, w)}})
-	}
-	if err != nil {
-		kind := ConfigRefused
-		if p.config == nil {
-			kind = ConfigUseless
-		}
-		p.tell(Event{Level: slog.LevelError, Kind: kind, Err: fmt.Errorf("%s: %w", p.Attribute, err)})
-		p.update(false) // the pool may have been paused
-		return
-	}
-	p.tell(Event{Kind: ConfigInForce, Facts: []any{
-		"prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest, "version", p.newest.Version,
-	}})
-	old := p.config
-	if old == nil {
-		old = c
-	}
-	now := time.Now()
-	if p.version != p.newest.Version { // not one that is back after another was refused
-		p.since = now
-	}
-	p.config, p.version = c, p.newest.Version
-	p.setZones(old, c, now)
-	p.recall()
-	p.update(false)
-}
-
 // findSelf asks which VM this is until there is an answer. Until then nothing is deleted: it might be this one.
 func (p *Pool) findSelf() {
 	p.aside(func() func() {
 		for complained := false; ; complained = true {
-			zone, name, err := p.Self(p.begun)
+			zone, name, err := p.Self(p.accepting)
 			if err == nil {
 				return func() { p.knowSelf(key{zone, name}) }
 			}
 			if !complained {
 				p.tell(Event{Level: slog.LevelWarn, Kind: OwnVMUnknown, Err: err})
 			}
-			if sleep(p.begun, 5*time.Second) != nil {
+			if sleep(p.accepting, 5*time.Second) != nil {
 				return func() {}
 			}
 		}

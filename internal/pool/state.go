@@ -227,26 +227,3 @@ func (p *Pool) zoneOf(o *operation) *zone {
 	}
 	return nil
 }
-
-// setZones takes the zones of a new configuration, keeping what is known of those that stay under the same prefix.
-func (p *Pool) setZones(old, c *config.Config, now time.Time) {
-	zones := map[string]*zone{}
-	for _, name := range c.Zones {
-		if z := p.zones[name]; z != nil && old.Prefix == c.Prefix {
-			zones[name] = z
-			continue
-		}
-		zones[name] = &zone{name: name, unknown: now, members: map[string]*member{}, retries: map[string]retry{}}
-	}
-	for name, z := range p.zones {
-		if zones[name] != z && len(z.members) > 0 {
-			p.tell(Event{Kind: VMsLetGo, Zone: name, Facts: []any{"prefix", old.Prefix, "vms", len(z.members)}})
-		}
-	}
-	p.zones = zones
-	for _, z := range zones {
-		if z.hold.failure != nil && z.hold.failure.Class.Lasting() {
-			z.hold, z.trial = hold{}, false // the new template may be right
-		}
-	}
-}

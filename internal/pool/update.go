@@ -135,14 +135,14 @@ func (p *Pool) list(z *zone) {
 		var unfinished []gce.Operation
 		var err error
 		if first {
-			unfinished, err = p.GCE.Unfinished(p.begun, z.name, prefix)
+			unfinished, err = p.GCE.Unfinished(p.accepting, z.name, prefix)
 		}
 		var vms []gce.VM
 		if err == nil {
-			vms, err = p.GCE.List(p.begun, z.name, prefix)
+			vms, err = p.GCE.List(p.accepting, z.name, prefix)
 		}
 		return func() {
-			if p.zones[z.name] != z || p.begun.Err() != nil {
+			if p.zones[z.name] != z || p.accepting.Err() != nil {
 				return // taken out of the configuration meanwhile, or stopping
 			}
 			if err != nil {

@@ -21,7 +21,7 @@ func BenchmarkUpdate(b *testing.B) {
 				b.Fatal(err)
 			}
 			p := New(Options{GCE: api, Log: slog.New(slog.DiscardHandler), Observe: func(Event) {}, Publish: func(State) {}})
-			p.begun, p.selfKnown = b.Context(), true
+			p.accepting, p.selfKnown = b.Context(), true
 			p.config = &config.Config{Prefix: "pool-", Target: vms, Rest: 30 * time.Second}
 			lists := map[string][]gce.VM{}
 			for i := range vms {

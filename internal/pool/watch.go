@@ -154,7 +154,7 @@ func (p *Pool) hearOperations(answers map[*operation]gce.Operation) {
 func (p *Pool) askFor(o *operation) {
 	o.asking = true
 	p.aside(func() func() {
-		vm, found, err := p.GCE.Get(p.begun, o.zone, o.name)
+		vm, found, err := p.GCE.Get(p.accepting, o.zone, o.name)
 		return func() {
 			o.asking = false
 			switch {
