@@ -223,7 +223,11 @@ func undeleted(s pool.State, now time.Time) []string {
 	if n == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s in %s could not be deleted, tried again in %s: %.200s", vms(n), list(zones), duration(first.Retry.Sub(now)), first.Obstacle)}
+	again := first.Retry
+	if again.Before(s.Next) {
+		again = s.Next
+	}
+	return []string{fmt.Sprintf("%s in %s could not be deleted, tried again in %s: %.200s", vms(n), list(zones), duration(again.Sub(now)), first.Obstacle)}
 }
 
 // onTrial says which zones get no more than one VM at a time.

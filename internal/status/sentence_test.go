@@ -62,10 +62,10 @@ func testSentence(t *testing.T) {
 		}}, "unlisted", "0 of 15 VMs live; waiting for the first list of a, b and c; the first error: list b: Required 'compute.instances.list' permission (403 forbidden); 15 missing, looked at again in 5 s."},
 		{"a zone on trial", pool.State{Summary: pool.OnItsWay, Next: in(20 * time.Second), Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Trial: true, Starting: 1, Live: 13}}}, "on-its-way",
 			"13 of 15 VMs live; 1 being created in a; a tried with one VM first; 1 missing, looked at again in 20 s."},
-		{"no right to delete", pool.State{Summary: pool.OnItsWay, Zones: []pool.ZoneState{
+		{"no right to delete", pool.State{Summary: pool.OnItsWay, Next: in(30 * time.Second), Zones: []pool.ZoneState{
 			{Name: "a", View: pool.ViewKnown, Live: 9, Undeleted: 2, Obstacle: "later", Retry: in(time.Minute)},
 			{Name: "b", View: pool.ViewKnown, Live: 9, Undeleted: 1, Obstacle: "Required 'compute.instances.delete' permission (403 forbidden)", Retry: in(20 * time.Second)},
-		}}, "on-its-way", "18 of 15 VMs live; 3 VMs in a and b could not be deleted, tried again in 20 s: Required 'compute.instances.delete' permission (403 forbidden)."},
+		}}, "on-its-way", "18 of 15 VMs live; 3 VMs in a and b could not be deleted, tried again in 30 s: Required 'compute.instances.delete' permission (403 forbidden)."},
 		{"scaling in", pool.State{Summary: pool.OnItsWay, Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Live: 16, Deleting: 2}}}, "on-its-way",
 			"16 of 15 VMs live; 2 being deleted in a."},
 		{"not known on which VM", pool.State{Summary: pool.OnItsWay, OwnVMUnknown: true, Zones: []pool.ZoneState{zone("a", 16)}}, "on-its-way",
