@@ -190,7 +190,7 @@ func operationFailure(op *compute.Operation) *Failure {
 				f.Message = oneLine(e.Message)
 			}
 			codes = append(codes, e.Code)
-			f.Room = append(f.Room, zonesAvailable(e)...)
+			f.addRoom(e)
 		}
 	}
 	f.finish(codes)
@@ -200,14 +200,34 @@ func operationFailure(op *compute.Operation) *Failure {
 	return f
 }
 
-// zonesAvailable returns the zones that an error recommends instead of the one that it is about. The list may be empty.
-func zonesAvailable(e *compute.OperationErrorErrors) (zones []string) {
+// Bounds of what an operation says about room elsewhere. No region has as many as ten zones.
+const (
+	maxRoom     = 100     // zones
+	maxRoomText = 4 << 10 // bytes of one list of them
+)
+
+// zoneName is what a zone's name is like.
+var zoneName = regexp.MustCompile(`^[a-z]{1,30}(-[a-z0-9]{1,30}){1,4}$`)
+
+// addRoom adds to Room the zones that an error recommends instead of the one that it is about. The list may be empty.
+func (f *Failure) addRoom(e *compute.OperationErrorErrors) {
 	for _, d := range e.ErrorDetails {
-		if d != nil && d.ErrorInfo != nil {
-			zones = append(zones, strings.FieldsFunc(d.ErrorInfo.Metadatas["zonesAvailable"], func(r rune) bool { return r == ',' || r == ' ' })...)
+		if d == nil || d.ErrorInfo == nil {
+			continue
+		}
+		list := d.ErrorInfo.Metadatas["zonesAvailable"]
+		if len(list) > maxRoomText {
+			list = list[:strings.LastIndexAny(list[:maxRoomText], ", ")+1] // without the name that is cut
+		}
+		for zone := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == ' ' }) {
+			if len(f.Room) == maxRoom {
+				return
+			}
+			if zoneName.MatchString(zone) {
+				f.Room = append(f.Room, strings.Clone(zone)) // which keeps no more than itself in memory
+			}
 		}
 	}
-	return zones
 }
 
 func (f *Failure) finish(codes []string) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +223,70 @@ func TestRoomElsewhere(t *testing.T) {
 			t.Errorf("%s: %+v, want %q", details, f, want)
 		}
 	}
+}
+
+// However much an answer says about room elsewhere, little of it is read, and less kept: proper names, and whole ones.
+func TestMuchRoomElsewhere(t *testing.T) {
+	all := make([]string, 1000)
+	for i := range all {
+		all[i] = fmt.Sprintf("us-central%d-a", i)
+	}
+	detail := func(zones string) string {
+		return fmt.Sprintf(`{"errorInfo":{"metadatas":{"zonesAvailable":%q}}}`, zones)
+	}
+	for name, test := range map[string]struct {
+		details string
+		want    []string
+	}{
+		"no names":           {detail(strings.Repeat("a,", maxAnswer/2-100)), nil},
+		"one long name":      {detail(strings.Repeat("a", maxAnswer-1000)), nil},
+		"a name of many":     {detail("us" + strings.Repeat("-a", 1000)), nil},
+		"improper ones":      {detail("us-central1-a,../us-central1-b,US-EAST1-B,us-central1-,us-c\u00e9ntral1-a,-a us-central1-f"), []string{"us-central1-a", "us-central1-f"}},
+		"many names":         {detail(strings.Join(all, ",")), all[:100]},
+		"many details":       {strings.Join([]string{detail(strings.Join(all[:60], " ")), detail(strings.Join(all[60:120], " "))}, ","), all[:100]},
+		"one at the end":     {detail(strings.Repeat(",", 4096-len(all[0])) + all[0]), all[:1]},
+		"one cut":            {detail(strings.Repeat(",", 4096-len(all[0])) + all[0] + "i1a"), nil},
+		"one that is beyond": {detail(strings.Repeat(",", 4096) + all[0]), nil},
+	} {
+		c := hostile(t, func(*http.Request) (*http.Response, error) {
+			return answered(200, failedWith("["+test.details+"]")), nil
+		})
+		op, _, err := c.Operation(t.Context(), "us-central1-b", "operation-1")
+		if err != nil || op.Failure == nil || !slices.Equal(op.Failure.Room, test.want) {
+			t.Errorf("%s: %+.200v, %v", name, op.Failure, err)
+		}
+	}
+	var op compute.Operation
+	text := strings.Replace(failedWith("["+detail(strings.Join(all[:60], ","))+"]"), `"errors": [`, `"errors": [{"errorDetails":[`+detail(strings.Join(all[60:120], ","))+`]},`, 1)
+	if err := json.Unmarshal([]byte(text), &op); err != nil {
+		t.Fatal(err)
+	}
+	if f := operationOf(&op).Failure; len(f.Room) != 100 {
+		t.Errorf("%d names from two errors", len(f.Room))
+	}
+}
+
+// What is kept of a failure does not keep the answer in memory.
+func TestRoomIsSmall(t *testing.T) {
+	heap := func() int64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	var kept []*Failure
+	before := heap()
+	for range 50 {
+		f := new(Failure)
+		f.addRoom(&compute.OperationErrorErrors{ErrorDetails: []*compute.OperationErrorErrorsErrorDetails{{ErrorInfo: &compute.ErrorInfo{
+			Metadatas: map[string]string{"zonesAvailable": "us-central1-a" + strings.Repeat(",", 1<<20)},
+		}}}})
+		kept = append(kept, f)
+	}
+	if grown := heap() - before; len(kept[0].Room) != 1 || grown > 10<<20 {
+		t.Errorf("50 of them, with room in %q, keep %d bytes", kept[0].Room, grown)
+	}
+	runtime.KeepAlive(kept)
 }
 
 func TestZoneAbsent(t *testing.T) {
