@@ -161,6 +161,16 @@ func TestFailureOfTransport(t *testing.T) {
 	}
 }
 
+// failed says how the operation of an answer has failed.
+func failed(t *testing.T, text string) *Failure {
+	t.Helper()
+	var op compute.Operation
+	if err := json.Unmarshal([]byte(text), &op); err != nil {
+		t.Fatal(err)
+	}
+	return operationOf(&op).Failure
+}
+
 func TestFailureOfOperation(t *testing.T) {
 	const details = `{"code":"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS","message":"The zone 'projects/p/zones/us-central1-b' does not have enough resources available to fulfill the request.  'NULL:0/NULL:0/NULL:0 (state:STOCKOUT, sub-state:STOCKOUT, resource type:compute)'."}`
 	for _, test := range []struct {
@@ -188,12 +198,8 @@ func TestFailureOfOperation(t *testing.T) {
 		{`{"code":"IAM_PERMISSION_DENIED","message":"m"}`, 403, Forbidden},
 		{`{"code":"CONFLICT","message":"m"}`, 409, Exists},
 	} {
-		var op compute.Operation
 		text := fmt.Sprintf(`{"status":"DONE","httpErrorStatusCode":%d,"httpErrorMessage":"X","error":{"errors":[%s]}}`, test.status, test.err)
-		if err := json.Unmarshal([]byte(text), &op); err != nil {
-			t.Fatal(err)
-		}
-		if f := operationOf(&op).Failure; f == nil || f.Class != test.class {
+		if f := failed(t, text); f == nil || f.Class != test.class {
 			t.Errorf("%s: %+v, want %s", test.err, f, test.class)
 		}
 	}
@@ -214,12 +220,7 @@ func TestRoomElsewhere(t *testing.T) {
 		`[null,{"errorInfo":null},{"errorInfo":{"metadatas":null}}]`:                                                                                                   nil,
 		`null`: nil,
 	} {
-		var op compute.Operation
-		text := `{"status":"DONE","error":{"errors":[{"code":"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS","message":"m","errorDetails":` + details + `}]}}`
-		if err := json.Unmarshal([]byte(text), &op); err != nil {
-			t.Fatal(err)
-		}
-		if f := operationOf(&op).Failure; f == nil || !slices.Equal(f.Room, want) {
+		if f := failed(t, failedWith(details)); f == nil || !slices.Equal(f.Room, want) {
 			t.Errorf("%s: %+v, want %q", details, f, want)
 		}
 	}
@@ -248,21 +249,13 @@ func TestMuchRoomElsewhere(t *testing.T) {
 		"one cut":            {detail(strings.Repeat(",", 4096-len(all[0])) + all[0] + "i1a"), nil},
 		"one that is beyond": {detail(strings.Repeat(",", 4096) + all[0]), nil},
 	} {
-		c := hostile(t, func(*http.Request) (*http.Response, error) {
-			return answered(200, failedWith("["+test.details+"]")), nil
-		})
-		op, _, err := c.Operation(t.Context(), "us-central1-b", "operation-1")
-		if err != nil || op.Failure == nil || !slices.Equal(op.Failure.Room, test.want) {
-			t.Errorf("%s: %+.200v, %v", name, op.Failure, err)
+		if f := failed(t, failedWith("["+test.details+"]")); f == nil || !slices.Equal(f.Room, test.want) {
+			t.Errorf("%s: %+.200v", name, f)
 		}
 	}
-	var op compute.Operation
-	text := strings.Replace(failedWith("["+detail(strings.Join(all[:60], ","))+"]"), `"errors": [`, `"errors": [{"errorDetails":[`+detail(strings.Join(all[60:120], ","))+`]},`, 1)
-	if err := json.Unmarshal([]byte(text), &op); err != nil {
-		t.Fatal(err)
-	}
-	if f := operationOf(&op).Failure; len(f.Room) != 100 {
-		t.Errorf("%d names from two errors", len(f.Room))
+	two := strings.Replace(failedWith("["+detail(strings.Join(all[:60], ","))+"]"), `"errors": [`, `"errors": [{"errorDetails":[`+detail(strings.Join(all[60:120], ","))+`]},`, 1)
+	if f := failed(t, two); f == nil || len(f.Room) != 100 {
+		t.Errorf("from two errors: %+.200v", f)
 	}
 }
 
