@@ -1,12 +1,13 @@
 package gce
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/api/compute/v1"
@@ -53,10 +54,18 @@ func (f *Failure) Error() string {
 	if f.err != nil {
 		return oneLine(f.err.Error())
 	}
-	if f.Status == 0 {
-		return f.Message
+	var more []string
+	if f.Status != 0 {
+		more = append(more, strconv.Itoa(f.Status))
 	}
-	return fmt.Sprintf("%s (%s)", f.Message, strings.TrimSpace(fmt.Sprint(f.Status, " ", f.Code)))
+	if f.Code != "" && f.Code != f.Message {
+		more = append(more, f.Code)
+	}
+	text := cmp.Or(f.Message, "no message")
+	if len(more) > 0 {
+		text += " (" + strings.Join(more, " ") + ")"
+	}
+	return text
 }
 
 func (f *Failure) Unwrap() error { return f.err }
@@ -179,20 +188,19 @@ func operationFailure(op *compute.Operation) *Failure {
 	if op.Error == nil && op.HttpErrorStatusCode < 400 {
 		return nil
 	}
-	f := &Failure{Status: int(op.HttpErrorStatusCode), Message: oneLine(op.HttpErrorMessage)}
+	f := &Failure{Status: int(op.HttpErrorStatusCode)}
 	var codes []string
 	if op.Error != nil {
 		for _, e := range op.Error.Errors {
 			if e == nil {
 				continue
 			}
-			if len(codes) == 0 {
-				f.Message = oneLine(e.Message)
-			}
+			f.Message = cmp.Or(f.Message, oneLine(e.Message))
 			codes = append(codes, e.Code)
 			f.addRoom(e)
 		}
 	}
+	f.Message = cmp.Or(f.Message, oneLine(op.HttpErrorMessage), oneLine(cmp.Or(codes...)))
 	f.finish(codes)
 	if f.Class == Uncertain {
 		f.Class = Trouble
@@ -231,9 +239,7 @@ func (f *Failure) addRoom(e *compute.OperationErrorErrors) {
 }
 
 func (f *Failure) finish(codes []string) {
-	if len(codes) > 0 {
-		f.Code = oneLine(codes[0])
-	}
+	f.Code = oneLine(cmp.Or(codes...))
 	f.Class = classOf(codes, f.Message, f.Status)
 	f.Global = f.Class == Quota && (strings.Contains(f.Message, "globally") || strings.Contains(f.Message, "ALL_REGIONS"))
 }

@@ -211,6 +211,26 @@ func TestFailureOfOperation(t *testing.T) {
 	}
 }
 
+// Of what an operation says of its failure, something is always repeated, and the code wherever there is one.
+func TestTextOfOperation(t *testing.T) {
+	for answer, want := range map[string]string{
+		`"httpErrorStatusCode":403,"httpErrorMessage":"FORBIDDEN","error":{"errors":[{"code":"C","message":"m"}]}`: "m (403 C)",
+		`"httpErrorStatusCode":403,"httpErrorMessage":"FORBIDDEN","error":{"errors":[{"code":"C"}]}`:               "FORBIDDEN (403 C)",
+		`"httpErrorStatusCode":403,"httpErrorMessage":"FORBIDDEN"`:                                                 "FORBIDDEN (403)",
+		`"httpErrorStatusCode":403,"error":{"errors":[{"code":"C"}]}`:                                              "C (403)",
+		`"httpErrorStatusCode":403,"error":{}`:                                                                     "no message (403)",
+		`"error":{"errors":[{"code":"C","message":"m"}]}`:                                                          "m (C)",
+		`"error":{"errors":[{"code":"C"}]}`:                                                                        "C",
+		`"error":{"errors":[null,{},{"code":"C","message":"m"},{"code":"D","message":"n"}]}`:                       "m (C)",
+		`"httpErrorMessage":"FORBIDDEN","error":{"errors":[{"message":" "}]}`:                                      "FORBIDDEN",
+		`"error":{"errors":[]}`: "no message",
+	} {
+		if f := failed(t, `{"status":"DONE",`+answer+`}`); f == nil || f.Error() != want {
+			t.Errorf("%s: %v, want %s", answer, f, want)
+		}
+	}
+}
+
 // Google says where there is room, or leaves it out, or empty.
 func TestRoomElsewhere(t *testing.T) {
 	for details, want := range map[string][]string{
