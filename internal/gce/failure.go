@@ -127,6 +127,35 @@ var rules = []rule{
 
 // classOf is the one place that says what an error means, wherever it came from: codes and message, then the HTTP status.
 func classOf(codes []string, message string, status int) Class {
+	class := ruled(codes, message)
+	if status == http.StatusUnauthorized && (class == Trouble || class == Refused) {
+		class = Forbidden // whatever else is said: "required" is the reason where credentials are
+	}
+	if class != "" {
+		return class
+	}
+	switch status {
+	case http.StatusTooManyRequests:
+		return RateLimited
+	case http.StatusNotFound:
+		return NotFound
+	case http.StatusConflict:
+		return Exists
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return Forbidden
+	case http.StatusBadRequest, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
+		return Refused
+	case 0, http.StatusRequestTimeout:
+		return Uncertain
+	}
+	if status >= 500 {
+		return Uncertain
+	}
+	return Trouble
+}
+
+// ruled returns the class that the rules give, if any.
+func ruled(codes []string, message string) Class {
 	for _, r := range rules {
 		for _, code := range codes {
 			holds := func(part string) bool { return strings.Contains(code, part) }
@@ -138,24 +167,7 @@ func classOf(codes []string, message string, status int) Class {
 			return r.class
 		}
 	}
-	switch status {
-	case http.StatusTooManyRequests:
-		return RateLimited
-	case http.StatusNotFound:
-		return NotFound
-	case http.StatusConflict:
-		return Exists
-	case http.StatusForbidden:
-		return Forbidden
-	case http.StatusBadRequest, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
-		return Refused
-	case 0, http.StatusRequestTimeout:
-		return Uncertain
-	}
-	if status >= 500 {
-		return Uncertain
-	}
-	return Trouble
+	return ""
 }
 
 // classify says what an error of the Google client means.
