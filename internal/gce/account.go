@@ -16,7 +16,8 @@ import (
 // TokenTimeout bounds one request for a token. All calls wait for the same one, so that one that hangs would stop them for ever.
 const TokenTimeout = 10 * time.Second
 
-// early is how long before its end a token is replaced: the metadata server keeps the same one for as long as four minutes.
+// early is how long before its end a token is replaced. It is less than four minutes: about so long before the end of one the metadata
+// server begins to hand out the next, and until then the same.
 const early = 225 * time.Second
 
 // ServiceAccount gets the tokens of the VM's service account from the metadata server. Package google has such a source too,

@@ -1,12 +1,13 @@
 package gce
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/api/compute/v1"
@@ -53,10 +54,18 @@ func (f *Failure) Error() string {
 	if f.err != nil {
 		return oneLine(f.err.Error())
 	}
-	if f.Status == 0 {
-		return f.Message
+	var more []string
+	if f.Status != 0 {
+		more = append(more, strconv.Itoa(f.Status))
 	}
-	return fmt.Sprintf("%s (%s)", f.Message, strings.TrimSpace(fmt.Sprint(f.Status, " ", f.Code)))
+	if f.Code != "" && f.Code != f.Message {
+		more = append(more, f.Code)
+	}
+	text := cmp.Or(f.Message, "no message")
+	if len(more) > 0 {
+		text += " (" + strings.Join(more, " ") + ")"
+	}
+	return text
 }
 
 func (f *Failure) Unwrap() error { return f.err }
@@ -118,6 +127,35 @@ var rules = []rule{
 
 // classOf is the one place that says what an error means, wherever it came from: codes and message, then the HTTP status.
 func classOf(codes []string, message string, status int) Class {
+	class := ruled(codes, message)
+	if status == http.StatusUnauthorized && (class == Trouble || class == Refused) {
+		class = Forbidden // whatever else is said: "required" is the reason where credentials are
+	}
+	if class != "" {
+		return class
+	}
+	switch status {
+	case http.StatusTooManyRequests:
+		return RateLimited
+	case http.StatusNotFound:
+		return NotFound
+	case http.StatusConflict:
+		return Exists
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return Forbidden
+	case http.StatusBadRequest, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
+		return Refused
+	case 0, http.StatusRequestTimeout:
+		return Uncertain
+	}
+	if status >= 500 {
+		return Uncertain
+	}
+	return Trouble
+}
+
+// ruled returns the class that the rules give, if any.
+func ruled(codes []string, message string) Class {
 	for _, r := range rules {
 		for _, code := range codes {
 			holds := func(part string) bool { return strings.Contains(code, part) }
@@ -129,24 +167,7 @@ func classOf(codes []string, message string, status int) Class {
 			return r.class
 		}
 	}
-	switch status {
-	case http.StatusTooManyRequests:
-		return RateLimited
-	case http.StatusNotFound:
-		return NotFound
-	case http.StatusConflict:
-		return Exists
-	case http.StatusForbidden:
-		return Forbidden
-	case http.StatusBadRequest, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
-		return Refused
-	case 0, http.StatusRequestTimeout:
-		return Uncertain
-	}
-	if status >= 500 {
-		return Uncertain
-	}
-	return Trouble
+	return ""
 }
 
 // classify says what an error of the Google client means.
@@ -179,20 +200,19 @@ func operationFailure(op *compute.Operation) *Failure {
 	if op.Error == nil && op.HttpErrorStatusCode < 400 {
 		return nil
 	}
-	f := &Failure{Status: int(op.HttpErrorStatusCode), Message: oneLine(op.HttpErrorMessage)}
+	f := &Failure{Status: int(op.HttpErrorStatusCode)}
 	var codes []string
 	if op.Error != nil {
 		for _, e := range op.Error.Errors {
 			if e == nil {
 				continue
 			}
-			if len(codes) == 0 {
-				f.Message = oneLine(e.Message)
-			}
+			f.Message = cmp.Or(f.Message, oneLine(e.Message))
 			codes = append(codes, e.Code)
-			f.Room = append(f.Room, zonesAvailable(e)...)
+			f.addRoom(e)
 		}
 	}
+	f.Message = cmp.Or(f.Message, oneLine(op.HttpErrorMessage), oneLine(cmp.Or(codes...)))
 	f.finish(codes)
 	if f.Class == Uncertain {
 		f.Class = Trouble
@@ -200,20 +220,38 @@ func operationFailure(op *compute.Operation) *Failure {
 	return f
 }
 
-// zonesAvailable returns the zones that an error recommends instead of the one that it is about. The list may be empty.
-func zonesAvailable(e *compute.OperationErrorErrors) (zones []string) {
+// Bounds of what an operation says about room elsewhere. No region has as many as ten zones.
+const (
+	maxRoom     = 100     // zones
+	maxRoomText = 4 << 10 // bytes of one list of them
+)
+
+// zoneName is what a zone's name is like.
+var zoneName = regexp.MustCompile(`^[a-z]{1,30}(-[a-z0-9]{1,30}){1,4}$`)
+
+// addRoom adds to Room the zones that an error recommends instead of the one that it is about. The list may be empty.
+func (f *Failure) addRoom(e *compute.OperationErrorErrors) {
 	for _, d := range e.ErrorDetails {
-		if d != nil && d.ErrorInfo != nil {
-			zones = append(zones, strings.FieldsFunc(d.ErrorInfo.Metadatas["zonesAvailable"], func(r rune) bool { return r == ',' || r == ' ' })...)
+		if d == nil || d.ErrorInfo == nil {
+			continue
+		}
+		list := d.ErrorInfo.Metadatas["zonesAvailable"]
+		if len(list) > maxRoomText {
+			list = list[:strings.LastIndexAny(list[:maxRoomText], ", ")+1] // without the name that is cut
+		}
+		for zone := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == ' ' }) {
+			if len(f.Room) == maxRoom {
+				return
+			}
+			if zoneName.MatchString(zone) {
+				f.Room = append(f.Room, strings.Clone(zone)) // which keeps no more than itself in memory
+			}
 		}
 	}
-	return zones
 }
 
 func (f *Failure) finish(codes []string) {
-	if len(codes) > 0 {
-		f.Code = oneLine(codes[0])
-	}
+	f.Code = oneLine(cmp.Or(codes...))
 	f.Class = classOf(codes, f.Message, f.Status)
 	f.Global = f.Class == Quota && (strings.Contains(f.Message, "globally") || strings.Contains(f.Message, "ALL_REGIONS"))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +121,12 @@ func TestFailureOfCall(t *testing.T) {
 		{403, "forbidden", "Required 'compute.instances.create' permission for 'projects/p/zones/z/instances/n'", Forbidden, false},
 		{403, "accessNotConfigured", "Compute Engine API has not been used", Forbidden, false},
 		{403, "", "Location us-central1-q is not found or access is unauthorized.", Forbidden, false},
+		{401, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.", Forbidden, false},
+		{401, "required", "Login Required.", Forbidden, false},
+		{401, "backendError", "Internal error.", Forbidden, false},
+		{401, "", "", Forbidden, false},
+		{401, "rateLimitExceeded", "Rate Limit Exceeded", RateLimited, false},
+		{401, "quotaExceeded", "Quota 'CPUS' exceeded.  Limit: 8.0 in region us-east1.", Quota, false},
 		{412, "conditionNotMet", "Constraint constraints/compute.vmExternalIpAccess violated for project", Refused, false},
 		{404, "notFound", "The resource 'projects/p/zones/z' was not found", NotFound, false},
 		{409, "alreadyExists", "The resource 'projects/p/zones/z/instances/n' already exists", Exists, false},
@@ -160,6 +167,16 @@ func TestFailureOfTransport(t *testing.T) {
 	}
 }
 
+// failed says how the operation of an answer has failed.
+func failed(t *testing.T, text string) *Failure {
+	t.Helper()
+	var op compute.Operation
+	if err := json.Unmarshal([]byte(text), &op); err != nil {
+		t.Fatal(err)
+	}
+	return operationOf(&op).Failure
+}
+
 func TestFailureOfOperation(t *testing.T) {
 	const details = `{"code":"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS","message":"The zone 'projects/p/zones/us-central1-b' does not have enough resources available to fulfill the request.  'NULL:0/NULL:0/NULL:0 (state:STOCKOUT, sub-state:STOCKOUT, resource type:compute)'."}`
 	for _, test := range []struct {
@@ -187,12 +204,8 @@ func TestFailureOfOperation(t *testing.T) {
 		{`{"code":"IAM_PERMISSION_DENIED","message":"m"}`, 403, Forbidden},
 		{`{"code":"CONFLICT","message":"m"}`, 409, Exists},
 	} {
-		var op compute.Operation
 		text := fmt.Sprintf(`{"status":"DONE","httpErrorStatusCode":%d,"httpErrorMessage":"X","error":{"errors":[%s]}}`, test.status, test.err)
-		if err := json.Unmarshal([]byte(text), &op); err != nil {
-			t.Fatal(err)
-		}
-		if f := operationOf(&op).Failure; f == nil || f.Class != test.class {
+		if f := failed(t, text); f == nil || f.Class != test.class {
 			t.Errorf("%s: %+v, want %s", test.err, f, test.class)
 		}
 	}
@@ -201,6 +214,26 @@ func TestFailureOfOperation(t *testing.T) {
 	}
 	if f := operationOf(&compute.Operation{Status: "RUNNING"}).Failure; f != nil {
 		t.Errorf("an operation that has not ended has failed: %v", f)
+	}
+}
+
+// Of what an operation says of its failure, something is always repeated, and the code wherever there is one.
+func TestTextOfOperation(t *testing.T) {
+	for answer, want := range map[string]string{
+		`"httpErrorStatusCode":403,"httpErrorMessage":"FORBIDDEN","error":{"errors":[{"code":"C","message":"m"}]}`: "m (403 C)",
+		`"httpErrorStatusCode":403,"httpErrorMessage":"FORBIDDEN","error":{"errors":[{"code":"C"}]}`:               "FORBIDDEN (403 C)",
+		`"httpErrorStatusCode":403,"httpErrorMessage":"FORBIDDEN"`:                                                 "FORBIDDEN (403)",
+		`"httpErrorStatusCode":403,"error":{"errors":[{"code":"C"}]}`:                                              "C (403)",
+		`"httpErrorStatusCode":403,"error":{}`:                                                                     "no message (403)",
+		`"error":{"errors":[{"code":"C","message":"m"}]}`:                                                          "m (C)",
+		`"error":{"errors":[{"code":"C"}]}`:                                                                        "C",
+		`"error":{"errors":[null,{},{"code":"C","message":"m"},{"code":"D","message":"n"}]}`:                       "m (C)",
+		`"httpErrorMessage":"FORBIDDEN","error":{"errors":[{"message":" "}]}`:                                      "FORBIDDEN",
+		`"error":{"errors":[]}`: "no message",
+	} {
+		if f := failed(t, `{"status":"DONE",`+answer+`}`); f == nil || f.Error() != want {
+			t.Errorf("%s: %v, want %s", answer, f, want)
+		}
 	}
 }
 
@@ -213,15 +246,66 @@ func TestRoomElsewhere(t *testing.T) {
 		`[null,{"errorInfo":null},{"errorInfo":{"metadatas":null}}]`:                                                                                                   nil,
 		`null`: nil,
 	} {
-		var op compute.Operation
-		text := `{"status":"DONE","error":{"errors":[{"code":"ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS","message":"m","errorDetails":` + details + `}]}}`
-		if err := json.Unmarshal([]byte(text), &op); err != nil {
-			t.Fatal(err)
-		}
-		if f := operationOf(&op).Failure; f == nil || !slices.Equal(f.Room, want) {
+		if f := failed(t, failedWith(details)); f == nil || !slices.Equal(f.Room, want) {
 			t.Errorf("%s: %+v, want %q", details, f, want)
 		}
 	}
+}
+
+// However much an answer says about room elsewhere, little of it is read, and less kept: proper names, and whole ones.
+func TestMuchRoomElsewhere(t *testing.T) {
+	all := make([]string, 1000)
+	for i := range all {
+		all[i] = fmt.Sprintf("us-central%d-a", i)
+	}
+	detail := func(zones string) string {
+		return fmt.Sprintf(`{"errorInfo":{"metadatas":{"zonesAvailable":%q}}}`, zones)
+	}
+	for name, test := range map[string]struct {
+		details string
+		want    []string
+	}{
+		"no names":           {detail(strings.Repeat("a,", maxAnswer/2-100)), nil},
+		"one long name":      {detail(strings.Repeat("a", maxAnswer-1000)), nil},
+		"a name of many":     {detail("us" + strings.Repeat("-a", 1000)), nil},
+		"improper ones":      {detail("us-central1-a,../us-central1-b,US-EAST1-B,us-central1-,us-c\u00e9ntral1-a,-a us-central1-f"), []string{"us-central1-a", "us-central1-f"}},
+		"many names":         {detail(strings.Join(all, ",")), all[:100]},
+		"many details":       {strings.Join([]string{detail(strings.Join(all[:60], " ")), detail(strings.Join(all[60:120], " "))}, ","), all[:100]},
+		"one at the end":     {detail(strings.Repeat(",", 4096-len(all[0])) + all[0]), all[:1]},
+		"one cut":            {detail(strings.Repeat(",", 4096-len(all[0])) + all[0] + "i1a"), nil},
+		"one that is beyond": {detail(strings.Repeat(",", 4096) + all[0]), nil},
+	} {
+		if f := failed(t, failedWith("["+test.details+"]")); f == nil || !slices.Equal(f.Room, test.want) {
+			t.Errorf("%s: %+.200v", name, f)
+		}
+	}
+	two := strings.Replace(failedWith("["+detail(strings.Join(all[:60], ","))+"]"), `"errors": [`, `"errors": [{"errorDetails":[`+detail(strings.Join(all[60:120], ","))+`]},`, 1)
+	if f := failed(t, two); f == nil || len(f.Room) != 100 {
+		t.Errorf("from two errors: %+.200v", f)
+	}
+}
+
+// What is kept of a failure does not keep the answer in memory.
+func TestRoomIsSmall(t *testing.T) {
+	heap := func() int64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	var kept []*Failure
+	before := heap()
+	for range 50 {
+		f := new(Failure)
+		f.addRoom(&compute.OperationErrorErrors{ErrorDetails: []*compute.OperationErrorErrorsErrorDetails{{ErrorInfo: &compute.ErrorInfo{
+			Metadatas: map[string]string{"zonesAvailable": "us-central1-a" + strings.Repeat(",", 1<<20)},
+		}}}})
+		kept = append(kept, f)
+	}
+	if grown := heap() - before; len(kept[0].Room) != 1 || grown > 10<<20 {
+		t.Errorf("50 of them, with room in %q, keep %d bytes", kept[0].Room, grown)
+	}
+	runtime.KeepAlive(kept)
 }
 
 func TestZoneAbsent(t *testing.T) {

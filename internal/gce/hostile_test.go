@@ -3,6 +3,7 @@ package gce
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,12 +92,23 @@ func checkBegun(t *testing.T, op Operation, err error) {
 
 // checkTexts: what is kept of an operation is short, and fit for a path.
 func checkTexts(t *testing.T, op Operation) {
+	if f := op.Failure; f != nil {
+		improper := func(zone string) bool { return len(zone) > 200 || !zoneName.MatchString(zone) }
+		if i := slices.IndexFunc(f.Room, improper); len(f.Room) > maxRoom || i >= 0 {
+			t.Errorf("room in %d zones, the improper one being %d", len(f.Room), i)
+		}
+	}
 	if f := op.Failure; f != nil && (!fitsLine(f.Error()) || !fitsLine(f.Code)) {
 		t.Errorf("the operation's failure has %d bytes, code %.100q", len(f.Error()), f.Code)
 	}
 	if op.Name != "" && !operationName.MatchString(op.Name) {
 		t.Errorf("operation %.100q", op.Name)
 	}
+}
+
+// failedWith is an operation that failed, with the details of its error.
+func failedWith(details string) string {
+	return `{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "STOCKOUT", "message": "m", "errorDetails": ` + details + `}]}}`
 }
 
 // FuzzResponses gives arbitrary answers to each call. None may end the program, hold it up, or pass for what it is not.
@@ -109,6 +121,9 @@ func FuzzResponses(f *testing.F) {
 		`{"warning": {"code": "UNREACHABLE"}}`, `{"name": "pool-1", "status": 7}`,
 		`{"name": "operation-1", "status": "DONE", "error": {"errors": [null, {"code": "QUOTA_EXCEEDED"}]}}`,
 		`{"name": "operation-1", "status": "DONE", "error": {}, "httpErrorStatusCode": -1}`,
+		failedWith(`[{"errorInfo": {"metadatas": {"zonesAvailable": "us-central1-a,us-central1-f"}}}]`),
+		failedWith(`[null, {}, {"errorInfo": null}, {"errorInfo": {"metadatas": {"zonesAvailable": "../x, ,é,us-central1-a us-"}}}]`),
+		failedWith(`{"errorInfo": {"metadatas": ["us-central1-a"]}}`), failedWith(`[{"errorInfo": {"metadatas": {"zonesAvailable": ["us-central1-a"]}}}]`),
 		`{"commonInstanceMetadata": {"items": [null, {"key": "prevmtable"}, {"key": "prevmtable", "value": "x"}]}}`,
 		`{"error": null}`, `{"error": {"errors": [{}]}}`, `{"error": {"code": 404, "message": "The resource '/instances/pool-1' was not found"}}`,
 		envelope(403, "rateLimitExceeded", "slow\x00down"), `{"items": [{"name": "pool-`,
@@ -154,7 +169,8 @@ var shapes = []string{
 	`{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "@", "message": "@"}]}}`,
 	`{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "@"}]}, "httpErrorStatusCode": 400}`,
 	`{"name": "operation-1", "status": "DONE", "httpErrorStatusCode": 400, "httpErrorMessage": "@"}`,
-	`{"name": "operation-1", "status": "DONE", "error": {"errors": "@"}}`,
+	`{"name": "operation-1", "status": "DONE", "error": {"errors": "@"}}`, failedWith(`[{"errorInfo": {"metadatas": {"zonesAvailable": "@"}}}]`),
+	failedWith(`[{"errorInfo": {"metadatas": {"@": "@"}}}, {"errorInfo": "@"}, "@", #]`), failedWith(`"@"`),
 	`{"items": [{"name": "@", "operationType": "insert", "targetLink": "x/pool-1", "status": "RUNNING"}]}`,
 	`{"items": [{"name": "../instances", "operationType": "insert", "targetLink": "x/pool-1", "status": "RUNNING"}]}`, `{"name": "../instances"}`,
 }

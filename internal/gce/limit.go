@@ -13,15 +13,18 @@ import (
 // Bounds of one answer of the API; Google's client would read on for as long as there is something to read. The largest has one or
 // two megabytes: a page of 500 operations with their errors, or the project's metadata, which have 512 KB before they are quoted.
 // Answers about zones come side by side, from a hundred zones at once, and their bytes alone say little: Google's client makes 700
-// bytes of an empty object. A page of 500 operations that failed has four thousand objects; the values of metadata are full of braces.
+// bytes of an empty object, and over a hundred of an entry of a map. So what they are made of is counted as well. A page of 500
+// operations that failed, each with all its details, has six thousand objects and twenty thousand values. The project's metadata
+// are full of both.
 const (
 	maxAnswer  = 4 << 20
 	maxObjects = 10_000
+	maxValues  = 50_000
 )
 
 // bounded bounds the answers of the API.
 func bounded(base http.RoundTripper) http.RoundTripper {
-	return &byPath{zones: &limited{base, maxAnswer, maxObjects}, project: Limit(base, maxAnswer)}
+	return &byPath{zones: &limited{base, maxAnswer, maxObjects, maxValues}, project: Limit(base, maxAnswer)}
 }
 
 type byPath struct{ zones, project http.RoundTripper }
@@ -36,13 +39,13 @@ func (b *byPath) RoundTrip(r *http.Request) (*http.Response, error) {
 // Limit bounds the answers that come through base: reading on after most bytes is an error, which says so. What base unpacks
 // counts as unpacked.
 func Limit(base http.RoundTripper, most int64) http.RoundTripper {
-	return &limited{base, most, math.MaxInt}
+	return &limited{base, most, math.MaxInt, math.MaxInt}
 }
 
 type limited struct {
-	base    http.RoundTripper
-	most    int64
-	objects int
+	base            http.RoundTripper
+	most            int64
+	objects, values int
 }
 
 func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -55,9 +58,10 @@ func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
 
 type limitedBody struct {
 	io.ReadCloser
-	limit *limited
-	left  int64
-	seen  int // objects, by their braces; those in texts count too
+	limit   *limited
+	left    int64
+	objects int // so far, by their braces
+	values  int // by the commas between them, and the brackets before them; what of all that stands in texts counts too
 }
 
 func (b *limitedBody) Read(p []byte) (int, error) {
@@ -72,8 +76,11 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 		n--
 		err = nil
 	}
-	if b.seen += bytes.Count(p[:n], []byte("{")); b.seen > b.limit.objects {
+	if b.objects += bytes.Count(p[:n], []byte("{")); b.objects > b.limit.objects {
 		return 0, fmt.Errorf("the answer has more than %d objects", b.limit.objects)
+	}
+	if b.values += bytes.Count(p[:n], []byte(",")) + bytes.Count(p[:n], []byte("[")); b.values > b.limit.values {
+		return 0, fmt.Errorf("the answer has more than %d values", b.limit.values)
 	}
 	return n, err
 }

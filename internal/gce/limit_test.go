@@ -70,25 +70,96 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// Empty objects take few bytes on the wire, and many once decoded.
-func TestManyObjects(t *testing.T) {
-	body := `{"items": [` + strings.Repeat("{},", 1<<20) + `{}]}`
-	c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(200, body), nil })
-	for method, call := range calls {
-		if method == "projects.get" { // braces stand in its values too
-			continue
+// Some texts take few bytes on the wire, and many once decoded. Neither an answer as long as it may be takes much, which is refused, nor
+// one that is just within the bounds.
+func TestManyValues(t *testing.T) {
+	const detail = `{"error": {"errors": [{"errorDetails": [{"errorInfo": {"metadatas": {"x": ""`
+	for name, test := range map[string]struct {
+		method              string
+		status              int
+		before, each, after string
+		want                string
+	}{
+		"empty objects":     {"instances.list", 200, `{"items": [{}`, `,{}`, `]}`, "10000 objects"},
+		"objects in others": {"instances.list", 200, `{"items": [{}`, `,{"scheduling": {}}`, `]}`, "10000 objects"},
+		"small maps":        {"instances.list", 200, `{"items": [{}`, `,{"labels": {"a": ""}}`, `]}`, "10000 objects"},
+		"empty texts":       {"instances.list", 200, `{"items": [{"tags": {"items": [""`, `,""`, `]}}]}`, "50000 values"},
+		"nulls":             {"instances.list", 200, `{"items": [null`, `,null`, `]}`, "50000 values"},
+		"a map":             {"instances.list", 200, `{"items": [{"labels": {"x": ""`, `,"#": ""`, `}}]}`, "50000 values"},
+		"a VM's map":        {"instances.get", 200, `{"labels": {"x": ""`, `,"#": ""`, `}}`, "50000 values"},
+		"an operation's":    {"zoneOperations.get", 200, detail, `,"#": ""`, `}}}]}]}}`, "50000 values"},
+		"a creation's":      {"instances.insert", 200, detail, `,"#": ""`, `}}}]}]}}`, "50000 values"},
+		"operations'":       {"zoneOperations.list", 200, `{"items": [` + detail, `,"#": ""`, `}}}]}]}}]}`, "50000 values"},
+		"an error's map":    {"instances.list", 403, `{"error": {"details": [{"x": ""`, `,"#": 1`, `}]}}`, "50000 values"},
+		"an error's maps":   {"instances.list", 403, `{"error": {"details": [{}`, `,{"": 1}`, `]}}`, "10000 objects"},
+		"an error's lists":  {"instances.list", 403, `{"error": {"details": [[]`, `,[[]]`, `]}}`, "50000 values"},
+		"deep lists": {"instances.list", 403, `{"error": {"details": [[]`,
+			"," + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), `]}}`, "50000 values"},
+	} {
+		fill := func(n int) string {
+			body := []byte(test.before)
+			for i := range n {
+				body = append(body, strings.Replace(test.each, "#", fmt.Sprintf("%06d", i), 1)...)
+			}
+			return string(append(body, test.after...))
 		}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		err := call(t, c)
-		runtime.ReadMemStats(&after)
-		if err == nil || !strings.Contains(err.Error(), "the answer has more than 10000 objects") {
-			t.Errorf("%s: %v", method, err)
+		all := (maxAnswer - len(test.before+test.after)) / (len(test.each) + 5)
+		few := all
+		for text, most := range map[string]int{"{": maxObjects, "[,": maxValues} {
+			if each := count(test.each, text); each > 0 {
+				few = min(few, (most-count(test.before, text))/each)
+			}
 		}
-		if took := after.TotalAlloc - before.TotalAlloc; took > 6*maxAnswer {
-			t.Errorf("%s took %d bytes", method, took)
+		for n, refused := range map[int]bool{all: true, few: false, few + 1: true} {
+			body := fill(n)
+			c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(test.status, body), nil })
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := calls[test.method](t, c)
+			runtime.ReadMemStats(&after)
+			// Google's client drops why an error's text could not be read.
+			if said := err != nil && strings.Contains(err.Error(), "the answer has more than "+test.want); said != refused && test.status == 200 {
+				t.Errorf("%s, %d of them: %v", name, n, err)
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > 4*maxAnswer {
+				t.Errorf("%s, %d of them, took %d bytes", name, n, took)
+			}
 		}
 	}
+}
+
+// The largest true answer about zones keeps well within the bounds: a page of operations that all failed in the wordiest way there is,
+// with all their fields, though fewer are asked for.
+func TestLargestAnswer(t *testing.T) {
+	const op = `{"kind": "compute#operation", "id": "1", "name": "operation-1", "clientOperationId": "c", "operationType": "insert",
+		"targetLink": "https://www.googleapis.com/compute/v1/projects/p/zones/us-central1-a/instances/pool-1", "targetId": "2", "status": "DONE",
+		"user": "u", "progress": 100, "insertTime": "t", "startTime": "t", "endTime": "t", "httpErrorStatusCode": 503,
+		"httpErrorMessage": "SERVICE UNAVAILABLE", "selfLink": "s", "zone": "z", "error": {"errors": [{
+			"code": "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+			"message": "The zone 'projects/p/zones/us-central1-a' does not have enough resources available to fulfill the request. 'NULL:0/NULL:0/NULL:0 (state:STOCKOUT, sub-state:STOCKOUT, resource type:compute)'.",
+			"errorDetails": [
+				{"help": {"links": [{"description": "Troubleshooting documentation", "url": "https://cloud.google.com/compute/docs/resource-error"}]}},
+				{"localizedMessage": {"locale": "en-US", "message": "A n1-standard-1 VM instance is currently unavailable in the us-central1-a zone. Alternatively, you can try your request again with a different VM hardware configuration or at a later time. For more information, see the troubleshooting documentation."}},
+				{"errorInfo": {"reason": "resource_availability", "domain": "compute.googleapis.com", "metadatas": {"zone": "us-central1-a",
+					"vmType": "n1-standard-1", "attachment": "local-ssd=1,nvidia-tesla-t4=1", "zonesAvailable": "us-central1-b,us-central1-c,us-central1-f"}}}]}]}}`
+	page := `{"items": [` + strings.Repeat(op+",", 499) + op + `]}`
+	bytes, objects, values := len(page), count(page, "{"), count(page, "[,")
+	if bytes > maxAnswer/2 || objects > maxObjects*2/3 || values > maxValues/2 {
+		t.Errorf("%d bytes, %d objects, %d values", bytes, objects, values)
+	}
+	c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(200, page), nil })
+	ops, err := c.Operations(t.Context(), "us-central1-a", "pool-", time.Time{})
+	if len(ops) != 500 || err != nil || len(ops[499].Failure.Room) != 3 {
+		t.Errorf("%d operations, %v", len(ops), err)
+	}
+}
+
+// count returns how many of some characters a text has.
+func count(s, of string) (n int) {
+	for _, c := range of {
+		n += strings.Count(s, string(c))
+	}
+	return n
 }
 
 // A list that goes on for ever ends, with an error.

@@ -194,3 +194,52 @@ func TestTokenHangs(t *testing.T) {
 		time.Sleep(time.Hour) // the token's request ends in its own time
 	})
 }
+
+// unnoticed is a context whose end nobody is woken by, as if the token had come at the same time.
+type unnoticed struct{ context.Context }
+
+func (unnoticed) Done() <-chan struct{} { return nil }
+
+// A call waits for its token no longer than it is wanted, and is not sent if it is no longer wanted when the token comes. Once it has
+// the token it goes on.
+func TestWhileWanted(t *testing.T) {
+	const tokenTime, callTime = 2 * time.Second, 10 * time.Second
+	for name, test := range map[string]struct {
+		wanted          time.Duration
+		unnoticed, sent bool
+		took            time.Duration
+	}{
+		"wanted":                        {time.Hour, false, true, tokenTime + callTime},
+		"wanted until it has its token": {5 * time.Second, false, true, tokenTime + callTime},
+		"not wanted for so long":        {time.Second, false, false, time.Second},
+		"not wanted as the token comes": {time.Second, true, false, tokenTime},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			sent := false
+			base := transport(func(*http.Request) (*http.Response, error) {
+				sent = true
+				time.Sleep(callTime)
+				return answered(200, `{"name": "operation-1"}`), nil
+			})
+			tokens := WithToken(base, source(func() (*oauth2.Token, error) {
+				time.Sleep(tokenTime)
+				return &oauth2.Token{AccessToken: "x"}, nil
+			}))
+			c, err := New(t.Context(), &http.Client{Transport: tokens}, "http://gce", "demo", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wanted, recall := context.WithTimeout(t.Context(), test.wanted)
+			defer recall()
+			if test.unnoticed {
+				wanted = unnoticed{wanted}
+			}
+			start := time.Now()
+			_, err = c.Delete(WhileWanted(t.Context(), wanted), "us-central1-b", "", "pool-1")
+			if sent != test.sent || sent != (err == nil) || !sent && !Is(err, NotSent) || time.Since(start) != test.took {
+				t.Errorf("%s: sent %v, %v after %v", name, sent, err, time.Since(start))
+			}
+			time.Sleep(tokenTime) // the token's request ends in its own time
+		})
+	}
+}

@@ -17,7 +17,8 @@ func WithToken(base http.RoundTripper, source oauth2.TokenSource) http.RoundTrip
 	return &tokenTransport{base: base, source: source}
 }
 
-// WhileWanted returns a context for calls that are not to be sent once wanted has ended. One that is on the wire then goes on.
+// WhileWanted returns a context for calls that get no token, and so are not sent, once wanted has ended. One that has its token goes
+// on, as long as ctx lives, even if it has yet to wait for its connection.
 func WhileWanted(ctx, wanted context.Context) context.Context {
 	return context.WithValue(ctx, wantedKey{}, wanted)
 }

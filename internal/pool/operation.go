@@ -80,8 +80,8 @@ func (p *Pool) adopt(z *zone, op gce.Operation) {
 	p.tell(Event{Kind: Adopted, Zone: o.zone, Name: o.name, Facts: []any{"kind", o.kind, "operation", o.operation}})
 }
 
-// request makes the call that asks for an operation, again and again while its outcome is open. Nothing is sent once it is
-// recalled or the daemon is stopping.
+// request makes the call that asks for an operation, again and again while its outcome is open. Once it is recalled or the daemon is
+// stopping, no call gets a token any more; one that has its token then may still be sent, at most gce.CallTimeout after its begin.
 func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, error)) {
 	wanted, recall := context.WithTimeout(p.accepting, patience)
 	ctx, cancel := context.WithTimeout(p.work, patience+time.Second) // a call that waits for its token says that it was not sent

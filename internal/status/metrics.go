@@ -26,13 +26,19 @@ type metrics struct {
 	creation, update                                  prometheus.Histogram
 }
 
+// notCreated are the classes that a failed creation may have. The pool takes what is not found for refused.
+var notCreated = []gce.Class{
+	gce.Exhausted, gce.Quota, gce.AddressSpace, gce.RateLimited, gce.Refused, gce.Forbidden, gce.Exists, gce.Trouble,
+}
+
 // expect makes the series that will be counted in a zone, so that the first that happens is an increase.
 func (m *metrics) expect(zone string) {
 	for _, reason := range []pool.Reason{pool.Preempted, pool.DeletedByHand, pool.StoppedByHand, pool.NoReason} {
 		m.vanished.WithLabelValues(zone, string(reason))
 	}
-	for _, result := range []string{"created", label(string(gce.Exhausted)), label(string(gce.Quota)), label(string(gce.Refused)), label(string(gce.Forbidden)), label(string(gce.Trouble))} {
-		m.creates.WithLabelValues(zone, result)
+	m.creates.WithLabelValues(zone, "created")
+	for _, class := range notCreated {
+		m.creates.WithLabelValues(zone, label(string(class)))
 	}
 }
 

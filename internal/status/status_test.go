@@ -174,7 +174,10 @@ func TestMetricsOfWhatIsMissing(t *testing.T) {
 		b.Observe(pool.Event{Kind: pool.ConfigUseless})
 		b.Publish(pool.State{Time: time.Now(), Target: 3, Zones: []pool.ZoneState{{Name: "a", View: pool.ViewAbsent}, {Name: "b", View: pool.ViewUnlisted}}})
 		has("prevmtable_configuration_errors_total 1", `prevmtable_zone_held{zone="a"} 1`, `prevmtable_zone_unknown{zone="a"} 0`, `prevmtable_zone_held{zone="b"} 0`,
-			`prevmtable_zone_unknown{zone="b"} 1`, `prevmtable_vanished_total{reason="preempted",zone="a"} 0`, `prevmtable_creates_total{result="exhausted",zone="b"} 0`)
+			`prevmtable_zone_unknown{zone="b"} 1`, `prevmtable_vanished_total{reason="preempted",zone="a"} 0`, `prevmtable_creates_total{result="created",zone="b"} 0`)
+		for _, result := range []string{"exhausted", "quota", "address_space", "rate_limit", "refused", "forbidden", "exists", "trouble"} {
+			has(`prevmtable_creates_total{result="` + result + `",zone="b"} 0`)
+		}
 	})
 }
 
