@@ -88,20 +88,24 @@ func TestBest(t *testing.T) {
 		}
 		return steps
 	}
-	lost := everywhere(time.Hour, "preempt", "")
+	lost, again := everywhere(time.Hour, "preempt", ""), everywhere(3*time.Hour, "preempt", "")
 	full := slices.Concat(everywhere(30*time.Minute, "capacity", " 0"), everywhere(2*time.Hour, "capacity", " unlimited"))
+	early := []gcesim.Step{
+		{At: 5 * time.Minute, Command: "capacity " + marketZones[0] + " 0"}, {At: 10 * time.Minute, Command: "preempt " + marketZones[0]},
+		{At: 15 * time.Minute, Command: "capacity " + marketZones[0] + " unlimited"},
+	}
 	for name, c := range map[string]struct {
 		changes []gcesim.Step
 		life    time.Duration
 		away    time.Duration
 	}{
-		"nothing happens":         {nil, forever, 0},
-		"lives end":               {nil, 30 * time.Minute, span / (1800 + 54) * 54},
-		"all lost":                {lost, forever, boot},
-		"all lost but one zone":   {lost[1:], forever, 0},
-		"lost while all are full": {slices.Concat(full, lost), forever, time.Hour + boot},
-		// It goes where it will not be lost while there is room.
-		"full before the loss, elsewhere": {slices.Concat(full, lost[1:]), forever, 0},
+		"nothing happens":                  {nil, forever, 0},
+		"lives end":                        {nil, 30 * time.Minute, span / (1800 + 54) * 54},
+		"all lost":                         {lost, forever, boot},
+		"all lost but one zone":            {lost[1:], forever, 0},
+		"lost while all are full":          {slices.Concat(full, lost), forever, time.Hour + boot},
+		"lost twice but in one zone":       {slices.Concat(lost, again[1:]), forever, boot},       // it is made again there
+		"lost while full, but in one zone": {slices.Concat(early, full, lost[1:]), forever, boot}, // it moves there in time
 	} {
 		if got, want := best(c.changes, c.life, span), 1-c.away.Seconds()/span.Seconds(); math.Abs(got-want) > 1e-4 {
 			t.Errorf("%s: %.5f, want %.5f", name, got, want)

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -153,17 +154,19 @@ func BenchmarkAvailability(b *testing.B) {
 	}
 }
 
-// A pool has 0.99 of the VM-time that it could have had.
+// A pool has 0.99 of the VM-time that it can be expected to have at best. How many lives end in so short a story is luck: twice the
+// standard deviation of what it loses to that, about the root of as many boots as there were, is left out of account.
 func TestAvailability(t *testing.T) {
 	for life, span := range map[time.Duration]time.Duration{6 * time.Hour: 12 * time.Hour, 30 * time.Minute: 2 * time.Hour} {
 		t.Run(life.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				a := market{1, life, span}.measure(t)
-				if a.share < 0.99*a.best {
+				luck := 2 * a.booting / math.Sqrt(float64(a.losses))
+				if a.share < 0.99*a.best-luck {
 					t.Errorf("%.4f of the best: %+v", a.share/a.best, a)
 				}
-				t.Logf("%.4f of the best: %+v", a.share/a.best, a)
+				t.Logf("%.4f of the best, luck %.4f: %+v", a.share/a.best, luck, a)
 			})
 		})
 	}
