@@ -41,6 +41,36 @@ type trial struct {
 	since, at time.Time
 }
 
+// decidedCreation checks what must be so when a creation is decided.
+func (m *monitor) decidedCreation(k key) {
+	a := m.vm(k)
+	if !a.decided.IsZero() {
+		m.wrong("%s is created twice", k.name)
+	}
+	a.decided = time.Now()
+	m.starting[k] = true
+	m.counts["creations"]++
+	if m.force == nil || !m.inForce(k) {
+		m.wrong("%s is created in %s, which no configuration in force asks for", k.name, k.zone)
+		return
+	}
+	if m.paused {
+		m.wrong("%s is created though there is no configuration", k.name)
+	}
+	a.target = m.force.Target
+	for _, name := range m.force.Zones {
+		if z := m.zone(name); !z.listed && !z.out {
+			m.wrong("%s is created though %s was never listed", k.name, name)
+		}
+	}
+	z := m.zone(k.zone)
+	if !z.failing.IsZero() && z.failing.Before(a.decided) {
+		m.wrong("%s is created in %s, which cannot be listed since %v", k.name, k.zone, z.failing.Sub(m.w.start))
+	}
+	m.checkHolds(k)
+	m.checkEven(k)
+}
+
 // checkHolds checks that a zone in which a creation is decided is not held.
 func (m *monitor) checkHolds(k key) {
 	last := time.Time{}
