@@ -161,7 +161,7 @@ func (m *monitor) lostYoung(zone string) {
 // unless Google has just said that there is room in this one. How many VMs each zone has, and which it can see, the daemon
 // knows best; but that it holds a zone must have a reason.
 func (m *monitor) checkEven(k key) {
-	if m.zone(k.zone).hinted.Equal(time.Now()) { // a plan is made at the instant at which a creation fails
+	if m.running == nil || m.zone(k.zone).hinted.Equal(time.Now()) { // a plan is made at the instant at which a creation fails
 		return
 	}
 	views := m.running.situation(false, time.Now()).zones // on the goroutine of the daemon's loop
