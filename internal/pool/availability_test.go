@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -24,7 +25,7 @@ type market struct {
 
 var marketZones = []string{"us-central1-a", "us-central1-b", "us-central1-c", "europe-west1-b", "europe-west1-c", "europe-west1-d"}
 
-// An availability says what share of its target a pool had, of VM-time, and where the rest went.
+// An availability says what share of its target a pool had, of VM-time, the largest that there could be, and where the rest went.
 type availability struct {
 	share, best float64
 	// Shares of the VM-time that were lost before a loss was noticed, until VMs were RUNNING, and between: in creations that
@@ -33,8 +34,7 @@ type availability struct {
 	losses, failed             int
 }
 
-// measure lets a pool live in a market. The best is what a controller could have had that knows of each loss at once, and
-// which zones have room: of the same losses, it loses the time that the same VMs took to run, and nothing else.
+// measure lets a pool live in a market.
 func (m market) measure(t *testing.T) (a availability) {
 	const target = 100
 	w := newWorld(t, gcesim.Options{Project: "demo", Zones: marketZones, Seed: m.seed, KeepCalls: -1})
@@ -53,7 +53,8 @@ func (m market) measure(t *testing.T) (a availability) {
 	w.play("sim op-retention 20m", "sim optime * 30s 90s", "sim latency 100ms 400ms", fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=300 AllowedZones=%s",
 		target, strings.Join(marketZones, ",")), "start", fmt.Sprintf("within 10m live %d", target), "wait 10m", fmt.Sprintf("sim life * %v", m.life))
 	begun := time.Now()
-	for _, c := range m.changes() {
+	changes := m.changes()
+	for _, c := range changes {
 		time.Sleep(time.Until(begun.Add(c.At)))
 		w.play("sim " + c.Command)
 	}
@@ -80,7 +81,7 @@ func (m market) measure(t *testing.T) (a availability) {
 			}
 		}
 	}
-	a.share, a.best = ran/all, 1-booted/all
+	a.share, a.best = ran/all, best(changes, m.life, m.span)
 	a.booting = booted / all
 	a.noticing = noticed / float64(max(a.losses, 1)) * float64(lost) / all // a VM that is gone no longer says when it ended
 	a.waiting = 1 - a.share - a.booting - a.noticing
@@ -142,6 +143,7 @@ func BenchmarkAvailability(b *testing.B) {
 				}
 				b.ReportMetric(sum.share/sum.best, "of-best")
 				b.ReportMetric(sum.share, "of-target")
+				b.ReportMetric(sum.best, "best-of-target")
 				b.ReportMetric(100*sum.noticing, "%-noticing")
 				b.ReportMetric(100*sum.waiting, "%-waiting")
 				b.ReportMetric(100*sum.booting, "%-booting")
@@ -152,17 +154,19 @@ func BenchmarkAvailability(b *testing.B) {
 	}
 }
 
-// A pool has 0.99 of the VM-time that it could have had; so short a story may be a little off that.
+// A pool has 0.99 of the VM-time that it can be expected to have at best. How many lives end in so short a story is luck: twice the
+// standard deviation of what it loses to that, about the root of as many boots as there were, is left out of account.
 func TestAvailability(t *testing.T) {
 	for life, span := range map[time.Duration]time.Duration{6 * time.Hour: 12 * time.Hour, 30 * time.Minute: 2 * time.Hour} {
 		t.Run(life.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				a := market{1, life, span}.measure(t)
-				if a.share < 0.985*a.best {
+				luck := 2 * a.booting / math.Sqrt(float64(a.losses))
+				if a.share < 0.99*a.best-luck {
 					t.Errorf("%.4f of the best: %+v", a.share/a.best, a)
 				}
-				t.Logf("%.4f of the best: %+v", a.share/a.best, a)
+				t.Logf("%.4f of the best, luck %.4f: %+v", a.share/a.best, luck, a)
 			})
 		})
 	}

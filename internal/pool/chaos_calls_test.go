@@ -142,7 +142,7 @@ func (m *monitor) inserted(k key) {
 	live := m.w.sim.Live(m.force.Prefix, zones...)
 	for o := range maps.Keys(m.outside) {
 		b := m.vm(o)
-		if !b.spared.IsZero() && b.spared.Before(a.decided) && b.spared.After(b.doomed) || !b.noticed.IsZero() && b.noticed.Before(a.decided) {
+		if !b.spared.IsZero() && b.spared.Before(a.decided) && b.spared.After(b.doomed) || b.noticed.After(b.doomed) && b.noticed.Before(a.decided) {
 			continue
 		}
 		if vm, ok := m.w.sim.VM(o.zone, o.name); !ok {

@@ -8,26 +8,27 @@ import (
 
 // faults are all that can happen in a story, each with how long it lasts.
 var faults = []func(*teller) episode{
-	func(r *teller) episode { // a zone, or a part of it, is reclaimed at once
+	func(r *teller) episode { // zones, or parts of them, are reclaimed at once
 		n := ""
 		if r.IntN(2) == 0 {
-			n = fmt.Sprint(" ", 1+r.IntN(r.vms))
+			n = fmt.Sprint(" ", 1+r.IntN(r.few()))
 		}
-		return episode{kind: "mass preemption", first: []string{"sim preempt " + r.zone() + n}}
+		return episode{kind: "mass preemption", first: each(r.some(), "sim preempt %s%s", n)}
 	},
 	func(r *teller) episode { // room comes and goes
-		zone := r.zoneOrAll()
-		return episode{kind: "capacity", end: r.span(time.Minute, 3*time.Hour), first: []string{
-			fmt.Sprintf("sim stockout %s %s", zone, r.oneOf("details", "operation", "short", "region", "gpu", "message", "http")),
-			fmt.Sprintf("sim capacity %s %d", zone, r.IntN(1+r.vms/2)),
-			"sim preempt " + r.zone(),
-		}, last: []string{"sim capacity " + zone + " unlimited"}}
+		zones := r.some()
+		first := each(zones, "sim stockout %s %s", r.oneOf("details", "operation", "short", "region", "gpu", "message", "http"))
+		first = append(first, each(zones, "sim capacity %s %d", r.IntN(1+r.few()/2))...)
+		return episode{kind: "capacity", end: r.span(time.Minute, 3*time.Hour), first: append(first, "sim preempt "+r.zone()), last: each(zones, "sim capacity %s unlimited")}
 	},
 	func(r *teller) episode {
 		where := r.oneOf(append(r.regions, "global")...)
-		metric := r.oneOf("CPUS", "PREEMPTIBLE_CPUS", "IN_USE_ADDRESSES")
+		metric, limit := r.oneOf("CPUS", "PREEMPTIBLE_CPUS", "IN_USE_ADDRESSES"), r.few()
+		if where == "global" {
+			limit = r.vms
+		}
 		return episode{kind: "quota", end: r.span(time.Minute, 2*time.Hour), first: []string{
-			fmt.Sprintf("sim quota %s %s %d %s", where, metric, r.IntN(1+r.vms/2), r.oneOf("http", "operation")),
+			fmt.Sprintf("sim quota %s %s %d %s", where, metric, r.IntN(1+limit/2), r.oneOf("http", "operation")),
 			"sim preempt " + r.zone(),
 		}, last: []string{fmt.Sprintf("sim quota %s %s off", where, metric)}}
 	},
@@ -37,8 +38,8 @@ var faults = []func(*teller) episode{
 			first: []string{"sim address-space " + where + " on", "sim preempt " + r.zone() + " 3"}, last: []string{"sim address-space " + where + " off"}}
 	},
 	func(r *teller) episode {
-		zone := r.zoneOrAll()
-		return episode{kind: "outage", end: r.span(10*time.Second, time.Hour), first: []string{"sim zone " + zone + " down"}, last: []string{"sim zone " + zone + " up"}}
+		zones := r.some()
+		return episode{kind: "outage", end: r.span(10*time.Second, time.Hour), first: each(zones, "sim zone %s down"), last: each(zones, "sim zone %s up")}
 	},
 	func(r *teller) episode {
 		zone := r.zone()

@@ -41,6 +41,36 @@ type trial struct {
 	since, at time.Time
 }
 
+// decidedCreation checks what must be so when a creation is decided.
+func (m *monitor) decidedCreation(k key) {
+	a := m.vm(k)
+	if !a.decided.IsZero() {
+		m.wrong("%s is created twice", k.name)
+	}
+	a.decided = time.Now()
+	m.starting[k] = true
+	m.counts["creations"]++
+	if m.force == nil || !m.inForce(k) {
+		m.wrong("%s is created in %s, which no configuration in force asks for", k.name, k.zone)
+		return
+	}
+	if m.paused {
+		m.wrong("%s is created though there is no configuration", k.name)
+	}
+	a.target = m.force.Target
+	for _, name := range m.force.Zones {
+		if z := m.zone(name); !z.listed && !z.out {
+			m.wrong("%s is created though %s was never listed", k.name, name)
+		}
+	}
+	z := m.zone(k.zone)
+	if !z.failing.IsZero() && z.failing.Before(a.decided) {
+		m.wrong("%s is created in %s, which cannot be listed since %v", k.name, k.zone, z.failing.Sub(m.w.start))
+	}
+	m.checkHolds(k)
+	m.checkEven(k)
+}
+
 // checkHolds checks that a zone in which a creation is decided is not held.
 func (m *monitor) checkHolds(k key) {
 	last := time.Time{}
@@ -83,6 +113,11 @@ func (m *monitor) notCreated(k key, e Event) {
 	if a.calls == 0 && a.adopted.IsZero() {
 		m.wrong("%s is given up in %s, and the zone held, though no call was made: %v", k.name, k.zone, e.Err)
 	}
+	if i := slices.Index(e.Facts, any("zonesAvailable")); i >= 0 {
+		for zone := range strings.FieldsSeq(e.Facts[i+1].(string)) {
+			m.zone(zone).hinted = time.Now()
+		}
+	}
 	f, ok := e.Err.(*gce.Failure)
 	if m.force == nil || !slices.Contains(m.force.Zones, k.zone) || !strings.HasPrefix(k.name, m.force.Prefix) ||
 		e.Class.Lasting() && a.decided.Before(m.since) {
@@ -119,5 +154,24 @@ func (m *monitor) lostYoung(zone string) {
 	if z.young = append(z.young, now); len(z.young) >= earlyMost {
 		m.counts["zones held for short-lived VMs"]++
 		z.holds = append(z.holds, held{class: ShortLived, since: now.Add(-explainTime)})
+	}
+}
+
+// checkEven checks that a zone in which a creation is decided has no more than one VM more than any other that could have taken it,
+// unless Google has just said that there is room in this one. How many VMs each zone has, and which it can see, the daemon
+// knows best; but that it holds a zone must have a reason.
+func (m *monitor) checkEven(k key) {
+	if m.running == nil || m.zone(k.zone).hinted.Equal(time.Now()) { // a plan is made at the instant at which a creation fails
+		return
+	}
+	views := m.running.situation(false, time.Now()).zones // on the goroutine of the daemon's loop
+	chosen := views[slices.IndexFunc(views, func(v zoneView) bool { return v.name == k.zone })]
+	for _, v := range views {
+		z := m.zone(v.name)
+		held := v.held && (z.out || z.wasting || len(z.holds) > 0)
+		if v.view == known && !held && !(v.trial && v.starting > 0) && v.live+v.starting < chosen.live+chosen.starting-1 {
+			m.wrong("%s is created in %s, which has %d VMs then, and %s has %d", k.name, k.zone, chosen.live+chosen.starting, v.name, v.live+v.starting)
+			return
+		}
 	}
 }

@@ -74,6 +74,8 @@ type watch struct {
 	unasked time.Time // when a VM of it was last asked for by name without an answer
 	anew    time.Time // when it came into the configuration, or the prefix changed: older answers say nothing
 	holds   []held
+	hinted  time.Time       // when Google last said that it has room
+	wasting bool            // the running daemon has held it for short-lived VMs, whose losses it tells of a little later
 	young   []time.Time     // when VMs were lost that had been made shortly before
 	shown   map[string]bool // the live VMs of its last list
 	pages   map[string]bool // the VMs of the list that is being read
@@ -168,6 +170,9 @@ func (m *monitor) observe(e Event) {
 	case ZoneWrittenOff, ZoneAbsent, ZoneKnown:
 		z := m.zone(e.Zone)
 		z.out, z.changed = e.Kind != ZoneKnown, time.Now()
+	case ZoneHeld:
+		z := m.zone(e.Zone)
+		z.wasting = z.wasting || e.Class == ShortLived
 	case ConfigAbsent:
 		m.recalled, m.paused = time.Now(), m.removed
 	case Creating:
@@ -231,33 +236,4 @@ func (m *monitor) takeConfig(e Event) {
 		}
 		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.class.Lasting() })
 	}
-}
-
-// decidedCreation checks what must be so when a creation is decided.
-func (m *monitor) decidedCreation(k key) {
-	a := m.vm(k)
-	if !a.decided.IsZero() {
-		m.wrong("%s is created twice", k.name)
-	}
-	a.decided = time.Now()
-	m.starting[k] = true
-	m.counts["creations"]++
-	if m.force == nil || !m.inForce(k) {
-		m.wrong("%s is created in %s, which no configuration in force asks for", k.name, k.zone)
-		return
-	}
-	if m.paused {
-		m.wrong("%s is created though there is no configuration", k.name)
-	}
-	a.target = m.force.Target
-	for _, name := range m.force.Zones {
-		if z := m.zone(name); !z.listed && !z.out {
-			m.wrong("%s is created though %s was never listed", k.name, name)
-		}
-	}
-	z := m.zone(k.zone)
-	if !z.failing.IsZero() && z.failing.Before(a.decided) {
-		m.wrong("%s is created in %s, which cannot be listed since %v", k.name, k.zone, z.failing.Sub(m.w.start))
-	}
-	m.checkHolds(k)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prevmtable/internal/config"
 )
 
 // An episode is something that goes wrong, or changes, for a while.
@@ -14,6 +16,15 @@ type episode struct {
 	begin, end time.Duration // from the start of the story
 	first      []string      // steps at its begin
 	last       []string      // and at its end
+}
+
+// local says whether an episode is about some zones or regions only.
+func (e episode) local() bool {
+	everywhere := func(step string) bool { return strings.Contains(step, " * ") || strings.Contains(step, " global ") }
+	return !slices.ContainsFunc(e.first, everywhere) && slices.Contains([]string{
+		"mass preemption", "capacity", "quota", "addresses", "outage", "no zone", "lists", "operations", "refused", "preempted at start",
+		"rate limit", "short lives", "by hand", "slow",
+	}, e.kind)
 }
 
 // A story is what happens to a pool, as it is told in the files of testdata/scenarios.
@@ -94,6 +105,34 @@ func (r *teller) zoneOrAll() string {
 	return r.zone()
 }
 
+// some is mostly one zone, now and then several, a region's, or all.
+func (r *teller) some() (zones []string) {
+	switch r.IntN(12) {
+	case 0, 1:
+		return []string{"*"}
+	case 2:
+		region := r.region()
+		return slices.DeleteFunc(slices.Clone(r.zones), func(z string) bool { return config.Region(z) != region })
+	case 3:
+		for _, i := range r.Perm(len(r.zones))[:2+r.IntN(min(len(r.zones)-1, 10))] {
+			zones = append(zones, r.zones[i])
+		}
+		return zones
+	}
+	return []string{r.zone()}
+}
+
+// each makes a step for each zone.
+func each(zones []string, format string, args ...any) (steps []string) {
+	for _, z := range zones {
+		steps = append(steps, fmt.Sprintf(format, append([]any{z}, args...)...))
+	}
+	return steps
+}
+
+// few is how many VMs five zones have, whatever the number of zones.
+func (r *teller) few() int { return max(1, 5*r.vms/max(5, len(r.zones))) }
+
 // span draws a time between two, short ones being as likely as long ones.
 func (r *teller) span(least, most time.Duration) time.Duration {
 	f := r.Float64()
@@ -104,7 +143,7 @@ func (r *teller) span(least, most time.Duration) time.Duration {
 func newStory(seed uint64, days float64, zones []string, vms int) *story {
 	r := &teller{Rand: rand.New(rand.NewPCG(seed, 2015)), zones: zones, vms: vms}
 	for _, z := range zones {
-		if region := z[:strings.LastIndexByte(z, '-')]; !slices.Contains(r.regions, region) {
+		if region := config.Region(z); !slices.Contains(r.regions, region) {
 			r.regions = append(r.regions, region)
 		}
 	}
@@ -124,8 +163,12 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 	for begun := time.Duration(0); begun < end; begun += blockTime + calmTime {
 		block := min(blockTime, max(end-begun, 10*time.Minute))
 		s.episodes = append(s.episodes, episode{"life", begun + time.Second, begun + block, []string{"sim life * " + r.life}, nil})
-		for range 4 + r.IntN(20) {
+		usual := 4 + r.IntN(20)
+		for i := range usual * max(1, len(zones)/5) {
 			e := kinds[r.IntN(len(kinds))](r)
+			if i >= usual && !e.local() { // more zones have more troubles, not the pool as a whole
+				continue
+			}
 			begin := begun + time.Duration(r.Float64()*float64(block-time.Minute)).Round(time.Millisecond)
 			e.begin, e.end = begin, min(begin+e.end, begun+block-time.Second)
 			if e.kind == "kill" && e.end-e.begin < 90*time.Second {

@@ -103,7 +103,7 @@ func shrink(t *testing.T, s *story, zones []string, wrong string) *story {
 	begun := time.Now()
 	fails := func(s *story) bool {
 		m := live(t, s, zones, false)
-		return slices.ContainsFunc(m.wrongs, func(w string) bool { return sort(w) == sort(wrong) })
+		return slices.ContainsFunc(m.wrongs, func(w string) bool { return kindOf(w) == kindOf(wrong) })
 	}
 	small := *s
 	for size := (len(small.episodes) + 1) / 2; size > 0 && time.Since(begun) < time.Minute; {
@@ -137,8 +137,8 @@ func (s *story) needed() (calms []time.Duration) {
 	return calms
 }
 
-// sort is the kind of a broken promise: its words without the numbers and names.
-func sort(wrong string) string {
+// kindOf is the kind of a broken promise: its words without the numbers and names.
+func kindOf(wrong string) string {
 	_, text, _ := strings.Cut(wrong, ": ")
 	var words []string
 	for word := range strings.FieldsSeq(text) {
