@@ -34,7 +34,10 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (
 		due("vanished", true)
 	case a.hooks["vanished"] == 0: // lost before it could be deleted, or deleted
 		told := vm.Gone
-		if vm.DeletedBy != "api" || endless[key{vm.Zone, vm.Name}] { // what becomes of the deletion, its operation may never say
+		switch { // what becomes of the deletion, its operation may never say
+		case vm.DeletedBy != "api":
+			told = latest(told, a.doomed.Add(patience+time.Minute))
+		case endless[key{vm.Zone, vm.Name}]:
 			told = latest(told, latest(a.doomed, vm.Ended).Add(patience+time.Minute))
 		}
 		due("delete", !vm.Gone.IsZero() && told.Before(until))
