@@ -122,19 +122,20 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// drawSituation draws any situation that the loop can come into.
+// drawSituation draws any situation that the loop can come into, mostly such that VMs are missing and zones can have them.
 func drawSituation(t *rapid.T) situation {
 	s := situation{
 		target: rapid.IntRange(0, 60).Draw(t, "target"), room: rapid.IntRange(0, 40).Draw(t, "room"),
 		next: rapid.IntRange(0, 1<<30).Draw(t, "next"), deleting: rapid.Bool().Draw(t, "deleting"),
 	}
+	seldom := func(label string) bool { return rapid.IntRange(0, 4).Draw(t, label) == 4 }
 	for i := range rapid.IntRange(1, 6).Draw(t, "zones") {
 		z := zoneView{
-			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3}).Draw(t, "view")),
-			held: rapid.Bool().Draw(t, "held"), trial: rapid.Bool().Draw(t, "trial"),
-			starting: rapid.IntRange(0, 10).Draw(t, "starting"),
+			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3}).Draw(t, "view")),
+			held: seldom("held"), trial: seldom("trial"),
+			starting: rapid.IntRange(0, 5).Draw(t, "starting"),
 		}
-		for j := range rapid.IntRange(0, 15).Draw(t, "live") {
+		for j := range rapid.IntRange(0, 10).Draw(t, "live") {
 			z.live++
 			if rapid.IntRange(0, 9).Draw(t, "spare") > 0 {
 				z.spare = append(z.spare, candidate{
@@ -192,7 +193,8 @@ func checkPlan(t interface{ Fatalf(string, ...any) }, s situation) {
 	if len(p.scaleIn) > 0 && (!allKnown || !s.deleting) {
 		t.Fatalf("scale-in by a snapshot that is not fresh or not whole: %+v", p)
 	}
-	checkBalance(t, s, made)
+	checkBalance(t, s, p.create)
+	checkThinning(t, s, p.scaleIn)
 	seen := map[string]bool{}
 	for _, d := range append(slices.Clone(p.scaleIn), p.stopped...) {
 		foreign := !slices.ContainsFunc(append(slices.Clone(zones[d.zone].spare), zones[d.zone].stopped...), func(c candidate) bool { return c.name == d.name })
@@ -203,15 +205,62 @@ func checkPlan(t interface{ Fatalf(string, ...any) }, s situation) {
 	}
 }
 
-// checkBalance: a zone that got a VM has at most one more than any zone that could have had it, but for those that it got
-// because Google said that it has room.
-func checkBalance(t interface{ Fatalf(string, ...any) }, s situation, made map[string]int) {
-	for _, a := range s.zones {
-		for _, b := range s.zones {
-			free := b.view == known && !b.held && !b.trial
-			if free && made[a.name] > 0 && a.live+a.starting+made[a.name] > b.live+b.starting+made[b.name]+1+len(s.hints) {
-				t.Fatalf("%s got %d though %s has fewer: %+v", a.name, made[a.name], b.name, s)
+// checkBalance: each VM in turn goes where the fewest are of those zones that may have one; of those, first, where Google said
+// that it has room.
+func checkBalance(t interface{ Fatalf(string, ...any) }, s situation, create []string) {
+	count, starting := map[string]int{}, map[string]int{}
+	for _, z := range s.zones {
+		count[z.name], starting[z.name] = z.live+z.starting, z.starting
+	}
+	for i, made := range create {
+		var hinted, free []string
+		for _, z := range s.zones {
+			if z.view == known && !z.held && (!z.trial || starting[z.name] == 0) {
+				free = append(free, z.name)
 			}
+		}
+		if i < len(s.hints) {
+			hinted = slices.DeleteFunc(slices.Clone(free), func(zone string) bool { return !slices.Contains(s.hints[i], zone) })
+		}
+		if len(hinted) > 0 {
+			free = hinted
+		}
+		least := slices.MinFunc(free, func(a, b string) int { return count[a] - count[b] })
+		if !slices.Contains(free, made) || count[made] > count[least] {
+			t.Fatalf("VM %d goes to %s, not to %s: %+v", i, made, least, s)
+		}
+		count[made]++
+		starting[made]++
+	}
+}
+
+// checkThinning: each VM in turn goes from where the most are of those zones that can lose one of its kind, and those that do
+// not run go first.
+func checkThinning(t interface{ Fatalf(string, ...any) }, s situation, scaleIn []doomed) {
+	count, left := map[string]int{}, map[bool]map[string]int{false: {}, true: {}}
+	running := map[string]bool{}
+	for _, z := range s.zones {
+		count[z.name] = z.live + z.starting
+		for _, c := range z.spare {
+			running[c.name] = c.running
+			if z.view == known {
+				left[c.running][z.name]++
+			}
+		}
+	}
+	for i, d := range scaleIn {
+		of := left[running[d.name]]
+		for zone, n := range of {
+			if n > 0 && count[zone] > count[d.zone] {
+				t.Fatalf("VM %d goes from %s, not from %s: %+v", i, d.zone, zone, s)
+			}
+		}
+		count[d.zone]--
+		if of[d.zone]--; of[d.zone] == 0 {
+			delete(of, d.zone)
+		}
+		if running[d.name] && len(left[false]) > 0 {
+			t.Fatalf("%s runs, and goes before %v: %+v", d.name, left[false], s)
 		}
 	}
 }
