@@ -96,15 +96,23 @@ func (p *Project) forget(ops *operations, now time.Time) {
 	p.forgetOldest(ops, 0, events, limit)
 }
 
-// forgetOldest drops what ended before a time from the front of a part of the list.
+// forgetOldest drops from a part of the list what ended before a time; what never ends stays.
 func (p *Project) forgetOldest(ops *operations, first, end int, limit time.Time) {
-	n := first
-	for n < end && ops.list[n].done(limit) {
-		delete(ops.byName, ops.list[n].name)
-		delete(p.requests, ops.list[n].requestKey)
-		n++
+	began := first
+	for began < end && ops.list[began].start.Before(limit) {
+		began++
 	}
-	ops.list = slices.Delete(ops.list, first, n)
+	kept := slices.DeleteFunc(slices.Clone(ops.list[first:began]), func(o *operation) bool {
+		if !o.done(limit) {
+			return false
+		}
+		delete(ops.byName, o.name)
+		delete(p.requests, o.requestKey)
+		return true
+	})
+	if len(kept) < began-first {
+		ops.list = slices.Replace(ops.list, first, began, kept...)
+	}
 }
 
 func (ops *operations) find(name string) *operation {

@@ -163,6 +163,9 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 	for begun := time.Duration(0); begun < end; begun += blockTime + calmTime {
 		block := min(blockTime, max(end-begun, 10*time.Minute))
 		s.episodes = append(s.episodes, episode{"life", begun + time.Second, begun + block, []string{"sim life * " + r.life}, nil})
+		if begun%(24*time.Hour) == 0 { // nobody pays for stopped VMs for ever
+			s.episodes = append(s.episodes, episode{"tidying", begun + time.Minute, begun + 10*time.Minute, []string{"config DeleteStopped=true"}, []string{"config DeleteStopped="}})
+		}
 		usual := 4 + r.IntN(20)
 		for i := range usual * max(1, len(zones)/5) {
 			e := kinds[r.IntN(len(kinds))](r)
