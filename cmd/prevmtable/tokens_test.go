@@ -1,11 +1,23 @@
 package main
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"prevmtable/internal/gce"
 )
 
 // Without a file of credentials, those of the VM are taken, in the same bounded way.
@@ -25,5 +37,41 @@ func TestDefaultCredentialsOfVM(t *testing.T) {
 	const want = "the answer has more than 1048576 bytes"
 	if _, err := (&defaultCredentials{meta: meta}).Token(); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// Whatever becomes of the server that a file of credentials names, a request for a token ends in time, and is not read beyond
+// a bound.
+func TestTokenOfFile(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	text, err := json.Marshal(map[string]string{"type": "service_account", "client_email": "a@b", "private_key": string(private), "token_uri": "http://token/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "credentials.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
+	usual := http.DefaultTransport
+	defer func() { http.DefaultTransport = usual }()
+	for _, begin := range []string{"HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\n\r\n{", "HTTP/1.1 403 No\r\n\r\n{"} {
+		for what, then := range map[string]func(net.Conn) error{"drip": drip, "flood": flood} {
+			synctest.Test(t, func(t *testing.T) {
+				base := answering(begin, then)
+				http.DefaultTransport = base
+				start := time.Now()
+				_, err := (&defaultCredentials{}).Token()
+				if took := time.Since(start); took > gce.TokenTimeout || err == nil {
+					t.Errorf("%s, %q: %.200v after %v", what, begin, err, took)
+				}
+				base.CloseIdleConnections()
+				time.Sleep(time.Minute) // the server notices
+			})
+		}
 	}
 }
