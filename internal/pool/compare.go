@@ -173,7 +173,7 @@ func (p *Pool) lostEarly(z *zone, now time.Time) {
 		z.hold = hold{} // that was long ago
 	}
 	if len(z.early) >= earlyMost {
-		p.putOnHold(z, &gce.Failure{Class: ShortLived, Message: "its VMs are lost within two minutes of their creation, again and again"}, now, now)
+		p.putOnHold(z, &gce.Failure{Class: ShortLived, Message: "its VMs are not seen alive for two minutes, again and again"}, now, now)
 	}
 }
 

@@ -84,7 +84,7 @@ func (p *Pool) setZones(old, c *config.Config, now time.Time) {
 	p.zones = zones
 	for _, z := range zones {
 		if z.hold.failure != nil && z.hold.failure.Class.Lasting() {
-			z.hold, z.trial = hold{}, false // the new template may be right
+			z.hold = hold{} // the new template may be right: one VM tries it
 		}
 	}
 }

@@ -94,13 +94,14 @@ func (p *Pool) request(o *operation, call func(context.Context) (gce.Operation, 
 			if err == nil {
 				return func() { p.answered(o, op) }
 			}
-			if f, ok := errors.AsType[*gce.Failure](err); ok && settled(f.Class) {
-				then, err := p.examine(ctx, o, f, open)
-				if err == nil {
+			f, ok := errors.AsType[*gce.Failure](err)
+			if ok && settled(f.Class) {
+				var then func()
+				if then, err = p.examine(ctx, o, f, open); err == nil {
 					return then
 				}
-				open = true
-			} else if ok && f.Class == gce.Uncertain && !open {
+			}
+			if ok && (settled(f.Class) || f.Class == gce.Uncertain) && !open {
 				p.tell(Event{Level: slog.LevelWarn, Kind: OutcomeOpen, Zone: o.zone, Name: o.name, Facts: []any{"kind", o.kind}, Err: err})
 				open = true
 			}
@@ -143,6 +144,8 @@ func (p *Pool) examine(ctx context.Context, o *operation, f *gce.Failure, open b
 		f.Class = gce.Refused
 	case o.kind == gce.Deletion && !found:
 		f.Class = gce.NotFound
+	case o.kind == gce.Deletion && vm.Stopped() && f.Status >= 500: // which says nothing: it looks the same while it is being deleted
+		return nil, f
 	case o.kind == gce.Deletion && (!vm.Live() || open && f.Class == gce.Trouble): // not ready, because it is being deleted
 		return underWay, nil
 	}

@@ -78,6 +78,7 @@ type Pool struct {
 
 	rest, grace, watch, show, holds *time.Timer
 	timed                           time.Time       // when the last timed update began
+	back                            time.Time       // when a zone that was written off was last seen again
 	begunAt                         time.Time       // when the last update of any kind did; zero once it has ended
 	succeeded                       time.Time       // when the last one ended in which every zone that counts was seen
 	shown                           time.Time       // when the state was last published
@@ -216,6 +217,9 @@ func (p *Pool) act(fresh bool) {
 	}
 	now := time.Now()
 	p.writeOffZones(now)
+	if p.awaited(now) {
+		return // this is called again when they are seen, or not
+	}
 	hints := p.hints
 	p.hints = nil
 	if p.paused {

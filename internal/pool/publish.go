@@ -118,12 +118,12 @@ func (p *Pool) snapshot(now time.Time) State {
 	}
 	s.Prefix, s.Target, s.Rest, s.Next = c.Prefix, c.Target, c.Rest, p.timed.Add(c.Rest)
 	for _, v := range p.situation(false, now).zones {
-		s.Zones = append(s.Zones, p.zoneState(p.zones[v.name], v))
+		s.Zones = append(s.Zones, p.zoneState(p.zones[v.name], v, now))
 	}
 	return s
 }
 
-func (p *Pool) zoneState(z *zone, v zoneView) ZoneState {
+func (p *Pool) zoneState(z *zone, v zoneView, now time.Time) ZoneState {
 	s := ZoneState{
 		Name: v.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[v.view], Why: z.why,
 		Live: v.live, Starting: v.starting, Deleting: v.deleting, Stopped: len(z.stopped), Trial: v.trial,
@@ -137,6 +137,9 @@ func (p *Pool) zoneState(z *zone, v zoneView) ZoneState {
 	names := slices.Sorted(maps.Keys(z.stopped))
 	s.StoppedNames = names[:min(len(names), maxStopped)]
 	for _, r := range z.retries {
+		if now.Sub(r.at) > p.config.Rest {
+			continue // it had its update, and was not chosen again
+		}
 		if s.Undeleted++; s.Retry.IsZero() || r.at.Before(s.Retry) {
 			s.Obstacle, s.Retry = r.failure.Error(), r.at
 		}

@@ -273,6 +273,26 @@ func TestStateOfStopped(t *testing.T) {
 	})
 }
 
+// A VM that could not be deleted is spoken of for as long as that is wanted.
+func TestStateOfUndeleted(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		undeleted := func() (n int) {
+			for _, z := range w.state.Load().Zones {
+				n += z.Undeleted
+			}
+			return n
+		}
+		w.play("start", "within 2m hooks create 6", "sim fault delete * status 403 forbidden times 1", "config TargetVMCount=5", "wait 10s")
+		if n := undeleted(); n != 1 {
+			t.Errorf("%d VMs, want one", n)
+		}
+		w.play("within 1m hooks delete 1", "wait 90s") // another one
+		if n := undeleted(); n > 0 {
+			t.Errorf("at the target, and %d VMs are to be deleted", n)
+		}
+	})
+}
+
 // A configuration that is back after another was refused is as old as it was.
 func TestStateOfConfigurationThatIsBack(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

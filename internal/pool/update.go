@@ -75,6 +75,7 @@ func (p *Pool) listed(z *zone) {
 // lookAgain gives the zones that were written off like this one, which is seen again, a moment to be seen as well. Otherwise
 // all that is missing would be made in the first that comes back after a fault that they share.
 func (p *Pool) lookAgain(back *zone, now time.Time) {
+	p.back = now
 	for _, name := range p.config.Zones {
 		z := p.zones[name]
 		if z == back || p.view(z, now) != writtenOff {
@@ -86,6 +87,16 @@ func (p *Pool) lookAgain(back *zone, now time.Time) {
 		z.asked, z.late = now, false
 		p.grace.Reset(grace)
 	}
+}
+
+// awaited reports whether zones are still being given such a moment.
+func (p *Pool) awaited(now time.Time) bool {
+	for _, z := range p.zones {
+		if z.listing && !z.late && now.Sub(p.back) < grace && p.view(z, now) == writtenOff {
+			return true
+		}
+	}
+	return false
 }
 
 // updated acts on what the lists have shown.

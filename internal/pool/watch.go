@@ -106,7 +106,7 @@ func match(ops []watched, list []gce.Operation, answers map[*operation]gce.Opera
 	for _, w := range ops {
 		if op, ok := named[w.operation]; ok {
 			answers[w.o] = op
-		} else if op, ok := requested[w.request]; ok && w.operation == "" {
+		} else if op, ok := requested[w.request]; ok && w.request != "" && w.operation == "" {
 			answers[w.o] = op
 		} else if w.operation != "" {
 			missing = append(missing, w)
@@ -154,7 +154,7 @@ func (p *Pool) hearOperations(answers map[*operation]gce.Operation) {
 func (p *Pool) askFor(o *operation) {
 	o.asking = true
 	p.aside(func() func() {
-		vm, found, err := p.GCE.Get(p.accepting, o.zone, o.name)
+		vm, found, err := p.GCE.Get(p.work, o.zone, o.name)
 		return func() {
 			o.asking = false
 			switch {
