@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"cloud.google.com/go/compute/metadata"
 
@@ -117,14 +118,15 @@ func TestHugeMetadata(t *testing.T) {
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 	t.Setenv("HOME", t.TempDir())
 	for begin, want := range map[string]string{
-		"HTTP/1.1 200 OK\r\n\r\n":          "the answer has more than 1048576 bytes",
-		"HTTP/1.1 400 No\r\n\r\n":          "compute: Received 400 `\x00\x00",
-		"HTTP/1.1 200 OK\r\nX: ":           `Get "http://metadata/computeMetadata/v1/`,
-		"HTTP/1.1 200 OK\r\nX: x\r\nY\r\n": `Get "http://metadata/computeMetadata/v1/`,
+		"HTTP/1.1 200 OK\r\n\r\n":                                         "the answer has more than 1048576 bytes",
+		"HTTP/1.1 400 No\r\n\r\n":                                         "compute: Received 400 `\x00\x00",
+		"HTTP/1.1 200 OK\r\nX: ":                                          `Get "http://metadata/computeMetadata/v1/`,
+		"HTTP/1.1 200 OK\r\nX: x\r\nY\r\n":                                `Get "http://metadata/computeMetadata/v1/`,
+		"HTTP/1.1 200 OK\r\n" + strings.Repeat("é", maxHeader/3) + "\r\n": `Get "http://metadata/computeMetadata/v1/`,
 	} {
 		for what, ask := range asking {
 			meta := metadataClient(answering(begin, flood))
-			if err := ask(t.Context(), meta); err == nil || !strings.HasPrefix(err.Error(), want) || len(err.Error()) > 1000 {
+			if err := ask(t.Context(), meta); err == nil || !strings.HasPrefix(err.Error(), want) || len(err.Error()) > 1000 || !utf8.ValidString(err.Error()) {
 				t.Errorf("%s, %q: %.200v, want %s", what, begin, err, want)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
@@ -52,7 +53,7 @@ func onVM(ctx context.Context, o options, meta *metadata.Client, log *slog.Logge
 		project: project,
 		tokens:  gce.ServiceAccount(meta),
 		watch: func(ctx context.Context, _ *gce.Client, send func(config.Document)) {
-			config.Watch(ctx, &http.Client{Transport: metadataTransport()}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
+			config.Watch(ctx, &http.Client{Transport: brief{metadataTransport()}}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
 		},
 		fetch: func(ctx context.Context, _ *gce.Client, attribute string) ([]byte, error) {
 			script, err := meta.ProjectAttributeValueWithContext(ctx, attribute)
@@ -82,8 +83,12 @@ func anywhere(o options, meta *metadata.Client) place {
 			return script, err
 		},
 		self: func(ctx context.Context) (zone, name string, err error) {
-			if !meta.OnGCEWithContext(ctx) {
+			switch {
+			case meta.OnGCEWithContext(ctx):
+			case credentialsFile():
 				return "", "", ctx.Err()
+			default: // then the rights can only come from a metadata server, which may be late
+				return "", "", errors.New("there is no metadata server")
 			}
 			switch project, err := meta.GetWithContext(ctx, "project/project-id"); {
 			case hidden(err), err == nil && project != o.project: // a VM of another project is none of this one's
@@ -151,6 +156,9 @@ func computeTransport() *http.Transport {
 // maxMetadata bounds one answer of the metadata server, whose attributes have up to 256 KiB.
 const maxMetadata = 1 << 20
 
+// maxFailure bounds what the log has of one that failed.
+const maxFailure = 500
+
 // maxHeader bounds the header of any answer.
 const maxHeader = 64 << 10
 
@@ -162,16 +170,20 @@ func metadataClient(base http.RoundTripper) *metadata.Client {
 	return metadata.NewClient(&http.Client{Transport: brief{gce.Limit(base, maxMetadata)}, Timeout: metadataTime})
 }
 
-// brief cuts the text of a failure, which goes on into the log.
+// brief cuts the text of a failure, which goes on into the log. It may quote what the server sent.
 type brief struct{ base http.RoundTripper }
 
 func (b brief) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := b.base.RoundTrip(r)
-	if err == nil && response.StatusCode != http.StatusOK {
+	if err != nil {
+		if text := err.Error(); len(text) > maxFailure {
+			err = errors.New(strings.ToValidUTF8(text[:maxFailure], ""))
+		}
+	} else if response.StatusCode != http.StatusOK {
 		response.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(response.Body, 500), response.Body}
+		}{io.LimitReader(response.Body, maxFailure), response.Body}
 	}
 	return response, err
 }

@@ -39,12 +39,7 @@ func (d *defaultCredentials) Token() (*oauth2.Token, error) {
 // find looks for a file, then for a metadata server. Google's libraries look for the latter once in the life of a process; but
 // in Kubernetes it may come some seconds after the daemon.
 func (d *defaultCredentials) find() (oauth2.TokenSource, error) {
-	file := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS") != ""
-	if home, err := os.UserHomeDir(); err == nil && !file {
-		_, err := os.Stat(filepath.Join(home, ".config", "gcloud", "application_default_credentials.json"))
-		file = err == nil
-	}
-	if file {
+	if credentialsFile() {
 		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: gce.TokenTimeout})
 		return google.DefaultTokenSource(ctx, compute.ComputeScope)
 	}
@@ -54,4 +49,16 @@ func (d *defaultCredentials) find() (oauth2.TokenSource, error) {
 		return gce.ServiceAccount(d.meta), nil
 	}
 	return nil, errors.New("there are no application default credentials (gcloud auth application-default login makes them), and there is no metadata server")
+}
+
+// credentialsFile reports whether a file has the application default credentials, wherever this is.
+func credentialsFile() bool {
+	if os.Getenv("GOOGLE_APPLICATION_CREDENTIALS") != "" {
+		return true
+	}
+	home, err := os.UserHomeDir()
+	if err == nil {
+		_, err = os.Stat(filepath.Join(home, ".config", "gcloud", "application_default_credentials.json"))
+	}
+	return err == nil
 }

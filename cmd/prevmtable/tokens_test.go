@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -38,6 +39,33 @@ func TestDefaultCredentialsOfVM(t *testing.T) {
 	if _, err := (&defaultCredentials{meta: meta}).Token(); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
+}
+
+// Where the rights can only come from a metadata server, that this is no VM is not believed before there is one.
+func TestLateMetadataServer(t *testing.T) {
+	t.Setenv("GCE_METADATA_HOST", "")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	away := metadataClient(refusing{})
+	if zone, name, err := anywhere(options{project: "demo"}, away).self(t.Context()); err == nil {
+		t.Errorf("it is %q in %q", name, zone)
+	}
+	if err := os.MkdirAll(filepath.Join(home, ".config", "gcloud"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, ".config", "gcloud", "application_default_credentials.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if zone, name, err := anywhere(options{project: "demo"}, away).self(t.Context()); err != nil || zone != "" || name != "" {
+		t.Errorf("with a file of credentials: it is %q in %q, %v", name, zone, err)
+	}
+}
+
+type refusing struct{}
+
+func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("connection refused")
 }
 
 // Whatever becomes of the server that a file of credentials names, a request for a token ends in time, and is not read beyond

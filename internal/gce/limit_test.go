@@ -176,6 +176,26 @@ func TestEndlessList(t *testing.T) {
 	}
 }
 
+// Nor is more read of operations than a zone can have, or kept of one than it needs.
+func TestEndlessOperations(t *testing.T) {
+	one := func(request string) string {
+		return fmt.Sprintf(`{"name": "o", "operationType": "insert", "targetLink": "instances/pool-1", "clientOperationId": %q},`, request)
+	}
+	items := strings.Repeat(one("r"), 9000) + one(strings.Repeat("r", 2000))
+	full := `{"nextPageToken": "more", "items": [` + strings.TrimSuffix(items, ",") + `]}`
+	pages := 0
+	c := hostile(t, func(*http.Request) (*http.Response, error) { pages++; return answered(200, full), nil })
+	if ops, err := c.Unfinished(t.Context(), "us-central1-b", "pool-"); err == nil || pages > 56 {
+		t.Errorf("%d operations, %v after %d pages", len(ops), err, pages)
+	}
+	c = hostile(t, func(*http.Request) (*http.Response, error) {
+		return answered(200, strings.Replace(full, "nextPageToken", "next", 1)), nil
+	})
+	if ops, err := c.Unfinished(t.Context(), "us-central1-b", "pool-"); err != nil || len(ops) != 9000 {
+		t.Errorf("%d operations, %v", len(ops), err)
+	}
+}
+
 // An answer that drips holds no call beyond its deadline: neither one that has begun, be it a failure, nor one that is all there but
 // for its end, nor a header that never ends.
 func TestSlowDrip(t *testing.T) {

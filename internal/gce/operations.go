@@ -17,6 +17,12 @@ const operationFields = "name,clientOperationId,operationType,targetLink,status,
 // operationName is what an operation's name is like, which goes on into the path of the calls that ask for it.
 var operationName = regexp.MustCompile(`^[-a-zA-Z0-9_]{1,200}$`)
 
+// Bounds of what is read of operations. A zone keeps those of two weeks or so.
+const (
+	maxOperations = 500_000
+	maxOperation  = 1000 // bytes of one's kind, target and request
+)
+
 // An Operation is a zonal operation on a VM.
 type Operation struct {
 	Name     string
@@ -84,6 +90,7 @@ func (c *Client) Operations(ctx context.Context, zone, prefix string, since time
 
 func (c *Client) operations(ctx context.Context, zone string, call *compute.ZoneOperationsListCall, take func([]Operation) (more bool)) error {
 	call.Fields("items("+operationFields+")", "nextPageToken")
+	total := 0
 	for range maxPages {
 		var page *compute.OperationList
 		err := c.read(ctx, zone, "zoneOperations.list", func(ctx context.Context) (err error) {
@@ -95,9 +102,12 @@ func (c *Client) operations(ctx context.Context, zone string, call *compute.Zone
 		}
 		var ops []Operation
 		for _, op := range page.Items {
-			if op != nil && operationName.MatchString(op.Name) {
+			if op != nil && operationName.MatchString(op.Name) && len(op.OperationType+op.TargetLink+op.ClientOperationId) <= maxOperation {
 				ops = append(ops, operationOf(op))
 			}
+		}
+		if total += len(ops); total > maxOperations {
+			return fmt.Errorf("list operations of %s: more than %d", zone, maxOperations)
 		}
 		if !take(ops) || page.NextPageToken == "" {
 			return nil

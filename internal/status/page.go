@@ -142,7 +142,7 @@ func newPage(r Report, now time.Time, f filter) page {
 	names := 0
 	for _, z := range r.Zones {
 		if names += len(z.StoppedNames); z.Stopped > 0 && names <= maxNames {
-			p.AtRest, p.Named = append(p.AtRest, z), p.Named+z.Stopped
+			p.AtRest, p.Named = append(p.AtRest, z), p.Named+len(z.StoppedNames)
 		}
 		if lost := hourly(z, p.Hours); lost.total > 0 {
 			p.Lost = append(p.Lost, lost)

@@ -78,7 +78,7 @@ func TestPageSize(t *testing.T) {
 			if held := bytes.Count(text, []byte("held for 1 m")); zones > maxZones && held != maxZones {
 				t.Errorf("%d zones shown that are held, and others though there are more of these", held)
 			}
-			if !bytes.Contains(text, []byte("those of the other zones are in")) {
+			if !bytes.Contains(text, []byte("names up to a hundred of each zone")) {
 				t.Error("it does not say that stopped VMs are left out")
 			}
 		})
@@ -158,6 +158,26 @@ func TestPageForScreenReaders(t *testing.T) {
 		}
 		if drawings := strings.Count(text, "<svg"); drawings != 6 {
 			t.Errorf("%d drawings, want a bar for each of 5 zones, and the plot", drawings)
+		}
+	})
+}
+
+// Stopped VMs that the command to delete them leaves out are spoken of, though all are of one zone.
+func TestPageOfManyStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("test", "prevmtable")
+		z := pool.ZoneState{Name: "us-central1-a", View: pool.ViewKnown, Stopped: 150}
+		for i := range 100 {
+			z.StoppedNames = append(z.StoppedNames, fmt.Sprint("pool-", i))
+		}
+		b.Publish(pool.State{Time: time.Now(), Version: "v", Zones: []pool.ZoneState{z}})
+		if text := body(t, b, "/"); !bytes.Contains(text, []byte("150 in all; ")) {
+			t.Error("it does not say that some are left out")
+		}
+		z.Stopped = 100
+		b.Publish(pool.State{Time: time.Now(), Version: "v", Zones: []pool.ZoneState{z}})
+		if text := body(t, b, "/"); bytes.Contains(text, []byte("in all")) {
+			t.Error("it says that some are left out")
 		}
 	})
 }
