@@ -35,12 +35,12 @@ const (
 
 // A situation is all that a plan depends on.
 type situation struct {
-	target   int
-	room     int        // creations that may be added to those in flight
-	next     int        // zone with which ties begin, as an index
-	hints    [][]string // zones with room, as Google said at each creation that found none
-	zones    []zoneView
-	deleting bool // whether VMs may be deleted: the snapshot is fresh
+	target    int
+	room      int        // creations that may be added to those in flight
+	next      int        // zone with which ties begin, as an index
+	hints     [][]string // zones with room, as Google said at each creation that found none
+	zones     []zoneView
+	mayDelete bool // whether VMs may be deleted: the snapshot is fresh
 }
 
 // A zoneView is one zone of a situation.
@@ -77,7 +77,7 @@ type doomed struct{ zone, name string }
 // makePlan decides. It is a pure function: the same situation gives the same plan.
 func makePlan(s situation) plan {
 	p := plan{next: s.next}
-	total, starting, create, scaleIn := 0, 0, true, s.deleting
+	total, starting, create, scaleIn := 0, 0, true, s.mayDelete
 	for _, z := range s.zones {
 		switch z.view {
 		case writtenOff:
@@ -89,7 +89,7 @@ func makePlan(s situation) plan {
 		}
 		total += z.live + z.starting
 		starting += z.starting
-		if s.deleting && z.view == known {
+		if s.mayDelete && z.view == known {
 			for _, c := range slices.SortedFunc(slices.Values(z.stopped), oldestFirst) {
 				p.stopped = append(p.stopped, doomed{z.name, c.name})
 			}

@@ -97,7 +97,7 @@ func TestPlan(t *testing.T) {
 		{name: "stopped VMs beside creation", target: 1, zones: "a stopped=s1", create: "a", going: "a/s1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := situation{target: test.target, next: test.next, room: maxInFlight, deleting: !test.stale}
+			s := situation{target: test.target, next: test.next, room: maxInFlight, mayDelete: !test.stale}
 			if test.room > 0 {
 				s.room = test.room
 			}
@@ -126,7 +126,7 @@ func TestPlan(t *testing.T) {
 func drawSituation(t *rapid.T) situation {
 	s := situation{
 		target: rapid.IntRange(0, 60).Draw(t, "target"), room: rapid.IntRange(0, 40).Draw(t, "room"),
-		next: rapid.IntRange(0, 1<<30).Draw(t, "next"), deleting: rapid.Bool().Draw(t, "deleting"),
+		next: rapid.IntRange(0, 1<<30).Draw(t, "next"), mayDelete: rapid.Bool().Draw(t, "deleting"),
 	}
 	seldom := func(label string) bool { return rapid.IntRange(0, 4).Draw(t, label) == 4 }
 	for i := range rapid.IntRange(1, 6).Draw(t, "zones") {
@@ -190,7 +190,7 @@ func checkPlan(t interface{ Fatalf(string, ...any) }, s situation) {
 	if total+len(p.create) > max(total, s.target) || total-len(p.scaleIn) < min(total, s.target) {
 		t.Fatalf("target %d, total %d, and %+v", s.target, total, p)
 	}
-	if len(p.scaleIn) > 0 && (!allKnown || !s.deleting) {
+	if len(p.scaleIn) > 0 && (!allKnown || !s.mayDelete) {
 		t.Fatalf("scale-in by a snapshot that is not fresh or not whole: %+v", p)
 	}
 	checkBalance(t, s, p.create)

@@ -171,7 +171,7 @@ func (p *Pool) view(z *zone, now time.Time) view {
 // situation gathers what a plan depends on. Deletions are planned from a fresh snapshot only.
 func (p *Pool) situation(fresh bool, now time.Time) situation {
 	starting, deleting := map[*zone]int{}, map[*zone]int{}
-	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, deleting: fresh && p.selfKnown}
+	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, mayDelete: fresh && p.selfKnown}
 	for _, o := range p.operations {
 		if o.kind == gce.Creation {
 			s.room--
@@ -192,7 +192,7 @@ func (p *Pool) situation(fresh bool, now time.Time) situation {
 			name: name, view: p.view(z, now), held: p.held(z, now), trial: z.trial,
 			live: len(z.members) - deleting[z], starting: starting[z], deleting: deleting[z],
 		}
-		if s.deleting {
+		if s.mayDelete {
 			for name, m := range z.members {
 				if p.deletable(z, name, now) {
 					v.spare = append(v.spare, candidate{name: name, running: m.Running(), created: m.Created})

@@ -80,7 +80,7 @@ func work(r *Report, s pool.State, now time.Time) (parts []string) {
 	doing := func(n int, what string, count func(pool.ZoneState) int) {
 		var zones []string
 		for _, z := range s.Zones {
-			if count(z) > 0 {
+			if count(z) > 0 && z.View != pool.ViewWrittenOff {
 				zones = append(zones, z.Name)
 			}
 		}

@@ -60,6 +60,9 @@ func testSentence(t *testing.T) {
 		{"no right to list", pool.State{Summary: pool.Unlisted, Next: in(5 * time.Second), Zones: []pool.ZoneState{
 			{Name: "a", View: pool.ViewUnlisted}, {Name: "b", View: pool.ViewUnlisted, Why: "list b: Required 'compute.instances.list' permission (403 forbidden)"}, {Name: "c", View: pool.ViewUnlisted, Why: "list c: no"},
 		}}, "unlisted", "0 of 15 VMs live; waiting for the first list of a, b and c; the first error: list b: Required 'compute.instances.list' permission (403 forbidden); 15 missing, looked at again in 5 s."},
+		{"creations in a zone that is written off", pool.State{Summary: pool.OnItsWay, Next: in(20 * time.Second), Zones: []pool.ZoneState{
+			{Name: "a", View: pool.ViewKnown, Live: 12, Starting: 3}, {Name: "b", View: pool.ViewWrittenOff, Starting: 2, Unknown: in(-2 * time.Minute)},
+		}}, "on-its-way", "12 of 15 VMs live; b written off, so that VMs there do not count; 3 being created in a."},
 		{"a zone on trial", pool.State{Summary: pool.OnItsWay, Next: in(20 * time.Second), Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Trial: true, Starting: 1, Live: 13}}}, "on-its-way",
 			"13 of 15 VMs live; 1 being created in a; a tried with one VM first; 1 missing, looked at again in 20 s."},
 		{"no right to delete", pool.State{Summary: pool.OnItsWay, Next: in(30 * time.Second), Zones: []pool.ZoneState{
