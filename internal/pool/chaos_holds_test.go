@@ -68,7 +68,19 @@ func (m *monitor) decidedCreation(k key) {
 		m.wrong("%s is created in %s, which cannot be listed since %v", k.name, k.zone, z.failing.Sub(m.w.start))
 	}
 	m.checkHolds(k)
+	m.checkTrial(k)
 	m.checkEven(k)
+}
+
+// checkTrial checks that after a failed creation, one at a time is tried in a zone, until one has succeeded.
+func (m *monitor) checkTrial(k key) {
+	if z := m.zone(k.zone); m.running != nil && !z.failed.IsZero() {
+		for _, v := range m.running.situation(false, time.Now()).zones { // on the goroutine of the daemon's loop
+			if v.name == k.zone && v.starting > 1 {
+				m.wrong("%s is created in %s, as one of %d, and none has succeeded since one failed at %v", k.name, k.zone, v.starting, m.at(z.failed))
+			}
+		}
+	}
 }
 
 // checkHolds checks that a zone in which a creation is decided is not held.
@@ -137,6 +149,9 @@ func (m *monitor) hold(zone string, class gce.Class, begun time.Time) {
 	z := m.zone(zone)
 	z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return time.Since(h.since) > time.Hour })
 	next := held{class: class, since: time.Now()}
+	if z.failed.IsZero() {
+		z.failed = next.since
+	}
 	if n := len(z.holds); n > 0 && !slices.ContainsFunc(z.holds, func(h held) bool { return h.class != class }) {
 		next.doubled = z.holds[n-1].doubled
 		if begun.After(z.holds[n-1].since) {

@@ -74,6 +74,7 @@ type watch struct {
 	unasked time.Time // when a VM of it was last asked for by name without an answer
 	anew    time.Time // when it came into the configuration, or the prefix changed: older answers say nothing
 	holds   []held
+	failed  time.Time       // when a creation failed there, and none begun since has succeeded
 	hinted  time.Time       // when Google last said that it has room
 	wasting bool            // the running daemon has held it for short-lived VMs, whose losses it tells of a little later
 	young   []time.Time     // when VMs were lost that had been made shortly before
@@ -186,6 +187,9 @@ func (m *monitor) observe(e Event) {
 	case Created: // which ends a hold that a longer SecondsForExhaustion might have brought back
 		z, begun := m.zone(e.Zone), m.vm(k).decided
 		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.since.Before(begun) })
+		if begun.After(z.failed) {
+			z.failed = time.Time{}
+		}
 		delete(m.starting, k)
 		z.unseen[k.name] = true
 	case NotCreated:
