@@ -66,12 +66,17 @@ func main() {
 	}
 }
 
-// untilSignal returns a context that ends at the first SIGTERM or SIGINT. A second one ends the process at once, but for the
-// time that it takes to kill the hooks, with the status that is sent.
+// untilSignal returns a context that ends at the first SIGTERM or SIGINT, or SIGHUP unless it is ignored, as after nohup. A second
+// one ends the process at once, but for the time that it takes to kill the hooks, with the status that is sent. That nobody reads
+// the log any more ends nothing.
 func untilSignal(hooks *killable) (ctx context.Context, status <-chan int) {
 	ctx, stop := context.WithCancel(context.Background())
 	signals, second := make(chan os.Signal, 2), make(chan int, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would have the hooks ignore it too
 	go func() {
 		<-signals
 		stop()

@@ -26,6 +26,7 @@ const (
 	drainTime  = time.Second     // how long a process that left the script's group may hold the output open
 	maxLine    = 8 << 10         // bytes of one log line; a longer line is cut into pieces
 	maxOutput  = 1 << 20         // bytes of output logged per run
+	maxLines   = 10_000          // lines of it
 )
 
 // Runner fetches and runs the scripts of hooks. Its methods may be called from several goroutines at once.
@@ -217,11 +218,17 @@ func (r *Runner) logOutput(output io.Reader, e Event) {
 	}
 	lines := bufio.NewScanner(io.LimitReader(output, maxOutput))
 	lines.Split(splitLine)
-	for lines.Scan() {
+	dropped := int64(0)
+	for n := 1; lines.Scan(); n++ {
+		if n > maxLines {
+			dropped += int64(len(lines.Bytes()) + 1)
+			continue
+		}
 		log.Info("hook output", "line", lines.Text())
 	}
-	if dropped, _ := io.Copy(io.Discard, output); dropped > 0 {
-		log.Warn("hook output over 1 MiB dropped", "bytes", dropped)
+	rest, _ := io.Copy(io.Discard, output)
+	if dropped += rest; dropped > 0 {
+		log.Warn("hook output over 1 MiB or 10,000 lines dropped", "bytes", dropped)
 	}
 }
 

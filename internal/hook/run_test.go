@@ -180,9 +180,22 @@ func TestHugeOutputIsCutOff(t *testing.T) {
 	if got := len(strings.Join(tr.lines(t), "")); got != maxOutput {
 		t.Errorf("%d bytes logged, want %d", got, maxOutput)
 	}
-	const want = `"msg":"hook output over 1 MiB dropped","hook":"create","zone":"us-central1-b","name":"vm-1","bytes":1951429}`
+	const want = `"msg":"hook output over 1 MiB or 10,000 lines dropped","hook":"create","zone":"us-central1-b","name":"vm-1","bytes":1951429}`
 	if !strings.HasSuffix(tr.log.String(), want+"\n") {
 		t.Errorf("the log ends with %s, want %s", tr.log.String()[tr.log.Len()-300:], want)
+	}
+}
+
+// Short lines cost more to keep than their bytes.
+func TestManyLinesAreCutOff(t *testing.T) {
+	for n, want := range map[int]string{maxLines: `"line":""}`, maxLines + 3: `dropped","hook":"create","zone":"us-central1-b","name":"vm-1","bytes":3}`} {
+		tr := newTrial(t, fmt.Sprintf("#!/bin/sh\nyes '' | head -n %d", n))
+		if err := tr.Run(t.Context(), event()); err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(tr.log.String(), "hook output\""); lines != maxLines || !strings.HasSuffix(tr.log.String(), want+"\n") {
+			t.Errorf("%d lines of %d are logged, and it ends with %s", lines, n, tr.log.String()[tr.log.Len()-200:])
+		}
 	}
 }
 
