@@ -48,6 +48,7 @@ done
 credentials=${GOOGLE_APPLICATION_CREDENTIALS:-${CLOUDSDK_CONFIG:-$HOME/.config/gcloud}/application_default_credentials.json}
 [[ -r $credentials ]] || fail "$credentials cannot be read; gcloud auth application-default login makes it"
 credentials=$(cd "$(dirname "$credentials")" && pwd)/$(basename "$credentials")
+[[ $credentials != *[,\"]* ]] || fail "$credentials: neither its name nor its folder's may have a comma or a quote"
 
 # Names of their own let two run at once.
 name=prevmtable-$$-$RANDOM

@@ -5,7 +5,10 @@ set -euo pipefail
 
 port=${PREVMTABLE_HTTP##*:}
 [[ -n $port ]] || exit 0
-exec {connection}<>"/dev/tcp/127.0.0.1/$port"
+host=${PREVMTABLE_HTTP%:*}
+host=${host#[} host=${host%]}
+case $host in '' | 0.0.0.0 | :: | localhost) host=127.0.0.1 ;; esac
+exec {connection}<>"/dev/tcp/$host/$port"
 printf 'GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n' >&"$connection"
 answer=
 read -r -t 5 answer <&"$connection" || true

@@ -69,7 +69,7 @@ check_settings() {
 	[[ $PREFIX != *-vm* ]] || stop "PREFIX=$PREFIX: -vm is what the names of the pool's VMs go on with"
 	[[ $MACHINE_TYPE =~ ^[a-z0-9-]+$ ]] || stop "MACHINE_TYPE=$MACHINE_TYPE: that is no name of a machine type"
 	[[ $TARGET =~ ^(0|[1-9][0-9]*)$ ]] || stop "TARGET=$TARGET: want a number of VMs"
-	local zone
+	local zone=
 	for zone in $ZONES; do
 		[[ $zone == "$REGION"-[a-z] ]] || stop "ZONES=$ZONES: $zone is not in REGION=$REGION, and the load balancer has one region"
 	done

@@ -135,7 +135,7 @@ make_balancer() {
 # leave_zones takes away the VMs in zones that are no longer among ZONES: the daemon has let them go. Their groups stay, which
 # are free, until down deletes them.
 leave_zones() {
-	local zone found name names
+	local zone found name names said
 	for zone in ${used#* }; do
 		[[ " $ZONES " != *" $zone "* && $zone != "$used" ]] || continue
 		found=$(look gcloud compute instances list --zones="$zone" --filter="name~^$POOL" --format='value(name)')
@@ -143,7 +143,9 @@ leave_zones() {
 		mapfile -t names <<<"$found"
 		step "${#names[@]} VMs in $zone, which is no longer in ZONES"
 		for name in "${names[@]}"; do
-			note "$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-leave.sh")"
+			said=$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-leave.sh") ||
+				stop "$name in $zone could not be taken out of the load balancer"
+			note "$said"
 		done
 		make gcloud compute instances delete "${names[@]}" --zone="$zone"
 	done
@@ -164,10 +166,12 @@ make_master() {
 # join_late puts VMs behind the load balancer whose create hook was lost, as hooks are that run or wait when a daemon ends.
 join_late() {
 	step "VMs that are not behind the load balancer yet"
-	local found zone name
+	local found zone name said
 	found=$(look gcloud compute instances list --filter="name~^$POOL AND status=RUNNING" --format='value(zone.basename(),name)')
 	while read -r zone name; do
-		[[ -z $name ]] || note "$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-join.sh")"
+		[[ $name ]] || continue
+		said=$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-join.sh") || stop "$name in $zone could not be put behind the load balancer"
+		note "$said"
 	done <<<"$found"
 }
 
@@ -193,7 +197,7 @@ used=$(places)
 [[ -z $used || ${used%% *} == "$REGION" ]] || stop "the cluster $PREFIX is in REGION=${used%% *}: set that, or take it down first"
 if [[ -z $used ]]; then
 	foreign=$(look gcloud compute project-info describe --flatten='commonInstanceMetadata.items[]' \
-		--format='value(commonInstanceMetadata.items.key)' | grep --line-regexp -e "$PREFIX" -e "$PREFIX-join" -e "$PREFIX-leave" || true)
+		--format='value(commonInstanceMetadata.items.key)' | { grep --line-regexp -e "$PREFIX" -e "$PREFIX-join" -e "$PREFIX-leave" || true; })
 	[[ -z $foreign ]] || stop "the project has an attribute ${foreign//$'\n'/, } already, which this did not make: take another PREFIX"
 fi
 [[ $master || $IMAGE ]] || build

@@ -8,9 +8,9 @@
 // that a new configuration can be tried. It has no VM: whoever asks for the name or the zone of one gets 404.
 //
 // Whoever reaches it gets tokens with all the rights of those credentials. It serves on loopback unless -addr says
-// otherwise; another address must be one of a network that nobody else is on, as that of the containers which
-// run_deploy.bash starts. Tokens are given only to those who send the header Metadata-Flavor: Google, not to those for whom a
-// proxy speaks (X-Forwarded-For), and not to web pages. They are kept in memory alone.
+// otherwise; another address must be one of a network that nobody else is on, and clients must name it as -addr does. Tokens are given
+// only to those who send the header Metadata-Flavor: Google, not to those for whom a proxy speaks (X-Forwarded-For), and not to
+// web pages. They are kept in memory alone.
 package main
 
 import (
@@ -43,7 +43,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("faux-metadata", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&o.addr, "addr", "localhost:8080", "`address` to serve at; whoever reaches it gets your tokens, so none that others reach")
+	f.StringVar(&o.addr, "addr", "localhost:8080", "`address` to serve at; whoever reaches it gets your tokens, so none that others reach; clients must name the same host")
 	f.StringVar(&o.project, "project", "", "project `ID`")
 	f.Var(&o.metadata, "metadata", "project metadata, `KEY=VALUE,...`")
 	f.Var(&o.files, "metadata-from-file", "project metadata read from files, and again when they change, `KEY=FILE,...`")

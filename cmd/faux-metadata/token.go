@@ -30,8 +30,8 @@ const (
 	// nearlyOver is what a token must have left to be of use to whoever gets it.
 	nearlyOver = 5 * time.Second
 
-	// patience is how long Google may take to answer.
-	patience = 10 * time.Second
+	// patience is how long Google may take to answer: less than the client of prevmtable, which gets the last token meanwhile.
+	patience = 4 * time.Second
 )
 
 // tokens fetches access tokens with the application default credentials, when they are asked for.
@@ -47,6 +47,9 @@ type tokens struct {
 func (t *tokens) token(ctx context.Context, _ string, _ []string) (metadataserver.Token, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := ctx.Err(); err != nil { // it was not waited for
+		return metadataserver.Token{}, err
+	}
 	if t.left() < renew {
 		token, err := fetch(ctx)
 		switch {

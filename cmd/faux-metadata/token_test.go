@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type world struct {
 	asked  int    // how often a token was fetched
 	answer string // of the token server; ACCESS is replaced by the number of the token
 	status int
+	hang   bool // it has none
+	tokens *tokens
 }
 
 func newWorld(t *testing.T) *world {
@@ -34,6 +37,10 @@ func newWorld(t *testing.T) *world {
 		w.asked++
 		if r.FormValue("refresh_token") != "secret-refresh" || r.FormValue("client_secret") != "secret-client" {
 			t.Errorf("the token server was asked with %v", r.Form)
+		}
+		if w.hang {
+			<-r.Context().Done()
+			return
 		}
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(w.status)
@@ -53,7 +60,8 @@ func newWorld(t *testing.T) *world {
 	server := metadataserver.New()
 	server.Set("project/project-id", "p")
 	server.SetAccount(account, scope)
-	server.Token = (&tokens{say: log.New(&w.said, "", 0)}).token
+	w.tokens = &tokens{say: log.New(&w.said, "", 0)}
+	server.Token = w.tokens.token
 	w.served = httptest.NewServer(server)
 	t.Cleanup(w.served.Close)
 	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(w.served.URL, "http://"))
@@ -133,6 +141,18 @@ func TestRenewal(t *testing.T) {
 	w.want(t, 200, "secret-token-2", 3)
 	w.status = http.StatusOK
 	w.want(t, 200, "secret-token-4", 4)
+	w.hang = true
+	w.want(t, 200, "secret-token-4", 5)
+}
+
+// Nobody is asked for a token that nobody waits for any more.
+func TestGoneClient(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.tokens.token(ctx, "", nil); !errors.Is(err, context.Canceled) || w.asked > 0 {
+		t.Errorf("%v, and %d were asked for", err, w.asked)
+	}
 }
 
 func TestFailures(t *testing.T) {

@@ -31,6 +31,12 @@ func TestHealthCheck(t *testing.T) {
 	if said, err := check(":" + port); err != nil || said != "HTTP/1.0 200 OK\n" {
 		t.Errorf("healthy: %q, %v", said, err)
 	}
+	if said, err := check("0.0.0.0:" + port); err != nil {
+		t.Errorf("at any address: %q, %v", said, err)
+	}
+	if said, err := check("127.0.0.2:" + port); err == nil {
+		t.Errorf("healthy at an address at which nobody is: %q", said)
+	}
 	status.Store(http.StatusServiceUnavailable)
 	if said, err := check("localhost:" + port); err == nil || said != "HTTP/1.0 503 Service Unavailable\n" {
 		t.Errorf("unhealthy: %q, %v", said, err)

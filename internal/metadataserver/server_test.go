@@ -197,11 +197,8 @@ func TestWaitForAnything(t *testing.T) {
 	})
 }
 
-func TestNames(t *testing.T) {
+func TestGet(t *testing.T) {
 	s := newServer()
-	if got := fmt.Sprint(s.Names("project"), s.Names("nowhere")); got != "[attributes/ numeric-project-id project-id] []" {
-		t.Error(got)
-	}
 	if v, ok := s.Get("project/project-id"); v != "p" || !ok {
 		t.Error(v, ok)
 	}

@@ -105,18 +105,6 @@ func (s *Server) Get(path string) (value string, ok bool) {
 	return n.text, true
 }
 
-// Names lists the names in a directory in order, sub-directories with a slash.
-func (s *Server) Names(path string) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.catchUp(time.Now())
-	n := s.find(split(path))
-	if n == nil {
-		return nil
-	}
-	return n.names()
-}
-
 func (s *Server) setLeaf(path string, leaf *node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
