@@ -15,7 +15,7 @@ import (
 const (
 	readsPerMinute     = 1400
 	writesPerMinute    = 1400
-	creationsPerMinute = 1200 // of the writes
+	mutationsPerMinute = 1200 // of the writes, of one kind
 
 	// The daemon cannot know where Google's minutes begin, so it keeps to the number in any 60 s; one more for the way there.
 	minute = 61 * time.Second
@@ -131,8 +131,10 @@ type pacer struct {
 
 // A lane is a kind of calls.
 type lane struct {
-	recent *window
-	most   int       // calls in recent up to which one more may be made
+	own    window    // calls of this kind
+	most   int       // of these in a minute
+	recent *window   // calls of all kinds that share a quota
+	shared int       // of these in a minute
 	until  time.Time // none before that
 }
 
@@ -142,9 +144,9 @@ type window []time.Time
 func newPacer() *pacer {
 	var writes window
 	return &pacer{lanes: map[string]*lane{
-		reading:          {recent: new(window), most: readsPerMinute},
-		string(Creation): {recent: &writes, most: creationsPerMinute},
-		string(Deletion): {recent: &writes, most: writesPerMinute},
+		reading:          {most: readsPerMinute, recent: new(window), shared: readsPerMinute},
+		string(Creation): {most: mutationsPerMinute, recent: &writes, shared: writesPerMinute},
+		string(Deletion): {most: mutationsPerMinute, recent: &writes, shared: writesPerMinute},
 	}}
 }
 
@@ -152,7 +154,8 @@ func newPacer() *pacer {
 func (p *pacer) rest(refused string, jitter time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := time.Now().Truncate(time.Minute).Add(time.Minute + jitter)
+	now := time.Now()
+	next := now.Add(now.Truncate(time.Minute).Add(time.Minute + jitter).Sub(now)) // by the monotonic clock, which nobody sets back
 	if refused == reading {
 		p.lanes[reading].until = next
 		return
@@ -198,14 +201,20 @@ func (p *pacer) take(l *lane) time.Duration {
 	if d := l.until.Sub(now); d > 0 {
 		return d
 	}
-	calls := *l.recent
-	for len(calls) > 0 && now.Sub(calls[0]) >= minute {
-		calls = calls[1:]
+	d := max(l.own.full(l.most, now), l.recent.full(l.shared, now))
+	if d <= 0 {
+		l.own, *l.recent = append(l.own, now), append(*l.recent, now)
 	}
-	*l.recent = calls
-	if n := len(calls); n >= l.most {
-		return calls[n-l.most].Add(minute).Sub(now)
+	return d
+}
+
+// full returns how long it is until a window has room for one more call, of so many.
+func (w *window) full(most int, now time.Time) time.Duration {
+	for len(*w) > 0 && now.Sub((*w)[0]) >= minute {
+		*w = (*w)[1:]
 	}
-	*l.recent = append(calls, now)
+	if n := len(*w); n >= most {
+		return (*w)[n-most].Add(minute).Sub(now)
+	}
 	return 0
 }

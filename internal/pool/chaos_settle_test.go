@@ -95,7 +95,7 @@ func (m *monitor) limit() time.Duration {
 		}
 		longest = max(longest, left)
 	}
-	many := time.Duration(s.Target/maxInFlight)*begins + time.Duration(s.Target/1000)*time.Minute
+	many := time.Duration(s.Target/maxCreations)*begins + time.Duration(s.Target/1000)*time.Minute
 	return hold + 2*s.Rest + 2*longest + many + underWay
 }
 

@@ -149,7 +149,8 @@ func (p *Pool) loseMembers(z *zone, shown, found map[string]gce.VM, now time.Tim
 		m := z.members[name]
 		early = early || m.alive.Sub(m.Created) < youth
 		losses = append(losses, loss{name, cmp.Or(shown[name].Status, found[name].Status, "gone"), m.alive})
-		p.forget(z, name, ending{at: now})
+		p.forget(z, name)
+		p.gone[key{z.name, name}] = ending{at: now}
 	}
 	if len(losses) > 0 {
 		p.explain(z.name, losses)
@@ -198,6 +199,7 @@ func (p *Pool) takeMembers(z *zone, shown map[string]gce.VM, live func(string) b
 			m.VM, m.seen, m.alive = vm, true, now
 		case gone && !live(name):
 		default:
+			delete(p.gone, k)
 			z.members[name] = &member{VM: vm, seen: true, alive: now}
 			if z.listed || !p.named(name) {
 				strangers = append(strangers, name)
@@ -215,9 +217,8 @@ func (p *Pool) named(name string) bool {
 }
 
 // forget takes a VM that has ended out of the pool.
-func (p *Pool) forget(z *zone, name string, how ending) {
+func (p *Pool) forget(z *zone, name string) {
 	delete(z.members, name)
 	delete(z.stopped, name)
 	delete(z.retries, name)
-	p.gone[key{z.name, name}] = how
 }

@@ -75,6 +75,9 @@ func (p *Pool) setZones(old, c *config.Config, now time.Time) {
 			continue
 		}
 		zones[name] = &zone{name: name, unknown: now, members: map[string]*member{}, retries: map[string]retry{}}
+		if z := p.zones[name]; z != nil { // what there is room for does not depend on the prefix
+			zones[name].hold, zones[name].trial = z.hold, z.trial
+		}
 	}
 	for name, z := range p.zones {
 		if zones[name] != z && len(z.members) > 0 {

@@ -36,6 +36,7 @@ type operation struct {
 	accepted  bool      // Google has taken it on
 	inserted  time.Time // when, by Google's clock
 	asking    bool      // its VM is being asked for
+	recalled  bool      // it is not asked for any more; unless it is accepted, it may come to nothing
 }
 
 // create begins a creation in a zone.
@@ -69,10 +70,11 @@ func (p *Pool) begin(kind gce.Mutation, k key) *operation {
 }
 
 // adopt takes on an operation that was under way before this daemon started, or before the zone was configured. One that has
-// been so for longer than the patience of whoever asked for it has had its hook: its VM's own state has decided.
+// ended meanwhile has had its hook, and one that has been under way for longer than the patience of whoever asked for it too: its VM's
+// own state has decided.
 func (p *Pool) adopt(z *zone, op gce.Operation) {
 	k := key{z.name, op.Target}
-	if p.operations[k] != nil || k == p.self || time.Since(op.Inserted) >= patience {
+	if _, over := p.over[op.Name]; over || p.operations[k] != nil || k == p.self || time.Since(op.Inserted) >= patience {
 		return
 	}
 	o := p.begin(op.Kind, k)
@@ -164,6 +166,9 @@ func (p *Pool) withdraw(ctx context.Context, o *operation, open bool) (then func
 		return dropped
 	}
 	vm, found, err := p.GCE.Get(ctx, o.zone, o.name)
+	if err == nil && !found && o.kind == gce.Creation && sleep(p.accepting, gce.CallTimeout) == nil { // Google may yet take it on
+		vm, found, err = p.GCE.Get(ctx, o.zone, o.name)
+	}
 	switch {
 	case err != nil:
 		return func() {}
@@ -180,6 +185,7 @@ func (p *Pool) recall() {
 	for _, o := range p.operations {
 		if o.recall != nil {
 			o.recall()
+			o.recalled = true
 		}
 	}
 }
@@ -216,6 +222,9 @@ func (p *Pool) ended(o *operation, f *gce.Failure) {
 // settle takes an operation out of those in flight.
 func (p *Pool) settle(o *operation) {
 	delete(p.operations, o.key)
+	if o.operation != "" {
+		p.over[o.operation] = time.Now()
+	}
 	if o.cancel != nil {
 		o.cancel()
 	}
@@ -253,7 +262,8 @@ func (p *Pool) notCreated(o *operation, f *gce.Failure) {
 	z := p.zoneOf(o)
 	switch {
 	case z == nil:
-	case f.Class.Lasting() && o.begun.Before(p.since): // what was refused is no longer what would be asked for
+	case f.Class.Lasting() && o.begun.Before(p.since):
+		z.trial = true // what was refused is no longer what would be asked for, but one VM is enough to see
 	case f.Class.Regional():
 		for _, other := range p.zones {
 			if f.Global || config.Region(other.name) == config.Region(z.name) {
@@ -269,8 +279,9 @@ func (p *Pool) deleted(o *operation) {
 	p.settle(o)
 	p.tell(Event{Kind: Deleted, Zone: o.zone, Name: o.name, Took: time.Since(o.begun)})
 	if z := p.zoneOf(o); z != nil {
-		p.forget(z, o.name, ending{at: time.Now(), deleted: true})
+		p.forget(z, o.name)
 	}
+	p.gone[o.key] = ending{at: time.Now(), deleted: true}
 	p.fire("delete", o.zone, o.name, "")
 }
 

@@ -17,7 +17,7 @@ import (
 //
 // and about the pool, where starting counts creations in flight, and live leaves out deletions in flight:
 //
-//	live + starting < target    create the difference: first, for each creation that found no room, a VM where Google says
+//	live + starting < target    create the difference, less the deletions that may come to nothing: first, for each creation that found no room, a VM where Google says
 //	                            that there is some; then each where the fewest are, ties round-robin
 //	live + starting > target    scale in: those starting first (when they have started), then VMs not running,
 //	                            then those of the fullest zone, oldest first
@@ -40,7 +40,7 @@ type situation struct {
 	next      int        // zone with which ties begin, as an index
 	hints     [][]string // zones with room, as Google said at each creation that found none
 	zones     []zoneView
-	mayDelete bool // whether VMs may be deleted: the snapshot is fresh
+	mayDelete int // deletions that may be added to those in flight; none unless the snapshot is fresh
 }
 
 // A zoneView is one zone of a situation.
@@ -52,6 +52,7 @@ type zoneView struct {
 	live     int         // VMs live and not being deleted
 	starting int         // creations in flight
 	deleting int         // deletions in flight
+	recalled int         // of these, those that may come to nothing, so that their VMs stay
 	spare    []candidate // those of the live VMs that may be chosen for scale-in
 	stopped  []candidate // to be deleted
 }
@@ -77,7 +78,7 @@ type doomed struct{ zone, name string }
 // makePlan decides. It is a pure function: the same situation gives the same plan.
 func makePlan(s situation) plan {
 	p := plan{next: s.next}
-	total, starting, create, scaleIn := 0, 0, true, s.mayDelete
+	total, starting, recalled, create, scaleIn := 0, 0, 0, true, s.mayDelete > 0
 	for _, z := range s.zones {
 		switch z.view {
 		case writtenOff:
@@ -89,18 +90,20 @@ func makePlan(s situation) plan {
 		}
 		total += z.live + z.starting
 		starting += z.starting
-		if s.mayDelete && z.view == known {
+		recalled += z.recalled
+		if s.mayDelete > 0 && z.view == known {
 			for _, c := range slices.SortedFunc(slices.Values(z.stopped), oldestFirst) {
 				p.stopped = append(p.stopped, doomed{z.name, c.name})
 			}
 		}
 	}
 	switch missing := s.target - total; {
-	case missing > 0 && create:
-		p.fill(s, min(missing, s.room))
+	case missing > recalled && create:
+		p.fill(s, min(missing-recalled, s.room))
 	case missing < 0 && scaleIn:
-		p.thin(s, -missing-starting)
+		p.thin(s, min(-missing-starting, s.mayDelete))
 	}
+	p.stopped = p.stopped[:min(len(p.stopped), s.mayDelete-len(p.scaleIn))]
 	return p
 }
 

@@ -97,7 +97,10 @@ func TestPlan(t *testing.T) {
 		{name: "stopped VMs beside creation", target: 1, zones: "a stopped=s1", create: "a", going: "a/s1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := situation{target: test.target, next: test.next, room: maxInFlight, mayDelete: !test.stale}
+			s := situation{target: test.target, next: test.next, room: maxCreations, mayDelete: maxDeletions}
+			if test.stale {
+				s.mayDelete = 0
+			}
 			if test.room > 0 {
 				s.room = test.room
 			}
@@ -126,14 +129,14 @@ func TestPlan(t *testing.T) {
 func drawSituation(t *rapid.T) situation {
 	s := situation{
 		target: rapid.IntRange(0, 60).Draw(t, "target"), room: rapid.IntRange(0, 40).Draw(t, "room"),
-		next: rapid.IntRange(0, 1<<30).Draw(t, "next"), mayDelete: rapid.Bool().Draw(t, "deleting"),
+		next: rapid.IntRange(0, 1<<30).Draw(t, "next"), mayDelete: rapid.SampledFrom([]int{0, 1, 5, maxDeletions}).Draw(t, "may delete"),
 	}
 	seldom := func(label string) bool { return rapid.IntRange(0, 4).Draw(t, label) == 4 }
 	for i := range rapid.IntRange(1, 6).Draw(t, "zones") {
 		z := zoneView{
 			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3}).Draw(t, "view")),
 			held: seldom("held"), trial: seldom("trial"),
-			starting: rapid.IntRange(0, 5).Draw(t, "starting"),
+			starting: rapid.IntRange(0, 5).Draw(t, "starting"), recalled: max(0, rapid.IntRange(-3, 3).Draw(t, "recalled")),
 		}
 		for j := range rapid.IntRange(0, 10).Draw(t, "live") {
 			z.live++
@@ -164,7 +167,7 @@ func checkPlan(t interface{ Fatalf(string, ...any) }, s situation) {
 	if len(p.create) > s.room {
 		t.Fatalf("%d creations, room for %d", len(p.create), s.room)
 	}
-	zones, made, total, open := map[string]zoneView{}, map[string]int{}, 0, false
+	zones, made, total, recalled, open := map[string]zoneView{}, map[string]int{}, 0, 0, false
 	allSeen, allKnown := true, true
 	for _, zone := range p.create {
 		made[zone]++
@@ -173,6 +176,7 @@ func checkPlan(t interface{ Fatalf(string, ...any) }, s situation) {
 		zones[z.name] = z
 		if z.view != writtenOff {
 			total += z.live + z.starting
+			recalled += z.recalled
 		}
 		allSeen = allSeen && z.view != unseen
 		allKnown = allKnown && (z.view == known || z.view == writtenOff)
@@ -184,13 +188,13 @@ func checkPlan(t interface{ Fatalf(string, ...any) }, s situation) {
 	if len(p.create) > 0 && !allSeen {
 		t.Fatalf("creation beside an unseen zone: %+v", p)
 	}
-	if missing := min(s.target-total, s.room); open && allSeen && missing > 0 && len(p.create) != missing {
+	if missing := min(s.target-total-recalled, s.room); open && allSeen && missing > 0 && len(p.create) != missing {
 		t.Fatalf("%d missing, %d created: %+v", missing, len(p.create), p)
 	}
-	if total+len(p.create) > max(total, s.target) || total-len(p.scaleIn) < min(total, s.target) {
+	if len(p.create) > 0 && total+recalled+len(p.create) > s.target || total-len(p.scaleIn) < min(total, s.target) {
 		t.Fatalf("target %d, total %d, and %+v", s.target, total, p)
 	}
-	if len(p.scaleIn) > 0 && (!allKnown || !s.mayDelete) {
+	if len(p.scaleIn) > 0 && !allKnown || len(p.scaleIn)+len(p.stopped) > s.mayDelete {
 		t.Fatalf("scale-in by a snapshot that is not fresh or not whole: %+v", p)
 	}
 	checkBalance(t, s, p.create)
@@ -276,7 +280,7 @@ func FuzzPlan(f *testing.F) {
 // After a fill with capacity everywhere no two zones differ by more than one, whatever the start.
 func TestFillIsEven(t *testing.T) {
 	for next := range 7 {
-		s := situation{target: 100, room: maxInFlight, next: next, zones: []zoneView{{name: "a"}, {name: "b"}, {name: "c"}}}
+		s := situation{target: 100, room: maxCreations, next: next, zones: []zoneView{{name: "a"}, {name: "b"}, {name: "c"}}}
 		made := map[string]int{}
 		for _, zone := range makePlan(s).create {
 			made[zone]++

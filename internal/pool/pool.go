@@ -24,8 +24,9 @@ const (
 	grace = 5 * time.Second
 	// drain is what operations and hooks in flight get at the end. Container engines kill after 10 s.
 	drain = 8 * time.Second
-	// maxInFlight bounds the creations in flight, and with them the work that a wrong target can do.
-	maxInFlight = 2000
+	// maxCreations and maxDeletions bound those in flight, and with them the work that a wrong target can do.
+	maxCreations = 2_000
+	maxDeletions = 10_000
 )
 
 // Options are what a pool needs from its surroundings.
@@ -63,8 +64,9 @@ type Pool struct {
 	paused     bool           // the attribute is absent
 	zones      map[string]*zone
 	operations map[key]*operation
-	gone       map[key]ending // VMs that have ended: a stale list may still show them as live
-	self       key            // the VM that the daemon runs on, never a member
+	over       map[string]time.Time // operations that have ended, by Google's name: an old list may still show them under way
+	gone       map[key]ending       // VMs that have ended: a stale list may still show them as live
+	self       key                  // the VM that the daemon runs on, never a member
 	selfKnown  bool
 
 	random  *rand.ChaCha8
@@ -97,7 +99,7 @@ func New(o Options) *Pool {
 	random := rand.NewChaCha8(o.Seed)
 	return &Pool{
 		Options: o, random: random, next: int(random.Uint64() >> 1),
-		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]ending{}, watched: map[string]bool{},
+		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]ending{}, over: map[string]time.Time{}, watched: map[string]bool{},
 		unexplained: map[key]bool{},
 		rest:        idleTimer(), grace: idleTimer(), watch: idleTimer(), show: time.NewTimer(0), holds: idleTimer(),
 		hooks: hook.NewQueue(o.HookParallelism), events: make(chan func()),
@@ -133,6 +135,7 @@ func (p *Pool) Run(ctx context.Context) {
 			p.act(false)
 		case then := <-p.events:
 			p.hear(then)
+			p.hearWaiting()
 		case <-ctx.Done():
 		}
 		if p.replan && ctx.Err() == nil {
@@ -175,6 +178,18 @@ func (p *Pool) aside(f func() (then func())) {
 func (p *Pool) hear(then func()) {
 	p.beside--
 	then()
+}
+
+// hearWaiting hears all that is waiting, so that one plan is made of it.
+func (p *Pool) hearWaiting() {
+	for range p.beside {
+		select {
+		case then := <-p.events:
+			p.hear(then)
+		default:
+			return
+		}
+	}
 }
 
 // idle reports whether nothing is in flight that would be lost by ending.

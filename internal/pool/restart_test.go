@@ -89,6 +89,17 @@ func (w *world) everyCreationTold(lost map[string]bool) {
 	}
 }
 
+// Creations whose connection breaks, and which Google takes on two seconds later, count although a new configuration has called
+// them off meanwhile, and no such VM is there yet.
+func TestTakenOnLate(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.late.Store(int64(2 * time.Second))
+		w.play("config TargetVMCount=6", "start", "wait 500ms", "config SecondsToRest=31", "wait 100ms")
+		w.late.Store(0)
+		w.play("wait 2m", "expect live 6", "expect maxlive 6")
+	})
+}
+
 // However large the target, no more than 2,000 creations are in flight; the rest follow as these end.
 func TestCreationsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -100,8 +111,8 @@ func TestCreationsInFlight(t *testing.T) {
 			w.play("wait 5s")
 			most = max(most, len(w.sim.Unfinished()))
 		}
-		if live := w.sim.Live("pool-"); most != maxInFlight || live != 5000 {
-			t.Errorf("%d creations in flight, %d VMs live; want %d and 5000", most, live, maxInFlight)
+		if live := w.sim.Live("pool-"); most != maxCreations || live != 5000 {
+			t.Errorf("%d creations in flight, %d VMs live; want %d and 5000", most, live, maxCreations)
 		}
 	})
 }

@@ -170,11 +170,14 @@ func (p *Pool) view(z *zone, now time.Time) view {
 
 // situation gathers what a plan depends on. Deletions are planned from a fresh snapshot only.
 func (p *Pool) situation(fresh bool, now time.Time) situation {
-	starting, deleting := map[*zone]int{}, map[*zone]int{}
-	s := situation{target: p.config.Target, room: maxInFlight, next: p.next, mayDelete: fresh && p.selfKnown}
+	starting, deleting, recalled := map[*zone]int{}, map[*zone]int{}, map[*zone]int{}
+	s := situation{target: p.config.Target, room: maxCreations, next: p.next}
+	doomed := 0
 	for _, o := range p.operations {
 		if o.kind == gce.Creation {
 			s.room--
+		} else {
+			doomed++
 		}
 		z := p.zoneOf(o)
 		if z == nil {
@@ -184,15 +187,21 @@ func (p *Pool) situation(fresh bool, now time.Time) situation {
 			starting[z]++
 		} else if z.members[o.name] != nil {
 			deleting[z]++
+			if o.recalled && !o.accepted {
+				recalled[z]++
+			}
 		}
+	}
+	if fresh && p.selfKnown {
+		s.mayDelete = max(0, maxDeletions-doomed)
 	}
 	for _, name := range p.config.Zones {
 		z := p.zones[name]
 		v := zoneView{
 			name: name, view: p.view(z, now), held: p.held(z, now), trial: z.trial,
-			live: len(z.members) - deleting[z], starting: starting[z], deleting: deleting[z],
+			live: len(z.members) - deleting[z], starting: starting[z], deleting: deleting[z], recalled: recalled[z],
 		}
-		if s.mayDelete {
+		if s.mayDelete > 0 {
 			for name, m := range z.members {
 				if p.deletable(z, name, now) {
 					v.spare = append(v.spare, candidate{name: name, running: m.Running(), created: m.Created})

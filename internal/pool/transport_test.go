@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
+	"time"
 
 	"prevmtable/internal/gce"
 )
@@ -13,6 +15,7 @@ type mortal struct {
 	http.RoundTripper
 	dead    context.Context
 	lie     func(*http.Request, *http.Response) *http.Response
+	late    *atomic.Int64 // how long after a creation's connection has broken the call has its effect; 0: it does not break
 	monitor *monitor
 }
 
@@ -39,6 +42,14 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // call makes a call. One that changes something is on its way whatever becomes of the daemon: it may have its effect after a kill.
 func (m mortal) call(r *http.Request) (*http.Response, error) {
+	if late := time.Duration(m.late.Load()); late > 0 && r.Method == http.MethodPost {
+		time.AfterFunc(late, func() {
+			if resp, err := m.RoundTripper.RoundTrip(r.WithContext(context.WithoutCancel(r.Context()))); err == nil {
+				resp.Body.Close()
+			}
+		})
+		return nil, errors.New("connection reset by peer")
+	}
 	if m.monitor == nil || r.Method == http.MethodGet {
 		return m.RoundTripper.RoundTrip(r)
 	}

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"time"
 
 	"prevmtable/internal/gce"
@@ -20,11 +21,8 @@ func (p *Pool) update(timed bool) {
 		p.timed = now
 	}
 	p.rest.Reset(p.timed.Add(p.config.Rest).Sub(now)) // changes in between do not put off the next one
-	for k, ending := range p.gone {
-		if now.Sub(ending.at) > rememberGone {
-			delete(p.gone, k)
-		}
-	}
+	maps.DeleteFunc(p.gone, func(_ key, e ending) bool { return now.Sub(e.at) > rememberGone })
+	maps.DeleteFunc(p.over, func(_ string, at time.Time) bool { return now.Sub(at) > rememberGone })
 	for _, name := range p.config.Zones {
 		if z := p.zones[name]; !z.listing {
 			p.list(z)
@@ -156,12 +154,12 @@ func (p *Pool) list(z *zone) {
 			if p.zones[z.name] != z || p.accepting.Err() != nil {
 				return // taken out of the configuration meanwhile, or stopping
 			}
+			for _, op := range unfinished {
+				p.adopt(z, op)
+			}
 			if err != nil {
 				p.unlisted(z, err)
 				return
-			}
-			for _, op := range unfinished {
-				p.adopt(z, op)
 			}
 			p.verify(z, vms)
 		}

@@ -44,7 +44,8 @@ type world struct {
 	vanished func(zone, name string)
 
 	// lie changes answers on their way to the daemon.
-	lie func(*http.Request, *http.Response) *http.Response
+	lie  func(*http.Request, *http.Response) *http.Response
+	late atomic.Int64 // as in mortal, in nanoseconds
 
 	state  atomic.Pointer[State] // as last published
 	mu     sync.Mutex
@@ -97,7 +98,7 @@ func (w *world) write(text string) {
 func (w *world) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	dead, kill := context.WithCancel(context.Background())
-	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, w.monitor}}
+	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, &w.late, w.monitor}}
 	meta := metadata.NewClient(&http.Client{Transport: hc.Transport, Timeout: 5 * time.Second})
 	withToken := &http.Client{Transport: gce.WithToken(hc.Transport, gce.ServiceAccount(meta))}
 	api, err := gce.New(ctx, withToken, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
