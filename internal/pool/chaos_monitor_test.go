@@ -235,7 +235,11 @@ func (m *monitor) takeConfig(e Event) {
 	for name, z := range m.zones {
 		// One that comes anew is listed for the first time, even if an answer about it came after it was taken out.
 		if !slices.Contains(c.Zones, name) || old != nil && (old.Prefix != c.Prefix || !slices.Contains(old.Zones, name)) {
+			was := *z
 			z.forget()
+			if old != nil && slices.Contains(c.Zones, name) && slices.Contains(old.Zones, name) { // what a zone is held for stays
+				z.holds, z.failed, z.wasting = was.holds, was.failed, was.wasting
+			}
 			maps.DeleteFunc(m.tries, func(k key, _ tried) bool { return k.zone == name })
 		}
 		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.class.Lasting() })
