@@ -23,10 +23,11 @@ type monitor struct {
 
 	docs  map[string]*config.Config // all that were valid, by version
 	force *config.Config            // nil before the daemon that runs now has one
-	// since is when that came into force.
-	since time.Time
-	zones map[string]*watch
-	vms   map[key]*account
+	// since is when that came into force, not again after another was refused; version is its name.
+	since   time.Time
+	version string
+	zones   map[string]*watch
+	vms     map[key]*account
 	// outside are VMs that a daemon need not count: made by hand, made by a call that was on the wire at a kill, or being deleted.
 	outside map[key]bool
 	resting map[string]time.Time // until when a region's reads or writes must rest, by "region lane"
@@ -115,7 +116,7 @@ func (m *monitor) vm(k key) *account {
 func (m *monitor) started() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.force = nil
+	m.force, m.version = nil, ""
 	for _, z := range m.zones {
 		z.forget()
 	}
@@ -231,7 +232,10 @@ func (m *monitor) takeConfig(e Event) {
 		return
 	}
 	old := m.force
-	m.force, m.since, m.recalled = c, time.Now(), time.Now()
+	if version != m.version {
+		m.version, m.since = version, time.Now()
+	}
+	m.force, m.recalled = c, time.Now()
 	for name, z := range m.zones {
 		// One that comes anew is listed for the first time, even if an answer about it came after it was taken out.
 		if !slices.Contains(c.Zones, name) || old != nil && (old.Prefix != c.Prefix || !slices.Contains(old.Zones, name)) {
