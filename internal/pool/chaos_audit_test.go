@@ -77,8 +77,12 @@ func (m *monitor) excuse(zone string) {
 		if again(all, i) {
 			continue
 		}
+		a := m.vm(key{zone, vm.Name})
+		if lost := !vm.Ended.IsZero() && vm.DeletedBy != "api"; lost && !a.doomed.IsZero() && m.zone(zone).anew.After(m.begun) {
+			a.excused["delete"] = true // the deletion may have been called off when the zone or the prefix was taken out
+		}
 		for _, kind := range m.pending(vm, now, endless) {
-			m.vm(key{zone, vm.Name}).excused[kind] = true
+			a.excused[kind] = true
 			m.counts["hooks swallowed: "+kind]++
 		}
 	}
