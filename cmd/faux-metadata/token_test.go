@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"cloud.google.com/go/compute/metadata"
@@ -24,8 +25,8 @@ import (
 type world struct {
 	served *httptest.Server
 	said   bytes.Buffer
-	asked  int    // how often a token was fetched
-	answer string // of the token server; ACCESS is replaced by the number of the token
+	asked  atomic.Int64 // how often a token was fetched
+	answer string       // of the token server; ACCESS is replaced by the number of the token
 	status int
 	hang   bool // it has none
 	tokens *tokens
@@ -34,7 +35,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{status: http.StatusOK, answer: `{"access_token":"secret-token-ACCESS","expires_in":3599,"token_type":"Bearer"}`}
 	issuer := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.asked++
+		n := w.asked.Add(1)
 		if r.FormValue("refresh_token") != "secret-refresh" || r.FormValue("client_secret") != "secret-client" {
 			t.Errorf("the token server was asked with %v", r.Form)
 		}
@@ -44,7 +45,7 @@ func newWorld(t *testing.T) *world {
 		}
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(w.status)
-		fmt.Fprint(rw, strings.ReplaceAll(w.answer, "ACCESS", fmt.Sprint(w.asked)))
+		fmt.Fprint(rw, strings.ReplaceAll(w.answer, "ACCESS", fmt.Sprint(n)))
 	}))
 	t.Cleanup(issuer.Close)
 	text, err := json.Marshal(map[string]string{"type": "authorized_user", "client_id": "id", "client_secret": "secret-client",
@@ -105,8 +106,8 @@ func (w *world) token(t *testing.T, headers ...string) (int, string) {
 func (w *world) want(t *testing.T, code int, part string, asked int) {
 	t.Helper()
 	got, body := w.token(t)
-	if got != code || !strings.Contains(body, part) || w.asked != asked {
-		t.Errorf("%d %s after %d requests for tokens; want %d with %s after %d", got, body, w.asked, code, part, asked)
+	if got != code || !strings.Contains(body, part) || w.asked.Load() != int64(asked) {
+		t.Errorf("%d %s after %d requests for tokens; want %d with %s after %d", got, body, w.asked.Load(), code, part, asked)
 	}
 	if got != http.StatusOK && strings.Contains(body, "secret") {
 		t.Errorf("a secret in %s", body)
@@ -150,8 +151,8 @@ func TestGoneClient(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.tokens.token(ctx, "", nil); !errors.Is(err, context.Canceled) || w.asked > 0 {
-		t.Errorf("%v, and %d were asked for", err, w.asked)
+	if _, err := w.tokens.token(ctx, "", nil); !errors.Is(err, context.Canceled) || w.asked.Load() > 0 {
+		t.Errorf("%v, and %d were asked for", err, w.asked.Load())
 	}
 }
 
