@@ -65,6 +65,15 @@ func (p *Project) VMs(zones ...string) []VM {
 	return out
 }
 
+// Forget drops the VMs that were gone before a time from the history, for stories of months.
+func (p *Project) Forget(before time.Time) {
+	p.enter()
+	defer p.mu.Unlock()
+	for _, z := range p.zones {
+		z.past = slices.DeleteFunc(z.past, func(v *vm) bool { return v.gone.Before(before) })
+	}
+}
+
 // History returns all VMs that ever were, by zone, name and time of creation. Zones limits them to some zones.
 func (p *Project) History(zones ...string) []VM {
 	now := p.enter()

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (
 // second VM of the same name; then the daemon need not hear how the first one ended.
 func (m *monitor) exhaustions(all []gcesim.VM, zone string, until time.Time) (must, may int) {
 	refused := m.zone(zone).refused
-	must, may = len(refused), len(refused)
+	must, may = m.zone(zone).must+len(refused), m.zone(zone).may+len(refused)
 	for i, vm := range all {
 		if isStockout(vm.Failure) && !vm.Gone.IsZero() && !vm.Gone.After(until) {
 			may++
@@ -127,6 +128,32 @@ func (m *monitor) auditZone(zone string, until time.Time) {
 	if _, may := m.exhaustions(all, zone, time.Now()); z.exhausted > may {
 		m.wrong("%d exhausted hooks in %s for %d creations that failed as that", z.exhausted, zone, may)
 	}
+}
+
+// forget drops what was over a day ago, so that a story of a year takes no more than its length.
+func (m *monitor) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	before := now.Add(-24 * time.Hour)
+	count := func(sign int) (kept map[key]bool) {
+		kept = map[key]bool{}
+		for zone, z := range m.zones {
+			all := m.w.sim.History(zone)
+			must, may := m.exhaustions(all, zone, now)
+			z.must, z.may = z.must+sign*(must-z.must-len(z.refused)), z.may+sign*(may-z.may-len(z.refused))
+			for _, vm := range all {
+				kept[key{zone, vm.Name}] = true
+			}
+		}
+		return kept
+	}
+	count(1)
+	m.w.sim.Forget(before)
+	kept := count(-1)
+	maps.DeleteFunc(m.vms, func(k key, a *account) bool {
+		return !kept[k] && latest(a.decided, a.doomed).Before(before) && a.wire == 0 && a.hooking == ""
+	})
 }
 
 func (m *monitor) at(t time.Time) string {

@@ -85,7 +85,9 @@ type watch struct {
 	// exhausted are the hooks of that name that ran; forgiven is how many more there might have been; refused are the inserts
 	// that Google refused at once for want of room, which leaves no trace.
 	exhausted, forgiven int
-	refused             map[string]bool
+	// must and may are what exhaustions counts of what is forgotten.
+	must, may int
+	refused   map[string]bool
 }
 
 func newMonitor(w *world) *monitor {
@@ -129,7 +131,7 @@ func (m *monitor) started() {
 
 // forget leaves of a zone what it still means to a daemon that looks at it for the first time.
 func (z *watch) forget() {
-	*z = watch{exhausted: z.exhausted, forgiven: z.forgiven, refused: z.refused, changed: time.Now(), anew: time.Now(), unseen: map[string]bool{}}
+	*z = watch{exhausted: z.exhausted, forgiven: z.forgiven, must: z.must, may: z.may, refused: z.refused, changed: time.Now(), anew: time.Now(), unseen: map[string]bool{}}
 }
 
 func (m *monitor) killed() {

@@ -42,6 +42,7 @@ func (m *monitor) settle() error {
 	time.Sleep(2*s.Rest + 30*time.Second)
 	synctest.Wait()
 	m.audit(until)
+	m.forget()
 	return nil
 }
 
