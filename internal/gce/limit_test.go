@@ -185,7 +185,7 @@ func TestEndlessOperations(t *testing.T) {
 	full := `{"nextPageToken": "more", "items": [` + strings.TrimSuffix(items, ",") + `]}`
 	pages := 0
 	c := hostile(t, func(*http.Request) (*http.Response, error) { pages++; return answered(200, full), nil })
-	if ops, err := c.Unfinished(t.Context(), "us-central1-b", "pool-"); err == nil || pages > 56 {
+	if ops, err := c.Unfinished(t.Context(), "us-central1-b", "pool-"); err == nil || pages > 23 {
 		t.Errorf("%d operations, %v after %d pages", len(ops), err, pages)
 	}
 	c = hostile(t, func(*http.Request) (*http.Response, error) {

@@ -19,7 +19,7 @@ var operationName = regexp.MustCompile(`^[-a-zA-Z0-9_]{1,200}$`)
 
 // Bounds of what is read of operations. A zone keeps those of two weeks or so.
 const (
-	maxOperations = 500_000
+	maxOperations = 200_000
 	maxOperation  = 1000 // bytes of one's kind, target and request
 )
 
