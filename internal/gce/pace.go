@@ -10,7 +10,7 @@ import (
 
 // Compute Engine counts calls per project, region and minute, and publishes 1,500 a minute as the default for each group of
 // calls (https://cloud.google.com/compute/docs/api/rate-limits). What a pool takes of it leaves room for people and hooks, and
-// creations leave room for deletions. Lists, gets and operations have groups of their own there; here they share one, which
+// creations and deletions leave room for each other. Lists, gets and operations have groups of their own there; here they share one, which
 // holds whatever group a call is charged to.
 const (
 	readsPerMinute     = 1400
