@@ -86,8 +86,6 @@ func (p *Pool) setZones(old, c *config.Config, now time.Time) {
 	}
 	p.zones = zones
 	for _, z := range zones {
-		if z.hold.failure != nil && z.hold.failure.Class.Lasting() {
-			z.hold = hold{} // the new template may be right: one VM tries it
-		}
+		z.refusal = hold{} // the new template may be right: one VM tries it
 	}
 }

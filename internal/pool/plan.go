@@ -17,8 +17,9 @@ import (
 //
 // and about the pool, where starting counts creations in flight, and live leaves out deletions in flight:
 //
-//	live + starting < target    create the difference, less the deletions that may come to nothing: first, for each creation that found no room, a VM where Google says
-//	                            that there is some; then each where the fewest are, ties round-robin
+//	live + starting < target    create the difference, less the deletions that may come to nothing: first, for each creation
+//	                            that found no room, a VM where Google says that there is some; then each where the
+//	                            fewest are, ties round-robin
 //	live + starting > target    scale in: those starting first (when they have started), then VMs not running,
 //	                            then those of the fullest zone, oldest first
 //	stopped VMs                 deleted if so configured, whatever the target

@@ -144,8 +144,8 @@ func (p *Pool) zoneState(z *zone, v zoneView, now time.Time) ZoneState {
 			s.Obstacle, s.Retry = r.failure.Error(), r.at
 		}
 	}
-	if f := z.hold.failure; f != nil && v.held {
-		s.Hold = &Hold{Class: f.Class, Message: f.Error(), Since: z.hold.since, Until: p.until(z.hold)}
+	if h := p.longest(z); h.failure != nil && v.held {
+		s.Hold = &Hold{Class: h.failure.Class, Message: h.failure.Error(), Since: h.since, Until: p.until(h)}
 	}
 	return s
 }

@@ -57,7 +57,7 @@ func (p *Pool) report(s situation, plan plan) {
 		}
 		if z.held {
 			heldZones = append(heldZones, z.name)
-			f := p.zones[z.name].hold.failure
+			f := p.longest(p.zones[z.name]).failure
 			refused = refused && f != nil && f.Class.Lasting()
 		}
 	}

@@ -28,7 +28,8 @@ type zone struct {
 	stopped map[string]gce.VM  // VMs at rest, as last listed
 	retries map[string]retry   // deletions that failed
 
-	hold hold
+	// hold is for want of room, for trouble and the like, refusal for what a new configuration may mend.
+	hold, refusal hold
 	// trial allows one creation at a time, from the first hold until a creation succeeds that was begun after it.
 	trial bool
 	early []time.Time // updates of the last ten minutes that saw VMs lost soon after their creation
@@ -85,7 +86,16 @@ func (h hold) end(c *config.Config) time.Time {
 const ShortLived gce.Class = "short-lived VMs"
 
 func (p *Pool) held(z *zone, now time.Time) bool {
-	return z.absent || z.hold.failure != nil && (p.updates == z.hold.updates || now.Before(z.hold.end(p.config)))
+	h := p.longest(z)
+	return z.absent || h.failure != nil && (p.updates == h.updates || now.Before(h.end(p.config)))
+}
+
+// longest returns that of a zone's holds which ends last.
+func (p *Pool) longest(z *zone) hold {
+	if z.hold.failure == nil || z.refusal.failure != nil && p.until(z.refusal).After(p.until(z.hold)) {
+		return z.refusal
+	}
+	return z.hold
 }
 
 // until returns when a hold is over: when its time is, and not before the next timed update.
@@ -101,8 +111,8 @@ func (p *Pool) until(h hold) time.Time {
 func (p *Pool) wakeAtHoldEnd(s situation) {
 	now, next := time.Now(), time.Time{}
 	for _, v := range s.zones {
-		if z := p.zones[v.name]; v.held && z.hold.failure != nil {
-			if end := p.until(z.hold); end.After(now) && (next.IsZero() || end.Before(next)) {
+		if h := p.longest(p.zones[v.name]); v.held && h.failure != nil {
+			if end := p.until(h); end.After(now) && (next.IsZero() || end.Before(next)) {
 				next = end
 			}
 		}
@@ -113,9 +123,14 @@ func (p *Pool) wakeAtHoldEnd(s situation) {
 }
 
 // putOnHold leaves a zone alone after a creation there, or one elsewhere that says something about it, begun at started, failed.
-// No failure shortens a hold. Those of one batch count as one; the failure of a trial, begun after it, may double it.
+// No failure shortens a hold, and a new configuration ends only what a refusal holds it for. Those of one batch count as one; the
+// failure of a trial, begun after it, may double it.
 func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
-	old, next := z.hold, hold{failure: f, since: now, updates: p.updates}
+	h := &z.hold
+	if f.Class.Lasting() {
+		h = &z.refusal
+	}
+	old, next := *h, hold{failure: f, since: now, updates: p.updates}
 	batch := old.failure != nil && !started.After(old.since)
 	same := old.failure != nil && old.failure.Class == f.Class
 	if same {
@@ -125,19 +140,19 @@ func (p *Pool) putOnHold(z *zone, f *gce.Failure, started, now time.Time) {
 		}
 	}
 	if old.failure != nil && next.end(p.config).Before(old.end(p.config)) {
-		z.hold.updates = p.updates // but it lasts until another one, too
+		h.updates = p.updates // but it lasts until another one, too
 		return
 	}
-	z.hold, z.trial = next, true
-	if !batch || !same {
+	*h, z.trial = next, true
+	if (!batch || !same) && p.longest(z).failure == f {
 		p.tell(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: z.name, Class: f.Class, Err: f, Facts: []any{"until", p.until(next)}})
 	}
 }
 
 // release ends the trial of a zone in which a creation begun at started has succeeded.
 func (p *Pool) release(z *zone, started time.Time) {
-	if z.trial && started.After(z.hold.since) {
-		z.trial = false
+	if z.trial && started.After(z.hold.since) && started.After(z.refusal.since) {
+		z.trial, z.refusal = false, hold{}
 		if f := z.hold.failure; f != nil && f.Class != ShortLived {
 			z.hold = hold{}
 		}
