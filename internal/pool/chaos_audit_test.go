@@ -74,13 +74,17 @@ func isStockout(code string) bool {
 // ran, or one that was killed, and what was lost while the zone was not configured.
 func (m *monitor) excuse(zone string) {
 	all, now, endless := m.w.sim.History(zone), time.Now(), m.endless()
+	underWay := map[key]bool{}
+	for _, op := range m.w.sim.Unfinished() {
+		underWay[key{op.Zone, op.Target}] = true
+	}
 	for i, vm := range all {
 		if again(all, i) {
 			continue
 		}
 		a := m.vm(key{zone, vm.Name})
-		if lost := !vm.Ended.IsZero() && vm.DeletedBy != "api"; lost && !a.doomed.IsZero() && m.zone(zone).anew.After(m.begun) {
-			a.excused["delete"] = true // the deletion may have been called off when the zone or the prefix was taken out
+		if lost := !vm.Ended.IsZero() && vm.DeletedBy != "api"; lost && !a.doomed.IsZero() && !underWay[key{zone, vm.Name}] {
+			a.excused["delete"] = true // its deletion may have been called off, whenever it was decided
 		}
 		for _, kind := range m.pending(vm, now, endless) {
 			a.excused[kind] = true
