@@ -73,15 +73,19 @@ func runCommand(command []string, p *gcesim.Project, host string, signals <-chan
 	group := processGroup(cmd.Process.Pid)
 
 	signalled := false
-	orphaned := orphan()
+	parent, byGoRun := os.Getppid(), startedByGoRun()
+	look := time.NewTicker(500 * time.Millisecond)
+	defer look.Stop()
 	for {
 		select {
 		case s := <-signals:
 			signalled = true
 			group.signal(s.(syscall.Signal))
-		case <-orphaned:
-			signalled, orphaned = true, nil
-			group.signal(syscall.SIGTERM)
+		case <-look.C:
+			if byGoRun && os.Getppid() != parent { // go run passes no SIGTERM on
+				signalled, byGoRun = true, false
+				group.signal(syscall.SIGTERM)
+			}
 		case err := <-ended:
 			group.end(signalled, signals, say)
 			return exitStatus(err)
@@ -155,18 +159,7 @@ func (g processGroup) alive() bool {
 	return !looked
 }
 
-// orphan returns a channel that closes when gcesim was started by go run and go run is gone: it passes no SIGTERM on.
-func orphan() <-chan struct{} {
+func startedByGoRun() bool {
 	self, err := os.Executable()
-	if err != nil || !strings.Contains(self, string(os.PathSeparator)+"go-build") {
-		return nil
-	}
-	parent, gone := os.Getppid(), make(chan struct{})
-	go func() {
-		for os.Getppid() == parent {
-			time.Sleep(500 * time.Millisecond)
-		}
-		close(gone)
-	}()
-	return gone
+	return err == nil && strings.Contains(self, string(os.PathSeparator)+"go-build")
 }

@@ -136,6 +136,7 @@ func (m *monitor) auditZone(zone string, until time.Time) {
 
 // forget drops what was over a day ago, so that a story of a year takes no more than its length.
 func (m *monitor) forget() {
+	m.w.noForeignDeletion()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()

@@ -231,6 +231,11 @@ func (w *world) end() {
 			w.t.Errorf("%d %s hooks of %s", n, e.Kind, e.Name)
 		}
 	}
+	w.noForeignDeletion()
+}
+
+// noForeignDeletion checks that no VM was deleted that is not of a prefix which the configuration had.
+func (w *world) noForeignDeletion() {
 	for _, vm := range w.sim.History() {
 		ours := func(prefix string) bool { return strings.HasPrefix(vm.Name, prefix) }
 		if vm.DeletedBy == "api" && !slices.ContainsFunc(w.pools, ours) {
