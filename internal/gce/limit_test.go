@@ -185,13 +185,13 @@ func TestEndlessOperations(t *testing.T) {
 	full := `{"nextPageToken": "more", "items": [` + strings.TrimSuffix(items, ",") + `]}`
 	pages := 0
 	c := hostile(t, func(*http.Request) (*http.Response, error) { pages++; return answered(200, full), nil })
-	if ops, err := c.Unfinished(t.Context(), "us-central1-b", "pool-"); err == nil || pages > 23 {
+	if ops, err := c.Operations(t.Context(), "us-central1-b", "pool-", time.Time{}); err == nil || pages > 23 {
 		t.Errorf("%d operations, %v after %d pages", len(ops), err, pages)
 	}
 	c = hostile(t, func(*http.Request) (*http.Response, error) {
 		return answered(200, strings.Replace(full, "nextPageToken", "next", 1)), nil
 	})
-	if ops, err := c.Unfinished(t.Context(), "us-central1-b", "pool-"); err != nil || len(ops) != 9000 {
+	if ops, err := c.Operations(t.Context(), "us-central1-b", "pool-", time.Time{}); err != nil || len(ops) != 9000 {
 		t.Errorf("%d operations, %v", len(ops), err)
 	}
 }

@@ -55,21 +55,6 @@ func operationOf(op *compute.Operation) Operation {
 	return o
 }
 
-// Unfinished returns the insert and delete operations of a zone that are still under way on VMs whose names start with prefix.
-func (c *Client) Unfinished(ctx context.Context, zone, prefix string) ([]Operation, error) {
-	var unfinished []Operation
-	list := c.service.ZoneOperations.List(c.project, zone).Filter("status != DONE")
-	err := c.operations(ctx, zone, list, func(page []Operation) (more bool) {
-		for _, op := range page {
-			if !op.Done && strings.HasPrefix(op.Target, prefix) && vmName.MatchString(op.Target) && (op.Kind == Creation || op.Kind == Deletion) {
-				unfinished = append(unfinished, op)
-			}
-		}
-		return true
-	})
-	return unfinished, err
-}
-
 // Operations returns the operations of a zone, newest first, on VMs whose names start with prefix, that Google took on at
 // since or later, done or not. One call tells of up to 500.
 func (c *Client) Operations(ctx context.Context, zone, prefix string, since time.Time) ([]Operation, error) {
@@ -81,7 +66,9 @@ func (c *Client) Operations(ctx context.Context, zone, prefix string, since time
 			if op.Inserted.Before(since) {
 				return false
 			}
-			ops = append(ops, op)
+			if strings.HasPrefix(op.Target, prefix) && vmName.MatchString(op.Target) {
+				ops = append(ops, op)
+			}
 		}
 		return true
 	})

@@ -48,12 +48,15 @@ var faults = []func(*teller) episode{
 	},
 	func(r *teller) episode { // lists that do not show all, or not as it is
 		zone, d := r.zone(), r.span(10*time.Second, 30*time.Minute)
-		what := r.oneOf("hide", "stale", "ops-hide", "ops-stale")
+		what, kind := r.oneOf("hide", "stale", "ops-hide", "ops-stale"), "lists"
 		how := fmt.Sprint(1 + r.IntN(12))
 		if strings.HasSuffix(what, "stale") {
 			how = r.span(time.Second, time.Minute).String()
 		}
-		return episode{kind: "lists", end: d, first: []string{fmt.Sprintf("sim %s %s %s", what, zone, how)}, last: []string{fmt.Sprintf("sim %s %s off", what, zone)}}
+		if what == "stale" {
+			kind = "late lists"
+		}
+		return episode{kind: kind, end: d, first: []string{fmt.Sprintf("sim %s %s %s", what, zone, how)}, last: []string{fmt.Sprintf("sim %s %s off", what, zone)}}
 	},
 	func(r *teller) episode { // calls that are refused, cut or unanswered
 		method := r.oneOf("insert", "delete", "list", "get", "operations", "operation", "*")
@@ -124,6 +127,12 @@ var faults = []func(*teller) episode{
 			fmt.Sprintf("sim preempt %s %d", r.zone(), 2+r.IntN(8)), fmt.Sprint("wait ", r.span(0, 75*time.Second)),
 			r.oneOf("kill", "kill", "stop"), fmt.Sprint("wait ", r.span(0, 10*time.Second)), "start",
 		}}
+	},
+	func(r *teller) episode { // the same when what it had begun has ended so lately that lists do not show it
+		return episode{kind: "restart", end: r.span(time.Minute, 5*time.Minute), first: []string{
+			"sim stale * " + r.span(30*time.Second, time.Minute).String(), fmt.Sprintf("sim preempt %s %d", r.zone(), 2+r.IntN(8)),
+			fmt.Sprint("wait ", r.span(20*time.Second, 90*time.Second)), r.oneOf("kill", "kill", "stop"), fmt.Sprint("wait ", r.span(0, 10*time.Second)), "start",
+		}, last: []string{"sim stale * off"}}
 	},
 	func(r *teller) episode { // over the limit of 20 s now and then, and over the life of a VM
 		zone := r.zone()

@@ -22,7 +22,7 @@ type episode struct {
 func (e episode) local() bool {
 	everywhere := func(step string) bool { return strings.Contains(step, " * ") || strings.Contains(step, " global ") }
 	return !slices.ContainsFunc(e.first, everywhere) && slices.Contains([]string{
-		"mass preemption", "capacity", "quota", "addresses", "outage", "no zone", "lists", "operations", "refused", "preempted at start",
+		"mass preemption", "capacity", "quota", "addresses", "outage", "no zone", "lists", "late lists", "operations", "refused", "preempted at start",
 		"rate limit", "short lives", "by hand", "slow",
 	}, e.kind)
 }
@@ -186,7 +186,7 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 }
 
 // keepApart drops episodes in which a daemon starts, or a zone is new to it, or a VM comes back to life, while lists hide something
-// or are late: nobody could know then.
+// or those of operations are late: nobody could know then. Late lists of VMs alone are no excuse.
 func (s *story) keepApart() {
 	blind := func(e episode) bool { return e.kind == "lists" }
 	starts := func(e episode) bool {
@@ -197,7 +197,7 @@ func (s *story) keepApart() {
 	for _, e := range s.episodes {
 		clash := slices.ContainsFunc(kept, func(o episode) bool {
 			zones := func(e episode) bool { return e.kind == "zones" || e.kind == "called off" }
-			both := blind(e) && starts(o) || starts(e) && blind(o) || away(e) && away(o) || zones(e) && zones(o)
+			both := blind(e) && (starts(o) || o.kind == "late lists") || (starts(e) || e.kind == "late lists") && blind(o) || away(e) && away(o) || zones(e) && zones(o)
 			return both && e.begin < o.end+2*time.Minute && o.begin < e.end+2*time.Minute
 		})
 		if !clash {

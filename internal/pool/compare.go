@@ -134,6 +134,9 @@ func (p *Pool) loseMembers(z *zone, shown, found map[string]gce.VM, now time.Tim
 		case !listed && asked && answer.Name != "" && answer.Live():
 			m.VM, m.alive, m.asked = answer, now, now
 			hidden++
+		case m.alive.IsZero(): // it ended before this daemon saw it
+			p.forget(z, name)
+			p.gone[key{z.name, name}] = ending{at: now}
 		default:
 			lost = append(lost, name)
 		}

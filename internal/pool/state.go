@@ -39,7 +39,7 @@ type zone struct {
 type member struct {
 	gce.VM
 	seen  bool      // a list has shown it
-	alive time.Time // when it was last known to be live
+	alive time.Time // when it was last known to be live; zero if that is known from its creation only
 	asked time.Time // when it was last asked for by name, for want of a list that shows it
 }
 

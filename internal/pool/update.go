@@ -135,16 +135,16 @@ func (p *Pool) updateEnded(now time.Time) {
 	}
 }
 
-// list looks at one zone. The first time it also asks which operations are under way there, before the VMs, so that no VM is
-// missing from both.
+// list looks at one zone. The first time it also asks for the operations of the last minutes there, before the VMs, so that no VM
+// is missing from both.
 func (p *Pool) list(z *zone) {
 	z.listing, z.asked = true, time.Now()
 	prefix, first := p.config.Prefix, !z.listed
 	p.aside(func() func() {
-		var unfinished []gce.Operation
+		var past []gce.Operation
 		var err error
 		if first {
-			unfinished, err = p.GCE.Unfinished(p.accepting, z.name, prefix)
+			past, err = p.GCE.Operations(p.accepting, z.name, prefix, time.Now().Add(-patience))
 		}
 		var vms []gce.VM
 		if err == nil {
@@ -154,9 +154,7 @@ func (p *Pool) list(z *zone) {
 			if p.zones[z.name] != z || p.accepting.Err() != nil {
 				return // taken out of the configuration meanwhile, or stopping
 			}
-			for _, op := range unfinished {
-				p.adopt(z, op)
-			}
+			p.recollect(z, past)
 			if err != nil {
 				p.unlisted(z, err)
 				return
