@@ -48,8 +48,8 @@ func (m *monitor) sends(r *http.Request) (s sent) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if until := m.resting[s.lane]; time.Now().Before(until) {
-		m.wrong("a call of %s though Google has refused one this minute: %s %s", s.lane, r.Method, r.URL.Path)
+	if rest := m.resting[s.lane]; s.at.After(rest.since) && s.at.Before(rest.until) {
+		m.wrong("a call of %s though Google has refused one this minute, %v ago: %s %s", s.lane, s.at.Sub(rest.since), r.Method, r.URL.Path)
 	}
 	switch s.kind {
 	case "insert":
@@ -92,7 +92,9 @@ func (m *monitor) hears(s sent, resp *http.Response, err error) {
 	m.counts["calls"]++
 	if status == http.StatusForbidden && strings.Contains(text, "rateLimitExceeded") {
 		m.counts["calls refused over the rate"]++
-		m.resting[s.lane] = time.Now().Truncate(time.Minute).Add(time.Minute)
+		if now := time.Now(); !now.Before(m.resting[s.lane].until) {
+			m.resting[s.lane] = rest{now, now.Truncate(time.Minute).Add(time.Minute)}
+		}
 	}
 	switch s.kind {
 	case "insert":

@@ -30,10 +30,10 @@ type monitor struct {
 	vms     map[key]*account
 	// outside are VMs that a daemon need not count: made by hand, made by a call that was on the wire at a kill, or being deleted.
 	outside map[key]bool
-	resting map[string]time.Time // until when a region's reads or writes must rest, by "region lane"
-	trials  []trial              // creations in zones that were held
-	begun   time.Time            // when the running daemon did
-	hooking int                  // hooks that run
+	resting map[string]rest // how a region's reads or writes must rest, by "region lane"
+	trials  []trial         // creations in zones that were held
+	begun   time.Time       // when the running daemon did
+	hooking int             // hooks that run
 	running *Pool
 	removed bool // the attribute is
 	paused  bool // and the running daemon has said so
@@ -47,6 +47,10 @@ type monitor struct {
 	counted time.Time
 	staying int
 }
+
+// A rest is the time from a refusal over the rate to the next minute. A call at the very instant of the refusal may have been on
+// its way out.
+type rest struct{ since, until time.Time }
 
 // An account is what the monitor knows of one VM, or of one that was to be made.
 type account struct {
@@ -92,7 +96,7 @@ type watch struct {
 
 func newMonitor(w *world) *monitor {
 	return &monitor{w: w, counts: map[string]int{}, docs: map[string]*config.Config{}, zones: map[string]*watch{},
-		vms: map[key]*account{}, outside: map[key]bool{}, resting: map[string]time.Time{}, starting: map[key]bool{}, going: map[key]bool{}, tries: map[key]tried{}}
+		vms: map[key]*account{}, outside: map[key]bool{}, resting: map[string]rest{}, starting: map[key]bool{}, going: map[key]bool{}, tries: map[key]tried{}}
 }
 
 // wrong notes a broken promise.
