@@ -56,27 +56,12 @@ func operationOf(op *compute.Operation) Operation {
 }
 
 // Operations returns the operations of a zone, newest first, on VMs whose names start with prefix, that Google took on at
-// since or later, done or not. One call tells of up to 500.
+// since or later, done or not. One call tells of up to 500. With an error come those that were read before it.
 func (c *Client) Operations(ctx context.Context, zone, prefix string, since time.Time) ([]Operation, error) {
+	call := c.service.ZoneOperations.List(c.project, zone).
+		Filter(fmt.Sprintf("targetLink eq '.*/instances/%s.*'", prefix)).OrderBy("creationTimestamp desc").
+		Fields("items("+operationFields+")", "nextPageToken")
 	var ops []Operation
-	list := c.service.ZoneOperations.List(c.project, zone).
-		Filter(fmt.Sprintf("targetLink eq '.*/instances/%s.*'", prefix)).OrderBy("creationTimestamp desc")
-	err := c.operations(ctx, zone, list, func(page []Operation) (more bool) {
-		for _, op := range page {
-			if op.Inserted.Before(since) {
-				return false
-			}
-			if strings.HasPrefix(op.Target, prefix) && vmName.MatchString(op.Target) {
-				ops = append(ops, op)
-			}
-		}
-		return true
-	})
-	return ops, err
-}
-
-func (c *Client) operations(ctx context.Context, zone string, call *compute.ZoneOperationsListCall, take func([]Operation) (more bool)) error {
-	call.Fields("items("+operationFields+")", "nextPageToken")
 	total := 0
 	for range maxPages {
 		var page *compute.OperationList
@@ -85,23 +70,29 @@ func (c *Client) operations(ctx context.Context, zone string, call *compute.Zone
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("list operations of %s: %w", zone, err)
+			return ops, fmt.Errorf("list operations of %s: %w", zone, err)
 		}
-		var ops []Operation
-		for _, op := range page.Items {
-			if op != nil && operationName.MatchString(op.Name) && len(op.OperationType+op.TargetLink+op.ClientOperationId) <= maxOperation {
-				ops = append(ops, operationOf(op))
+		if total += len(page.Items); total > maxOperations {
+			return ops, fmt.Errorf("list operations of %s: more than %d", zone, maxOperations)
+		}
+		for _, item := range page.Items {
+			if item == nil || !operationName.MatchString(item.Name) || len(item.OperationType+item.TargetLink+item.ClientOperationId) > maxOperation {
+				continue
+			}
+			op := operationOf(item)
+			if op.Inserted.Before(since) {
+				return ops, nil
+			}
+			if strings.HasPrefix(op.Target, prefix) && vmName.MatchString(op.Target) {
+				ops = append(ops, op)
 			}
 		}
-		if total += len(ops); total > maxOperations {
-			return fmt.Errorf("list operations of %s: more than %d", zone, maxOperations)
-		}
-		if !take(ops) || page.NextPageToken == "" {
-			return nil
+		if page.NextPageToken == "" {
+			return ops, nil
 		}
 		call.PageToken(page.NextPageToken)
 	}
-	return fmt.Errorf("list operations of %s: still not at the end after %d pages", zone, maxPages)
+	return ops, fmt.Errorf("list operations of %s: still not at the end after %d pages", zone, maxPages)
 }
 
 // Operation returns one operation; found is false if Google no longer knows of it, which says nothing about its VM.

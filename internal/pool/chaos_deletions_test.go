@@ -167,5 +167,17 @@ func (m *monitor) listed(s sent, resp *http.Response) {
 	if !z.listed {
 		z.listed = true
 		m.excuse(s.key.zone)
+		m.hidden(s.key.zone)
+	}
+}
+
+// hidden notes the VMs that the first list of a zone lacks although they have been there for longer than a list is late here: a daemon that
+// the metadata server kept from an earlier list cannot know of them.
+func (m *monitor) hidden(zone string) {
+	for _, vm := range m.w.sim.VMs(zone) {
+		if k := (key{zone, vm.Name}); lives(vm.Status) && !m.zone(zone).shown[vm.Name] && m.force != nil && m.inForce(k) && time.Since(vm.Created) > 2*time.Minute {
+			m.outside[k] = true
+			m.counts["VMs hidden from a first list"]++
+		}
 	}
 }

@@ -131,10 +131,13 @@ func (p *Pool) loseMembers(z *zone, shown, found map[string]gce.VM, now time.Tim
 		switch {
 		case p.operations[key{z.name, name}] != nil, listed && vm.Live():
 		case !listed && !m.seen && !asked: // no list has shown it yet, and it is not its turn to be asked for
+			if m.alive.IsZero() {
+				m.alive = now // it counts from now on
+			}
 		case !listed && asked && answer.Name != "" && answer.Live():
 			m.VM, m.alive, m.asked = answer, now, now
 			hidden++
-		case m.alive.IsZero(): // it ended before this daemon saw it
+		case m.alive.IsZero(): // it ended before it counted
 			p.forget(z, name)
 			p.gone[key{z.name, name}] = ending{at: now}
 		default:

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
+	"maps"
 	"strings"
 	"time"
 
@@ -71,31 +71,33 @@ func (p *Pool) begin(kind gce.Mutation, k key) *operation {
 }
 
 // recollect takes what the operations of the last minutes say, newest first, about a zone that has not been listed yet: which are
-// under way, and which VMs have come or gone so lately that a list may not show it.
+// under way, and which VMs have come or gone so lately that a list may not show it. Of what was done to a VM the last counts.
 func (p *Pool) recollect(z *zone, past []gce.Operation) {
+	maps.DeleteFunc(z.members, func(_ string, m *member) bool { return m.alive.IsZero() }) // known from an earlier answer like this one only
 	told := map[string]bool{}
 	for _, op := range past {
 		k := key{z.name, op.Target}
-		_, gone := p.gone[k]
-		ended := reasonsIn([]gce.Operation{op})[op.Target] != ""
-		if f := op.Failure; f != nil && op.Kind == gce.Creation {
-			ended = f.Class != gce.Exists
-		}
-		switch {
-		case !op.Done && (op.Kind == gce.Creation || op.Kind == gce.Deletion):
+		if !op.Done && (op.Kind == gce.Creation || op.Kind == gce.Deletion) {
 			p.adopt(z, op)
-		case told[op.Target]:
-		case ended && !gone:
-			p.gone[k] = ending{at: op.Inserted, deleted: op.Kind == gce.Deletion}
-		case op.Kind == gce.Creation && op.Failure == nil && !gone && k != p.self && z.members[op.Target] == nil:
-			z.members[op.Target] = &member{VM: gce.VM{Name: op.Target, Status: "STAGING", Created: op.Inserted}}
 		}
-		told[op.Target] = told[op.Target] || ended || op.Failure == nil && slices.Contains(decisive, op.Kind)
+		_, gone := p.gone[k]
+		switch {
+		case told[op.Target], op.Failure != nil && op.Kind != gce.Creation, op.Kind == gce.Deletion && !op.Done:
+			continue // without effect, or it may yet come to nothing
+		case op.Failure != nil, reasonsIn([]gce.Operation{op})[op.Target] != "":
+			if !gone {
+				p.gone[k] = ending{at: time.Now(), deleted: op.Kind == gce.Deletion}
+			}
+		case op.Kind == gce.Creation:
+			if o := p.operations[k]; op.Done && !gone && k != p.self && z.members[op.Target] == nil && (o == nil || o.kind == gce.Deletion) {
+				z.members[op.Target] = &member{VM: gce.VM{Name: op.Target, Status: "STAGING", Created: op.Inserted}}
+			}
+		case op.Kind != "start" && op.Kind != "resume" && !strings.HasPrefix(string(op.Kind), "compute.instances."):
+			continue // labels, metadata and the like
+		}
+		told[op.Target] = true
 	}
 }
-
-// decisive are the operations besides those that end a VM after which what was done to it before counts no more.
-var decisive = []gce.Mutation{gce.Creation, gce.Deletion, "start", "resume"}
 
 // adopt takes on an operation that was under way before this daemon started, or before the zone was configured. One that has
 // ended meanwhile has had its hook, and one that has been under way for longer than the patience of whoever asked for it too: its VM's

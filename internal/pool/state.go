@@ -39,14 +39,14 @@ type zone struct {
 type member struct {
 	gce.VM
 	seen  bool      // a list has shown it
-	alive time.Time // when it was last known to be live; zero if that is known from its creation only
+	alive time.Time // when it was last known to be live; zero until the first list of its zone, if only its creation's end is known
 	asked time.Time // when it was last asked for by name, for want of a list that shows it
 }
 
 // An ending is how a VM came out of the pool.
 type ending struct {
 	at      time.Time
-	deleted bool // by this daemon
+	deleted bool // rather than lost
 }
 
 // A retry says when a failed deletion may be tried again.

@@ -135,8 +135,8 @@ func (p *Pool) updateEnded(now time.Time) {
 	}
 }
 
-// list looks at one zone. The first time it also asks for the operations of the last minutes there, before the VMs, so that no VM
-// is missing from both.
+// list looks at one zone. Until it has been listed once it also asks for the operations of the last minutes there, before the VMs,
+// so that no VM is missing from both.
 func (p *Pool) list(z *zone) {
 	z.listing, z.asked = true, time.Now()
 	prefix, first := p.config.Prefix, !z.listed
@@ -154,7 +154,9 @@ func (p *Pool) list(z *zone) {
 			if p.zones[z.name] != z || p.accepting.Err() != nil {
 				return // taken out of the configuration meanwhile, or stopping
 			}
-			p.recollect(z, past)
+			if first {
+				p.recollect(z, past)
+			}
 			if err != nil {
 				p.unlisted(z, err)
 				return
