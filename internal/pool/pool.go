@@ -78,15 +78,16 @@ type Pool struct {
 	printed string     // what a dry run last said
 	hooks   *hook.Queue
 
-	rest, grace, watch, show, holds *time.Timer
-	timed                           time.Time       // when the last timed update began
-	back                            time.Time       // when a zone that was written off was last seen again
-	begunAt                         time.Time       // when the last update of any kind did; zero once it has ended
-	succeeded                       time.Time       // when the last one ended in which every zone that counts was seen
-	shown                           time.Time       // when the state was last published
-	watching                        bool            // the watch timer is running
-	watched                         map[string]bool // zones whose operations are being asked for
-	unexplained                     map[key]bool    // VMs that vanished, and it is being found out why
+	rest, grace, again, watch, show, holds *time.Timer
+
+	timed       time.Time       // when the last timed update began
+	back        time.Time       // when a zone that was written off was last seen again
+	begunAt     time.Time       // when the last update of any kind did; zero once it has ended
+	succeeded   time.Time       // when the last one ended in which every zone that counts was seen
+	shown       time.Time       // when the state was last published
+	watching    bool            // the watch timer is running
+	watched     map[string]bool // zones whose operations are being asked for
+	unexplained map[key]bool    // VMs that vanished, and it is being found out why
 
 	accepting context.Context // ends at the signal to stop: nothing is begun after it
 	work      context.Context // ends when what is in flight is dropped
@@ -101,7 +102,7 @@ func New(o Options) *Pool {
 		Options: o, random: random, next: int(random.Uint64() >> 1),
 		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]ending{}, over: map[string]time.Time{}, watched: map[string]bool{},
 		unexplained: map[key]bool{},
-		rest:        idleTimer(), grace: idleTimer(), watch: idleTimer(), show: time.NewTimer(0), holds: idleTimer(),
+		rest:        idleTimer(), grace: idleTimer(), again: idleTimer(), watch: idleTimer(), show: time.NewTimer(0), holds: idleTimer(),
 		hooks: hook.NewQueue(o.HookParallelism), events: make(chan func()),
 	}
 }
@@ -129,6 +130,8 @@ func (p *Pool) Run(ctx context.Context) {
 			p.update(true)
 		case <-p.grace.C:
 			p.late()
+		case <-p.again.C:
+			p.listUnknown()
 		case <-p.watch.C:
 			p.watchOperations()
 		case <-p.holds.C:

@@ -166,6 +166,20 @@ func (p *Pool) list(z *zone) {
 	})
 }
 
+// askAgain is when a zone that could not be listed is asked again, should the next update be later: one answer that went wrong is not to
+// hold up the pool, or have a zone written off, because of long rests.
+const askAgain = 20 * time.Second
+
+// listUnknown asks the zones again that could not be listed.
+func (p *Pool) listUnknown() {
+	for _, name := range p.config.Zones {
+		if z := p.zones[name]; !z.unknown.IsZero() && !z.listing {
+			p.list(z)
+		}
+	}
+	p.late()
+}
+
 // unlisted notes that a zone could not be listed.
 func (p *Pool) unlisted(z *zone, err error) {
 	z.absent = !z.listed && gce.ZoneAbsent(err, z.name)
@@ -174,6 +188,7 @@ func (p *Pool) unlisted(z *zone, err error) {
 	} else if z.unknown.IsZero() {
 		z.unknown = time.Now()
 	}
+	p.again.Reset(askAgain)
 	trouble := err.Error()
 	if f, ok := errors.AsType[*gce.Failure](err); ok && f.Code != "" {
 		trouble = f.Code // Google's messages may differ each time
