@@ -76,8 +76,11 @@ func (m *monitor) stay() (n int) {
 		}
 		for name := range names {
 			k := key{zone, name}
-			// A configuration that came into force after the decision may have withdrawn a deletion that had no effect.
-			going := m.going[k] && !(live[name] && m.recalled.After(m.vm(k).doomed))
+			// A configuration that came into force after the decision may have withdrawn a deletion that had no effect. One that could
+			// not be asked for in time, for want of a token, has been given up.
+			a := m.vm(k)
+			unasked := a.calls == 0 && time.Since(a.doomed) >= patience
+			going := m.going[k] && !(live[name] && (unasked || m.recalled.After(a.doomed)))
 			if strings.HasPrefix(name, m.force.Prefix) && !going && !m.starting[k] {
 				n++
 			}

@@ -131,14 +131,15 @@ func (m *monitor) notCreated(k key, e Event) {
 		}
 	}
 	f, ok := e.Err.(*gce.Failure)
+	begun := latest(a.decided, a.adopted) // by the daemon that runs
 	if m.force == nil || !slices.Contains(m.force.Zones, k.zone) || !strings.HasPrefix(k.name, m.force.Prefix) ||
-		e.Class.Lasting() && a.decided.Before(m.since) {
+		e.Class.Lasting() && begun.Before(m.since) {
 		return
 	}
 	for _, name := range m.force.Zones {
 		sister := e.Class.Regional() && (config.Region(name) == config.Region(k.zone) || ok && f.Global)
 		if name == k.zone || sister {
-			m.hold(name, e.Class, a.decided)
+			m.hold(name, e.Class, begun)
 		}
 	}
 }
