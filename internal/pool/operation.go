@@ -195,9 +195,9 @@ func (p *Pool) withdraw(ctx context.Context, o *operation, open bool) (then func
 	if !open {
 		return dropped
 	}
-	vm, found, err := p.GCE.Get(ctx, o.zone, o.name)
+	vm, found, err := p.look(ctx, o)
 	if err == nil && !found && o.kind == gce.Creation && sleep(p.accepting, gce.CallTimeout) == nil { // Google may yet take it on
-		vm, found, err = p.GCE.Get(ctx, o.zone, o.name)
+		vm, found, err = p.look(ctx, o)
 	}
 	switch {
 	case err != nil:
@@ -208,6 +208,15 @@ func (p *Pool) withdraw(ctx context.Context, o *operation, open bool) (then func
 		return func() { p.answered(o, gce.Operation{}) }
 	}
 	return dropped
+}
+
+// look asks for an operation's VM until there is an answer, or ctx ends.
+func (p *Pool) look(ctx context.Context, o *operation) (vm gce.VM, found bool, err error) {
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		if vm, found, err = p.GCE.Get(ctx, o.zone, o.name); err == nil || sleep(ctx, wait) != nil {
+			return vm, found, err
+		}
+	}
 }
 
 // recall lets nothing more be asked for of what has been decided: the configuration has changed.
