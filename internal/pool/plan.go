@@ -21,7 +21,7 @@ import (
 //	                            that found no room, a VM where Google says that there is some; then each where the
 //	                            fewest are, ties round-robin
 //	live + starting > target    scale in: those starting first (when they have started), then VMs not running,
-//	                            then those of the fullest zone, oldest first
+//	                            then those of the fullest zone, oldest first; last, those whose deletion has failed
 //	stopped VMs                 deleted if so configured, whatever the target
 
 // A view says how far a zone can be seen.
@@ -62,7 +62,19 @@ type zoneView struct {
 type candidate struct {
 	name    string
 	running bool
+	failed  bool // its deletion has failed
 	created time.Time
+}
+
+// rank orders the kinds of VMs in which they go.
+func (c candidate) rank() int {
+	switch {
+	case c.failed:
+		return 2
+	case c.running:
+		return 1
+	}
+	return 0
 }
 
 // A plan says what is to be done.
@@ -157,11 +169,11 @@ func (p *plan) fewest(zones []zoneView, some []int) int {
 // thin chooses n VMs to delete.
 func (p *plan) thin(s situation, n int) {
 	zones := slices.Clone(s.zones)
-	for _, running := range []bool{false, true} {
+	for rank := range 3 {
 		queues := make([][]candidate, len(zones))
 		for i, z := range zones {
 			for _, c := range z.spare {
-				if z.view == known && c.running == running {
+				if z.view == known && c.rank() == rank {
 					queues[i] = append(queues[i], c)
 				}
 			}

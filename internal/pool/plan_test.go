@@ -38,10 +38,11 @@ func zoneLine(t *testing.T, line string) zoneView {
 			z.starting = n
 		case "stopped":
 			z.stopped = append(z.stopped, candidate{name: value})
-		case "vm": // NAME:AGE[:booting]
+		case "vm": // NAME:AGE[:booting][:failed]
 			parts := strings.Split(value, ":")
 			fmt.Sscan(parts[1], &n)
-			z.spare = append(z.spare, candidate{name: parts[0], created: epoch.Add(-time.Duration(n) * time.Hour), running: len(parts) < 3})
+			z.spare = append(z.spare, candidate{name: parts[0], created: epoch.Add(-time.Duration(n) * time.Hour),
+				running: !slices.Contains(parts, "booting"), failed: slices.Contains(parts, "failed")})
 			z.live++
 		default:
 			t.Fatalf("unknown word %q", word)
@@ -85,6 +86,7 @@ func TestPlan(t *testing.T) {
 
 		{name: "fullest zone, oldest first", target: 3, zones: "a vm=a1:1 vm=a2:9 vm=a3:5;b vm=b1:10 vm=b2:1", going: "a/a2 a/a3"},
 		{name: "not running first", target: 2, zones: "a vm=a1:9 vm=a2:8 vm=a3:7;b vm=b1:1:booting", going: "b/b1 a/a1"},
+		{name: "failed deletions last", target: 1, zones: "a vm=a1:9:failed vm=a2:8:booting:failed vm=a3:7;b vm=b1:1:booting", going: "b/b1 a/a3 a/a1"},
 		{name: "ties in age by name", target: 1, zones: "a vm=a2:1 vm=a1:1", going: "a/a1"},
 		{name: "starting ones are the first to go, later", target: 2, zones: "a vm=a1:1 vm=a2:2 starting=1"},
 		{name: "more than the starting ones", target: 1, zones: "a vm=a1:1 vm=a2:2 starting=1", going: "a/a2"},
@@ -142,7 +144,7 @@ func drawSituation(t *rapid.T) situation {
 			z.live++
 			if rapid.IntRange(0, 9).Draw(t, "spare") > 0 {
 				z.spare = append(z.spare, candidate{
-					name: fmt.Sprintf("vm-%d-%d", i, j), running: rapid.Bool().Draw(t, "running"),
+					name: fmt.Sprintf("vm-%d-%d", i, j), running: rapid.Bool().Draw(t, "running"), failed: seldom("failed"),
 					created: epoch.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "age")) * time.Hour),
 				})
 			}
@@ -238,22 +240,27 @@ func checkBalance(t interface{ Fatalf(string, ...any) }, s situation, create []s
 	}
 }
 
-// checkThinning: each VM in turn goes from where the most are of those zones that can lose one of its kind, and those that do
-// not run go first.
+// checkThinning: each VM in turn goes from where the most are of those zones that can lose one of its kind, and of the kinds those
+// that do not run go first, those whose deletion has failed last.
 func checkThinning(t interface{ Fatalf(string, ...any) }, s situation, scaleIn []doomed) {
-	count, left := map[string]int{}, map[bool]map[string]int{false: {}, true: {}}
-	running := map[string]bool{}
+	count, left := map[string]int{}, []map[string]int{{}, {}, {}}
+	kind := map[string]int{}
 	for _, z := range s.zones {
 		count[z.name] = z.live + z.starting
 		for _, c := range z.spare {
-			running[c.name] = c.running
+			switch {
+			case c.failed:
+				kind[c.name] = 2
+			case c.running:
+				kind[c.name] = 1
+			}
 			if z.view == known {
-				left[c.running][z.name]++
+				left[kind[c.name]][z.name]++
 			}
 		}
 	}
 	for i, d := range scaleIn {
-		of := left[running[d.name]]
+		of := left[kind[d.name]]
 		for zone, n := range of {
 			if n > 0 && count[zone] > count[d.zone] {
 				t.Fatalf("VM %d goes from %s, not from %s: %+v", i, d.zone, zone, s)
@@ -263,8 +270,10 @@ func checkThinning(t interface{ Fatalf(string, ...any) }, s situation, scaleIn [
 		if of[d.zone]--; of[d.zone] == 0 {
 			delete(of, d.zone)
 		}
-		if running[d.name] && len(left[false]) > 0 {
-			t.Fatalf("%s runs, and goes before %v: %+v", d.name, left[false], s)
+		for earlier, zones := range left[:kind[d.name]] {
+			if len(zones) > 0 {
+				t.Fatalf("%s, of kind %d, goes before kind %d in %v: %+v", d.name, kind[d.name], earlier, zones, s)
+			}
 		}
 	}
 }

@@ -219,7 +219,8 @@ func (p *Pool) situation(fresh bool, now time.Time) situation {
 		if s.mayDelete > 0 {
 			for name, m := range z.members {
 				if p.deletable(z, name, now) {
-					v.spare = append(v.spare, candidate{name: name, running: m.Running(), created: m.Created})
+					_, failed := z.retries[name]
+					v.spare = append(v.spare, candidate{name: name, running: m.Running(), failed: failed, created: m.Created})
 				}
 			}
 			for name := range z.stopped {
