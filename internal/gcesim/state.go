@@ -195,6 +195,7 @@ type Operation struct {
 	RequestID  string
 	Start      time.Time
 	End        time.Time // planned; zero: never
+	Fails      bool      // at its end
 }
 
 // Unfinished returns the operations of VMs that are not done, by zone and start.
@@ -209,7 +210,7 @@ func (p *Project) unfinished(now time.Time) []Operation {
 	for _, name := range p.zoneNames() {
 		for _, o := range p.zones[name].ops.list {
 			if !o.done(now) {
-				out = append(out, Operation{name, o.name, o.kind, o.targetName, o.requestID, o.start, o.end})
+				out = append(out, Operation{name, o.name, o.kind, o.targetName, o.requestID, o.start, o.end, o.err != nil})
 			}
 		}
 	}

@@ -67,9 +67,9 @@ func (m *monitor) unsettled(format string, args ...any) error {
 	return fmt.Errorf("the pool does not settle")
 }
 
-// limit is how long the pool may take to its target: the longest hold, whether of a zone or of a deletion that failed, two
-// updates, and two of the longest operations. That is one that is under way, or one that begins now; each region may have so
-// many creations a minute, and the pool so many at once.
+// limit is how long the pool may take to its target: the longest hold, whether of a zone or of a deletion that failed, even one
+// that is yet to come of a creation under way, two updates, and two of the longest operations. That is one that is under way, or
+// one that begins now; each region may have so many creations a minute, and the pool so many at once.
 func (m *monitor) limit() time.Duration {
 	s, now := m.w.state.Load(), time.Now()
 	m.mu.Lock()
@@ -93,6 +93,8 @@ func (m *monitor) limit() time.Duration {
 		left := op.End.Sub(now)
 		if op.End.IsZero() { // the VM's own state decides, ten minutes after a daemon has taken it on
 			left = latest(op.Start, a.adopted).Add(patience + watchEvery).Sub(now)
+		} else if op.Type == "insert" && op.Fails { // for a fault that was cleared since: its zone will be held
+			hold = max(hold, left+watchEvery+held{}.most(m.force))
 		}
 		longest = max(longest, left)
 	}
