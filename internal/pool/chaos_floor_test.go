@@ -48,6 +48,7 @@ func (m *monitor) floor(alone bool) {
 		m.wrong("at rest: %d operations, %d VMs gone, %d unexplained, %d zones watched", len(p.operations), len(p.gone), len(p.unexplained), len(p.watched))
 	}
 	p, m.running = nil, nil
+	m.forgetDaemon() // so that it is not the monitor's memory that is measured
 	m.mu.Unlock()
 	was, had := goroutines(), m.heap(alone)
 	m.w.stop()

@@ -123,6 +123,12 @@ func (m *monitor) started() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.force, m.version = nil, ""
+	m.hooking, m.begun, m.paused = 0, time.Now(), false
+	m.forgetDaemon()
+}
+
+// forgetDaemon forgets what matters to one daemon only.
+func (m *monitor) forgetDaemon() {
 	for _, z := range m.zones {
 		z.forget()
 	}
@@ -130,7 +136,7 @@ func (m *monitor) started() {
 	clear(m.starting)
 	clear(m.going)
 	clear(m.tries)
-	m.trials, m.hooking, m.begun, m.paused = nil, 0, time.Now(), false
+	m.trials = nil
 }
 
 // forget leaves of a zone what it still means to a daemon that looks at it for the first time.
