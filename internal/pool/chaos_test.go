@@ -47,7 +47,7 @@ func TestChaos(t *testing.T) {
 			if len(m.wrongs) == 0 {
 				return
 			}
-			t.Errorf("go test ./internal/pool -run 'Chaos/%d$' -chaos.days=%v -chaos.seed=%d -chaos.seeds=1 -chaos.zones=%d -chaos.vms=%d\n%s", seed,
+			t.Errorf("go test ./internal/pool -run 'TestChaos$/%d$' -chaos.days=%v -chaos.seed=%d -chaos.seeds=1 -chaos.zones=%d -chaos.vms=%d\n%s", seed,
 				*chaosDays, seed, *chaosZones, *chaosVMs, strings.Join(m.wrongs[:min(len(m.wrongs), 8)], "\n"))
 			if *chaosLog != "" {
 				return
