@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"time"
 )
 
 // serveBatch answers several calls in one request, by https://cloud.google.com/compute/docs/api/how-tos/batch. gcloud
@@ -31,7 +32,7 @@ func (p *Project) serveBatch(w http.ResponseWriter, r *http.Request) {
 			err = p.answerPart(answers, part, r)
 		}
 		if err != nil {
-			p.deliver(w, r, refused(refuse(http.StatusBadRequest, "badRequest", "Failed to parse batch request: %v", err)), nil, Call{Method: "batch"})
+			p.deliver(w, r, refused(refuse(http.StatusBadRequest, "badRequest", "Failed to parse batch request: %v", err)), nil, Call{Time: time.Now(), Method: "batch"})
 			return
 		}
 	}

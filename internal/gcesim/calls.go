@@ -26,19 +26,24 @@ type Call struct {
 type callLog struct {
 	recent   []Call
 	next     int
-	counts   map[callKey]int
+	answers  map[callKey]answers
 	groups   map[string]int
 	versions map[string]int
-	bytes    map[string]int64
 }
 
 type callKey struct {
-	method string
-	status int
+	method, zone string
+	status       int
+}
+
+// answers sums calls up.
+type answers struct {
+	count int
+	bytes int64
 }
 
 func (l *callLog) init() {
-	*l = callLog{counts: map[callKey]int{}, groups: map[string]int{}, versions: map[string]int{}, bytes: map[string]int64{}}
+	*l = callLog{answers: map[callKey]answers{}, groups: map[string]int{}, versions: map[string]int{}}
 }
 
 // count keeps the books of one answered call; status 0 stands for no answer.
@@ -47,8 +52,9 @@ func (p *Project) count(c Call, status, bytes int) {
 	defer p.mu.Unlock()
 	c.Status, c.Bytes = status, bytes
 	l := &p.calls
-	l.counts[callKey{c.Method, status}]++
-	l.bytes[c.Method] += int64(bytes)
+	key := callKey{c.Method, c.Zone, status}
+	sum := l.answers[key]
+	l.answers[key] = answers{sum.count + 1, sum.bytes + int64(bytes)}
 	if c.Group != "" {
 		l.groups[c.Group]++
 		l.versions[c.APIVersion]++
@@ -76,48 +82,62 @@ func (p *Project) Calls() []Call {
 func (p *Project) CallCount(method string, statuses ...int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.callCount(method, statuses...)
+	return p.answers(method, "*", statuses...).count
 }
 
-func (p *Project) callCount(method string, statuses ...int) int {
-	prefix, wild := strings.CutSuffix(method, "*")
-	n := 0
-	for key, count := range p.calls.counts {
-		fits := key.method == method || wild && strings.HasPrefix(key.method, prefix)
-		if fits && (len(statuses) == 0 || slices.Contains(statuses, key.status)) {
-			n += count
-		}
-	}
-	return n
+// ZoneCallCount is CallCount for the calls that named a zone.
+func (p *Project) ZoneCallCount(zone, method string, statuses ...int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.answers(method, zone, statuses...).count
 }
 
 // ResponseBytes returns how many bytes the bodies of a method's answers had. The method may end in "*".
 func (p *Project) ResponseBytes(method string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.responseBytes(method)
+	return p.answers(method, "*").bytes
 }
 
-func (p *Project) responseBytes(method string) int64 {
+// answers sums up what fits; zone "*" is all of them, no status any.
+func (p *Project) answers(method, zone string, statuses ...int) answers {
 	prefix, wild := strings.CutSuffix(method, "*")
-	var n int64
-	for name, bytes := range p.calls.bytes {
-		if name == method || wild && strings.HasPrefix(name, prefix) {
-			n += bytes
+	var sum answers
+	for key, one := range p.calls.answers {
+		fits := key.method == method || wild && strings.HasPrefix(key.method, prefix)
+		if fits && (zone == "*" || key.zone == zone) && (len(statuses) == 0 || slices.Contains(statuses, key.status)) {
+			sum.count += one.count
+			sum.bytes += one.bytes
 		}
 	}
-	return n
+	return sum
 }
 
 // printCalls is for scripts that ask often, for which the whole state would be too much.
 func printCalls(p *Project, args []string, _ time.Time) (string, error) {
-	return fmt.Sprintf("%d %d", p.callCount(args[0]), p.responseBytes(args[0])), nil
+	zone := "*"
+	if len(args) > 1 {
+		if _, err := p.zonesNamed(args[1]); err != nil {
+			return "", err
+		}
+		zone = args[1]
+	}
+	var statuses []int
+	if len(args) > 2 {
+		status, err := strconv.Atoi(args[2])
+		if err != nil {
+			return "", fmt.Errorf("want an HTTP status, or 0 for no answer, not %q", args[2])
+		}
+		statuses = []int{status}
+	}
+	sum := p.answers(args[0], zone, statuses...)
+	return fmt.Sprintf("%d %d", sum.count, sum.bytes), nil
 }
 
 // callsJSON is the calls part of /sim/state.
 func (p *Project) callsJSON() map[string]any {
-	methods := map[string]map[string]int{}
-	for key, n := range p.calls.counts {
+	methods, bytes := map[string]map[string]int{}, map[string]int64{}
+	for key, sum := range p.calls.answers {
 		if methods[key.method] == nil {
 			methods[key.method] = map[string]int{}
 		}
@@ -125,8 +145,9 @@ func (p *Project) callsJSON() map[string]any {
 		if key.status != 0 {
 			status = strconv.Itoa(key.status)
 		}
-		methods[key.method][status] = n
+		methods[key.method][status] += sum.count
+		bytes[key.method] += sum.bytes
 	}
 	return map[string]any{"byMethod": methods, "byQuotaGroup": maps.Clone(p.calls.groups),
-		"byApiVersion": maps.Clone(p.calls.versions), "responseBytes": maps.Clone(p.calls.bytes)}
+		"byApiVersion": maps.Clone(p.calls.versions), "responseBytes": bytes}
 }

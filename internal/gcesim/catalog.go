@@ -39,7 +39,7 @@ func (p *Project) knowsImage(url string) bool {
 func getProject(c *call) reply {
 	p := c.p
 	r := plain{"kind": "compute#project", "id": strconv.FormatUint(p.number, 10), "name": p.name,
-		"creationTimestamp": stamp(p.born), "commonInstanceMetadata": p.commonMetadata(),
+		"creationTimestamp": p.stamp(p.born), "commonInstanceMetadata": p.commonMetadata(),
 		"quotas": []any{}, "selfLink": "https://www.googleapis.com/compute/v1/projects/" + p.name,
 		"defaultServiceAccount": strconv.FormatUint(p.number, 10) + "-compute@developer.gserviceaccount.com",
 		"defaultNetworkTier":    "PREMIUM", "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS", "vmDnsSetting": "ZONAL_ONLY"}
@@ -52,7 +52,7 @@ func (p *Project) describeZone(z *zone) plain {
 		status = "DOWN"
 	}
 	return plain{"kind": "compute#zone", "id": strconv.Itoa(2000 + z.index), "name": z.name, "description": z.name,
-		"creationTimestamp": stamp(p.born), "status": status, "region": p.link("regions/%s", z.region),
+		"creationTimestamp": p.stamp(p.born), "status": status, "region": p.link("regions/%s", z.region),
 		"selfLink": p.link("zones/%s", z.name), "availableCpuPlatforms": []any{"Intel Broadwell"}, "supportsPzs": false}
 }
 
@@ -70,7 +70,7 @@ func listZones(c *call) reply {
 
 // listPlain answers a list of resources that are made on the spot.
 func (c *call) listPlain(kind, path string, all iter.Seq[resource]) reply {
-	q, err := parseListQuery(c.query)
+	q, err := c.p.parseListQuery(c.query)
 	if err != nil {
 		return refused(err)
 	}
@@ -94,7 +94,7 @@ func (p *Project) describeRegion(name string) plain {
 		}
 	}
 	return plain{"kind": "compute#region", "id": strconv.FormatUint(1000+p.draw("region", name)%900, 10), "name": name,
-		"description": name, "creationTimestamp": stamp(p.born), "status": "UP", "zones": zones, "quotas": quotas,
+		"description": name, "creationTimestamp": p.stamp(p.born), "status": "UP", "zones": zones, "quotas": quotas,
 		"selfLink": p.link("regions/%s", name), "supportsPzs": false}
 }
 
@@ -180,5 +180,5 @@ func getNetwork(c *call) reply {
 		return refused(notFound("projects/" + c.p.name + "/global/networks/" + c.param("network")))
 	}
 	return ok(render(plain{"kind": "compute#network", "id": "1", "name": "default", "autoCreateSubnetworks": true,
-		"creationTimestamp": stamp(c.p.born), "selfLink": c.p.link("global/networks/default")}, c.mask))
+		"creationTimestamp": c.p.stamp(c.p.born), "selfLink": c.p.link("global/networks/default")}, c.mask))
 }

@@ -35,6 +35,10 @@ var metadataCommands = []command{
 		return "", nil
 	}},
 	{"token-life", "DURATION", "how long new access tokens are good", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.tokenLife })},
+	{"revoke-tokens", "", "the access tokens handed out so far are refused with 401 from now on", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
+		p.revocations++
+		return "", nil
+	}},
 	{"preempted", "on|off", "what instance/preempted says", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
 		on, err := parseOnOff(args[0])
 		if err == nil {
@@ -46,20 +50,32 @@ var metadataCommands = []command{
 }
 
 var apiCommands = []command{
-	{"fault", "METHOD ZONE KIND [ARGS] [times N|for DURATION] | clear [METHOD ZONE]", "something goes wrong with these requests, until cleared", 1, -1, func(p *Project, args []string, now time.Time) (string, error) {
+	{"fault", "METHOD ZONE KIND [ARGS] [times N|for DURATION] [retry-after DURATION] | clear [METHOD ZONE]", "something goes wrong with these requests, until cleared", 1, -1, func(p *Project, args []string, now time.Time) (string, error) {
 		return p.commandFault(args, now)
 	}},
+	{"clock", "OFFSET|off", "Google's clock is so far ahead of the real one, or behind it: -3m; what is planned still happens when it was going to", 1, 1, setClock},
 	{"resource-time", "MIN MAX", "how long operations on firewalls, load balancers and the like take", 2, 2, setSpan(func(p *Project) *span { return &p.settings.resourceTime })},
 	{"resources", "", "print all that is there besides VMs, one a line: resource, and what it holds", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
 		return strings.Join(p.resourceLines(), "\n"), nil
 	}},
 	{"latency", "MIN MAX", "how long each answer of the Compute API takes", 2, 2, setSpan(func(p *Project) *span { return &p.settings.latency })},
-	{"rate", "REGION|* GROUP N|off", "an API quota in calls per minute", 3, 3, rateCommand},
+	{"rate", "REGION|global|* GROUP N|off [per second|minute] [retry-after DURATION]", "an API quota in calls per minute, or per second; what a refusal says of when to come back", 3, 7, rateCommand},
 	{"requestid", "on|off", "whether a repeated requestId gives the same operation", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.requestIDs })},
 	{"not-ready", "on|off", "whether a delete while another operation holds the VM is refused with resourceNotReady", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.notReady })},
 	{"wait-early", "on|off", "on: zoneOperations.wait answers at random before the operation is done", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.waitEarly })},
-	{"calls", "METHOD", "print how many answers there were to a method, such as instances.insert or instances.*, and how many bytes they had", 1, 1, printCalls},
+	{"calls", "METHOD [ZONE|* [STATUS]]", "print how many answers there were to a method, such as instances.insert or instances.*, and how many bytes they had", 1, 3, printCalls},
 	{"op-retention", "DURATION", "how long operations that are done can be asked for", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.retention })},
+}
+
+func setClock(p *Project, args []string, _ time.Time) (string, error) {
+	offset, err := time.Duration(0), error(nil)
+	if args[0] != "off" {
+		offset, err = time.ParseDuration(args[0])
+	}
+	if err == nil {
+		p.settings.clock = offset
+	}
+	return "", err
 }
 
 func setSwitch(of func(*Project) *bool) func(*Project, []string, time.Time) (string, error) {
@@ -133,9 +149,27 @@ func rateCommand(p *Project, args []string, _ time.Time) (string, error) {
 		}
 		return "", fmt.Errorf("no group %q; there are %s, each with _per_region too", group, strings.Join(names, " "))
 	}
-	n, err := parseCount(args[2], "off", -1)
-	if err == nil {
-		p.rates.limits[rateKey{region, group}] = n
+	limit, window := rateLimit{}, perMinute
+	var err error
+	if limit.calls, err = parseCount(args[2], "off", -1); err != nil {
+		return "", err
 	}
-	return "", err
+	for rest := args[3:]; len(rest) > 0; rest = rest[2:] {
+		switch {
+		case len(rest) == 1:
+			err = parseChoice(rest[0], "per second", "per minute", "retry-after DURATION")
+		case rest[0] == "per":
+			window = map[string]rateWindow{"second": perSecond, "minute": perMinute}[rest[1]]
+			err = parseChoice(rest[1], "second", "minute")
+		case rest[0] == "retry-after":
+			limit.retryAfter, err = parseDuration(rest[1])
+		default:
+			err = parseChoice(rest[0], "per", "retry-after")
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	p.rates.limits[rateKey{region, group, window}] = limit
+	return "", nil
 }

@@ -32,6 +32,7 @@ var zoneCommands = []command{
 	{"stockout", "ZONE FORM", "the form in which the zone refuses when it is full", 2, 2, forZones(setStockout)},
 	{"stockout-time", "MIN MAX", "how long a creation is listed before it fails for want of room", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stockoutTime })},
 	{"optime", "ZONE MIN MAX [insert|delete]", "how long operations take", 3, 4, forZones(setOpTime)},
+	{"pending", "ZONE MIN MAX [SHARE] | ZONE off", "how long operations are PENDING before they are RUNNING, if they last so long; with a SHARE of 0 to 1, that part of them", 2, 4, forZones(setPending)},
 	{"boot", "ZONE MIN MAX|off", "how long a VM takes to RUNNING, but not longer than its operation; off: 9/10 of it", 2, 3, forZones(setBoot)},
 	{"stop-time", "MIN MAX", "how long a preempted VM is STOPPING", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stopTime })},
 	{"life", "ZONE MEAN|off [SWING]", "Spot VMs there live an exponentially distributed time, then are preempted; with a SWING of 0 to 1, that much oftener in the afternoon, and rarer at night", 2, 3, forZones(setLife)},
@@ -89,6 +90,32 @@ func setOpTime(_ *Project, z *zone, args []string, _ time.Time) error {
 	return nil
 }
 
+func setPending(_ *Project, z *zone, args []string, _ time.Time) (err error) {
+	if args[0] == "off" {
+		z.pendingShare = 0
+		return nil
+	}
+	if len(args) < 2 {
+		return fmt.Errorf("want MIN MAX")
+	}
+	if z.pendingTime, err = parseSpan(args); err != nil {
+		return err
+	}
+	z.pendingShare = 1
+	if len(args) > 2 {
+		z.pendingShare, err = parseShare("SHARE", args[2])
+	}
+	return err
+}
+
+func parseShare(name, s string) (float64, error) {
+	x, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(x >= 0 && x <= 1) {
+		return 0, fmt.Errorf("want a %s between 0 and 1, not %q", name, s)
+	}
+	return x, nil
+}
+
 func setBoot(_ *Project, z *zone, args []string, _ time.Time) error {
 	if args[0] == "off" {
 		z.bootTime = span{}
@@ -111,8 +138,8 @@ func setLife(p *Project, z *zone, args []string, now time.Time) error {
 	}
 	swing := 0.0
 	if len(args) > 1 {
-		if swing, err = strconv.ParseFloat(args[1], 64); err != nil || !(swing >= 0 && swing <= 1) {
-			return fmt.Errorf("want a SWING between 0 and 1, not %q", args[1])
+		if swing, err = parseShare("SWING", args[1]); err != nil {
+			return err
 		}
 	}
 	z.meanLife, z.lifeSwing = mean, swing
@@ -179,8 +206,13 @@ var listCommands = []command{
 	{"ops-stale", "ZONE DURATION|off", "lists of operations show how it was so long ago; gets do not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.opsStale }))},
 	{"hide", "ZONE N|NAME|off", "lists of instances lack the first N live VMs that match, or that VM, without a word", 2, 2, forZones(setHide)},
 	{"ops-hide", "ZONE N|off", "lists of operations lack the first N that match", 2, 2, forZones(setOpsHide)},
-	{"filter-mode", "normal|ignore|none", "how instances.list reads filters: as it should, shows all, or shows nothing", 1, 1, setFilterMode(func(p *Project) *string { return &p.settings.filterMode })},
-	{"ops-filter-mode", "normal|ignore|none", "the same for lists of operations", 1, 1, setFilterMode(func(p *Project) *string { return &p.settings.opsFilterMode })},
+	{"show", "ZONE NAME", "lists of instances show that hidden VM again", 2, 2, forZones(func(_ *Project, z *zone, args []string, _ time.Time) error {
+		delete(z.hideNames, args[0])
+		return nil
+	})},
+	{"filter-mode", "normal|ignore|none", "how instances.list reads filters: as it should, shows all, or shows nothing", 1, 1, setMode(func(p *Project) *string { return &p.settings.filterMode }, "normal", "ignore", "none")},
+	{"ops-filter-mode", "normal|ignore|none", "the same for lists of operations", 1, 1, setMode(func(p *Project) *string { return &p.settings.opsFilterMode }, "normal", "ignore", "none")},
+	{"order-mode", "normal|ignore", "ignore: lists come in the order of names, whatever orderBy says", 1, 1, setMode(func(p *Project) *string { return &p.settings.orderMode }, "normal", "ignore")},
 }
 
 func setStale(of func(*zone) *time.Duration) func(*Project, *zone, []string, time.Time) error {
@@ -212,9 +244,9 @@ func setOpsHide(_ *Project, z *zone, args []string, _ time.Time) (err error) {
 	return err
 }
 
-func setFilterMode(of func(*Project) *string) func(*Project, []string, time.Time) (string, error) {
+func setMode(of func(*Project) *string, modes ...string) func(*Project, []string, time.Time) (string, error) {
 	return func(p *Project, args []string, _ time.Time) (string, error) {
-		if err := parseChoice(args[0], "normal", "ignore", "none"); err != nil {
+		if err := parseChoice(args[0], modes...); err != nil {
 			return "", err
 		}
 		*of(p) = args[0]

@@ -21,7 +21,7 @@
 //   - Any well-formed image of a public image project is taken to exist; images of the project itself do not. All zones
 //     have the same machine types, and a VM takes up one place in its zone whatever its machine type.
 //   - Quotas count VMs, not CPUs. The API's own quotas are those of the older groups, without the simplified ones.
-//   - Operations are RUNNING at once, never PENDING, and their progress is 0 or 100.
+//   - The progress of operations is 0 or 100.
 //   - Of the metadata server there is no identity token, nothing can be written, and preemption is told to one VM only,
 //     the one that the command self names.
 //   - A request for anything else is answered with 501 and named in the message.
@@ -55,7 +55,8 @@
 //   - stockout ZONE FORM: GCE has said "no room" in many forms over the years, in the operation and at the call, and a
 //     client must know them all. The forms: details, operation, short, region, gpu, message, http.
 //   - stockout-time MIN MAX (4s 10s): a creation that fails for want of room is listed for some seconds first.
-//   - optime ZONE MIN MAX [insert|delete] (8s 20s, 10s 30s), boot ZONE MIN MAX|off: how slow the zone is.
+//   - optime ZONE MIN MAX [insert|delete] (8s 20s, 10s 30s), boot ZONE MIN MAX|off: how slow the zone is; pending ZONE MIN MAX
+//     [SHARE]|off (100ms 2s 0.1): how long operations are PENDING first.
 //   - zone ZONE up|down|absent|unknown: an outage, a zone that does not exist, and the older answer for that.
 //   - quota REGION|global METRIC N|off [http|operation]: a limit of the project, which is no use trying elsewhere in the
 //     region; address-space REGION on|off: a subnet without addresses.
@@ -72,14 +73,17 @@
 // Answers that are not the whole truth:
 //
 //   - stale ZONE DURATION|off, ops-stale ZONE DURATION|off: nobody promises that a list shows what just happened.
-//   - hide ZONE N|NAME|off, ops-hide ZONE N|off: an answer of 200 may still lack what exists.
-//   - filter-mode normal|ignore|none, ops-filter-mode normal|ignore|none: a server may read a filter differently.
+//   - hide ZONE N|NAME|off, show ZONE NAME, ops-hide ZONE N|off: an answer of 200 may still lack what exists.
+//   - filter-mode normal|ignore|none, ops-filter-mode normal|ignore|none, order-mode normal|ignore: a server may read a filter
+//     differently, or order a list as it likes.
+//   - clock OFFSET|off: whoever asks may have a clock that differs from Google's.
 //
 // The metadata server:
 //
 //   - metadata KEY VALUE, metadata-file KEY PATH, replace-metadata KEY OLD NEW, remove-metadata KEY: what
 //     gcloud compute project-info add-metadata does; metadata-delay DURATION|off: it takes a while to reach a zone.
-//   - metadata-server up|down|hang: it is away while a VM boots or is moved; token-life DURATION (1h): how long its tokens are good.
+//   - metadata-server up|down|hang: it is away while a VM boots or is moved; token-life DURATION (1h): how long its tokens are good; revoke-tokens: they are
+//     refused.
 //   - self ZONE NAME [vm]|off: the VM that a program under test runs on; preempted on|off: its notice of preemption.
 //
 // The API:
@@ -87,11 +91,12 @@
 //   - fault METHOD ZONE KIND [ARGS] [times N|for DURATION], fault clear [METHOD ZONE]: what can go wrong with a request,
 //     before or after it had its effect. METHOD is insert, delete, get, list, operations, operation, wait, project,
 //     metadata, attribute, token or *; for other changes a collection, such as forwardingRules, or a service, such as iam
-//     (their ZONE is *). The kinds are status, html, empty, hang, hang-after, cut-before, cut-after, slow,
-//     truncate, op-error, op-stall and op-stall-lost. The first fault that fits counts; slow adds to it.
+//     (their ZONE is *). The kinds are status, html, echo, empty, hang, hang-after, cut-before, cut-after, slow, truncate,
+//     op-error, op-stall, op-stall-lost, op-other, page-repeat and page-endless. The first fault that fits counts; slow adds to it.
 //   - latency MIN MAX (0s 0s): how long each answer takes; resource-time MIN MAX (500ms 2s): how long it takes to change
 //     what is not a VM. resources prints what there is besides VMs: load balancers, attributes, accounts, roles.
-//   - rate REGION|global|* GROUP N|off: the API's quotas, in calls a minute; all minutes begin at the same instant.
+//   - rate REGION|global|* GROUP N|off [per second|minute] [retry-after DURATION]: the API's quotas; all minutes begin at the
+//     same instant. calls METHOD [ZONE|* [STATUS]] prints how many calls there were.
 //   - requestid on|off: whether a repeat is recognised; not-ready on|off: whether a busy VM can be deleted; wait-early
 //     on|off: wait is a best effort; op-retention DURATION (24h): operations are kept for a limited time only.
 package gcesim

@@ -3,6 +3,7 @@ package gcesim
 import (
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // apiError is a refusal as an HTTP answer, in the envelope of Google's older JSON APIs, or of the newer ones.
@@ -13,6 +14,8 @@ type apiError struct {
 	message   string
 	domain    string // "global" where empty
 	location  string // the parameter at fault, where known
+
+	retryAfter time.Duration // 0: no such header
 }
 
 func refuse(status int, reason, format string, args ...any) *apiError {

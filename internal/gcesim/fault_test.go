@@ -5,11 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"prevmtable/internal/gcesim"
 )
 
 // TestFaultsOfInsert puts each kind of fault on an insert, and looks at what the client sees and what came of it.
@@ -125,4 +130,112 @@ func TestCountsOfCalls(t *testing.T) {
 	}
 	equal(t, "state", fmt.Sprint(state["calls"].(map[string]any)["byMethod"]), "map[instances.get:map[404:1 no answer:1] instances.insert:map[200:1]]")
 	equal(t, "operations in state", len(state["unfinishedOperations"].([]any)), 1)
+}
+
+// TestOtherOperation: the answer may name another VM's operation, which is done.
+func TestOtherOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "fault insert us-central1-a op-other times 1")
+		for _, test := range []struct{ name, target string }{{"vm-1", "somebody"}, {"vm-2", "vm-1"}} {
+			op := insert(t, s, zoneA, test.name)
+			equal(t, "status", op.Status, "DONE")
+			equal(t, "target of "+test.name, op.TargetLink[strings.LastIndex(op.TargetLink, "/")+1:], test.target)
+			time.Sleep(time.Minute)
+			equal(t, "VM", status(t, s, zoneA, test.name), "RUNNING")
+			do(t, p, "fault insert us-central1-a op-other times 1")
+		}
+		do(t, p, "fault clear\nfault operation us-central1-a op-other times 1")
+		op := insert(t, s, zoneA, "vm-3")
+		got, err := s.ZoneOperations.Get("gcesim-project", zoneA, op.Name).Do()
+		if err != nil || got.Name == op.Name || got.Status != "DONE" {
+			t.Errorf("get answers with %+v, %v", got, err)
+		}
+	})
+}
+
+// TestBadPages: a list may lead in a circle, or go on for ever.
+func TestBadPages(t *testing.T) {
+	p, s := newProject(t, "vm us-central1-a vm-1\nvm us-central1-a vm-2\nvm us-central1-a vm-3\nfault list us-central1-a page-repeat")
+	pages := func() (tokens, names string) {
+		token := ""
+		for range 4 {
+			l, err := s.Instances.List("gcesim-project", zoneA).MaxResults(2).PageToken(token).Do()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tokens += " other"; l.NextPageToken == token {
+				tokens += " same"
+			}
+			token = l.NextPageToken
+			names += fmt.Sprint(len(l.Items))
+		}
+		return tokens, names
+	}
+	tokens, names := pages()
+	equal(t, "repeated", tokens+names, " other other same other same other same2222")
+	do(t, p, "fault clear\nfault list us-central1-a page-endless")
+	tokens, names = pages()
+	equal(t, "endless", tokens+names, " other other other other2100")
+}
+
+// TestEcho: a refusal may quote the request, token and all.
+func TestEcho(t *testing.T) {
+	for _, test := range []struct{ form, where string }{{"html", "body"}, {"json", "body"}, {"header", "X-Request"}} {
+		p := gcesim.New(gcesim.Options{})
+		do(t, p, "fault insert * echo "+test.form+" 400 retry-after 3s")
+		req := request(t, "http://gcesim/compute/v1/projects/gcesim-project/zones/us-central1-a/instances")
+		req.Method, req.Body = http.MethodPost, io.NopCloser(strings.NewReader(`{"password":"sesame"}`))
+		req.Header.Set("Authorization", "Bearer abc123")
+		resp, err := p.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := html.UnescapeString(string(body))
+		if test.where != "body" {
+			got = resp.Header.Get(test.where)
+		}
+		if resp.StatusCode != 400 || !strings.Contains(got, "Bearer abc123") || !strings.Contains(got, "sesame") || resp.Header.Get("Retry-After") != "3" {
+			t.Errorf("%s: %v, %s", test.form, resp, body)
+		}
+		if len(p.History()) > 0 {
+			t.Error("it had an effect")
+		}
+	}
+}
+
+// TestRevokedTokens: a token is refused once it was revoked, and another is good.
+func TestRevokedTokens(t *testing.T) {
+	p, _ := newProject(t, "")
+	token := func() string {
+		var m struct {
+			AccessToken string `json:"access_token"`
+		}
+		text := send(t, p, "GET", "/computeMetadata/v1/instance/service-accounts/default/token", "")
+		if err := json.Unmarshal([]byte(text[4:]), &m); err != nil {
+			t.Fatal(err)
+		}
+		return m.AccessToken
+	}
+	try := func(token string) int {
+		req := request(t, "http://gcesim/compute/v1/projects/gcesim-project/zones/us-central1-a/instances")
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := p.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode
+	}
+	old := token()
+	equal(t, "good", try(old), 200)
+	do(t, p, "revoke-tokens")
+	equal(t, "revoked", try(old), 401)
+	equal(t, "new one", try(token()), 200)
+	equal(t, "another's", try("abc"), 200)
+	equal(t, "none", try(""), 200)
 }

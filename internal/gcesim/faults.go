@@ -2,6 +2,7 @@ package gcesim
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,6 +31,10 @@ var faultKinds = map[string]struct {
 	"op-error":      {2, "op-error CODE HTTPSTATUS [MESSAGE]: accepted, but the operation fails at its end (insert, delete)"},
 	"op-stall":      {0, "op-stall: the effect, but the operation never ends (insert, delete)"},
 	"op-stall-lost": {0, "op-stall-lost: the operation never ends and nothing comes of it (insert, delete)"},
+	"op-other":      {0, "op-other: the effect, but answered with another VM's operation, which is done (insert, delete, operation, wait)"},
+	"page-repeat":   {0, "page-repeat: nextPageToken leads to the same page again, for ever (list, operations)"},
+	"page-endless":  {0, "page-endless: after the last page come empty ones, each with a new nextPageToken (list, operations)"},
+	"echo":          {2, "echo html|json|header CODE: that refusal, which quotes the request with its headers and body; no effect"},
 }
 
 // fault is something that goes wrong with some requests.
@@ -39,7 +44,9 @@ type fault struct {
 	status       int
 	code         string // reason of a status, code of an operation error
 	message      string
+	form         string // of an echo
 	duration     time.Duration
+	retryAfter   time.Duration
 	left         int       // so many times more; negative: always
 	until        time.Time // zero: always
 	line         string
@@ -54,16 +61,35 @@ func (f *fault) use() {
 // before says whether the fault keeps the request from having an effect.
 func (f *fault) before() bool {
 	switch f.kind {
-	case "status", "html", "hang", "cut-before":
+	case "status", "html", "echo", "hang", "cut-before":
 		return true
 	}
 	return false
 }
 
-func (f *fault) ofOperation() bool { return strings.HasPrefix(f.kind, "op-") }
+// fits says whether the fault is one that the method can have.
+func (f *fault) fits(method string) bool {
+	switch {
+	case method == "*":
+		return true
+	case f.kind == "op-other":
+		return slices.Contains([]string{"insert", "delete", "operation", "wait"}, method)
+	case strings.HasPrefix(f.kind, "op-"):
+		return method == "insert" || method == "delete"
+	case strings.HasPrefix(f.kind, "page-"):
+		return method == "list" || method == "operations"
+	}
+	return true
+}
 
-func (f *fault) reply() reply {
-	if f.kind == "status" {
+// ofOperation says whether the fault is about what becomes of the operation.
+func (f *fault) ofOperation() bool { return strings.HasPrefix(f.kind, "op-") && f.kind != "op-other" }
+
+// reply is the answer of a fault that keeps a request from having an effect.
+func (f *fault) reply(r *http.Request, body []byte) reply {
+	a := reply{}
+	switch f.kind {
+	case "status":
 		e := refuse(f.status, f.code, "%s", f.message)
 		if slices.Contains(serviceNames(), f.method) {
 			e = denied(f.status, f.code, "%s", f.message)
@@ -71,9 +97,37 @@ func (f *fault) reply() reply {
 		if f.code == "rateLimitExceeded" {
 			e.domain = "usageLimits"
 		}
-		return refused(e)
+		a = refused(e)
+	case "html":
+		a = htmlPage(f.status, "The server encountered a temporary error.")
+	case "echo":
+		a = f.echo(r, body)
 	}
-	return reply{}
+	if f.retryAfter > 0 {
+		a.setHeader("Retry-After", strconv.Itoa(int(f.retryAfter.Seconds())))
+	}
+	return a
+}
+
+// echo refuses a request and quotes it, as a proxy that is set up for debugging may do.
+func (f *fault) echo(r *http.Request, body []byte) reply {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\r\n", r.Method, r.URL.RequestURI())
+	_ = r.Header.Write(&b)
+	fmt.Fprintf(&b, "\r\n%s", body)
+	switch f.form {
+	case "html":
+		return htmlPage(f.status, b.String())
+	case "json":
+		return refused(refuse(f.status, "badRequest", "%s", b.String()))
+	}
+	a := refused(refuse(f.status, "badRequest", "The request is in a header."))
+	a.setHeader("X-Request", strings.Join(strings.Fields(b.String()), " "))
+	return a
+}
+
+func htmlPage(status int, text string) reply {
+	return reply{code: status, page: fmt.Sprintf("<!DOCTYPE html>\n<html lang=en>\n<title>Error %d</title>\n<p>%s</p>\n</html>\n", status, html.EscapeString(text))}
 }
 
 func (f *fault) opError() *opError {
@@ -88,7 +142,7 @@ func (p *Project) matching(method, zone string, now time.Time) []*fault {
 	var out []*fault
 	for _, f := range p.faults {
 		methodFits := f.method == method || f.method == "*" || f.method == "metadata" && (method == "attribute" || method == "token")
-		if methodFits && (f.zone == "*" || f.zone == zone) && (!f.ofOperation() || method == "insert" || method == "delete") {
+		if methodFits && (f.zone == "*" || f.zone == zone) && f.fits(method) {
 			out = append(out, f)
 		}
 	}
@@ -131,8 +185,8 @@ func (p *Project) commandFault(args []string, now time.Time) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("no kind of fault %q; there are %s", f.kind, faultKindNames())
 	}
-	if f.ofOperation() && f.method != "insert" && f.method != "delete" && f.method != "*" {
-		return "", fmt.Errorf("%s is for insert and delete only", f.kind)
+	if !f.fits(f.method) {
+		return "", fmt.Errorf("%s cannot have this: %s", f.method, kind.usage)
 	}
 	rest, err := f.limits(args[3:], now)
 	if err != nil {
@@ -148,27 +202,33 @@ func (p *Project) commandFault(args []string, now time.Time) (string, error) {
 	return "", nil
 }
 
-// limits cuts "times N" or "for DURATION" off the end.
+// limits cuts "times N", "for DURATION" and "retry-after DURATION" off the end.
 func (f *fault) limits(args []string, now time.Time) ([]string, error) {
-	n := len(args)
-	if n < 2 {
-		return args, nil
-	}
-	var err error
-	switch args[n-2] {
-	case "times":
-		f.left, err = strconv.Atoi(args[n-1])
-		if err == nil && f.left < 1 {
-			err = fmt.Errorf("times %s: want 1 or more", args[n-1])
+	for len(args) >= 2 {
+		n := len(args)
+		word, value := args[n-2], args[n-1]
+		var err error
+		switch word {
+		case "times":
+			f.left, err = strconv.Atoi(value)
+			if err == nil && f.left < 1 {
+				err = fmt.Errorf("times %s: want 1 or more", value)
+			}
+		case "for":
+			var d time.Duration
+			d, err = time.ParseDuration(value)
+			f.until = now.Add(d)
+		case "retry-after":
+			f.retryAfter, err = time.ParseDuration(value)
+		default:
+			return args, nil
 		}
-	case "for":
-		var d time.Duration
-		d, err = time.ParseDuration(args[n-1])
-		f.until = now.Add(d)
-	default:
-		return args, nil
+		if err != nil {
+			return nil, err
+		}
+		args = args[:n-2]
 	}
-	return args[:n-2], err
+	return args, nil
 }
 
 func (f *fault) arguments(args []string) (err error) {
@@ -181,6 +241,12 @@ func (f *fault) arguments(args []string) (err error) {
 		f.status, err = strconv.Atoi(args[1])
 	case "html":
 		f.status, err = strconv.Atoi(args[0])
+	case "echo":
+		f.form = args[0]
+		if err := parseChoice(f.form, "html", "json", "header"); err != nil {
+			return err
+		}
+		f.status, err = strconv.Atoi(args[1])
 	case "slow":
 		f.duration, err = time.ParseDuration(args[0])
 		return err

@@ -25,7 +25,7 @@ const (
 func newProject(t *testing.T, commands string) (*gcesim.Project, *compute.Service) {
 	t.Helper()
 	p := gcesim.New(gcesim.Options{Seed: 1})
-	do(t, p, "optime * 10s 10s\nstockout-time 5s 5s\nstop-time 30s 30s\n"+commands)
+	do(t, p, "optime * 10s 10s\npending * off\nstockout-time 5s 5s\nstop-time 30s 30s\n"+commands)
 	return p, client(t, p)
 }
 

@@ -1,11 +1,11 @@
 package gcesim
 
 import (
-	"context"
-	"encoding/json"
+	"cmp"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,7 +49,7 @@ func (p *Project) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if !p.delay(r, c) {
 		abort(w, r.Context().Err())
 	}
-	a, f := p.perform(r.Context(), c)
+	a, f := p.perform(r, c)
 	if r.Context().Err() != nil {
 		abort(w, r.Context().Err())
 	}
@@ -73,12 +73,16 @@ func (p *Project) delay(r *http.Request, c *call) bool {
 }
 
 // perform lets a call happen, or not, and says what is wrong with its answer.
-func (p *Project) perform(ctx context.Context, c *call) (reply, *fault) {
+func (p *Project) perform(r *http.Request, c *call) (reply, *fault) {
 	c.now = p.enter()
+	if err := p.checkToken(r); err != nil {
+		p.mu.Unlock()
+		return refused(err), nil
+	}
 	f := p.takeFault(c.route.fault, c.param("zone"), c.now)
 	if f != nil && f.before() {
 		p.mu.Unlock()
-		return f.reply(), f
+		return f.reply(r, c.body), f
 	}
 	if err := p.admit(c); err != nil {
 		p.mu.Unlock()
@@ -86,7 +90,7 @@ func (p *Project) perform(ctx context.Context, c *call) (reply, *fault) {
 	}
 	if strings.HasSuffix(c.route.id, ".wait") {
 		p.mu.Unlock()
-		p.waitForOperation(ctx, c.param("zone"), c.param("region"), c.param("operation"))
+		p.waitForOperation(r.Context(), c.param("zone"), c.param("region"), c.param("operation"))
 		c.now = p.enter()
 	}
 	defer p.mu.Unlock()
@@ -97,7 +101,49 @@ func (p *Project) perform(ctx context.Context, c *call) (reply, *fault) {
 	if c.route.verb != http.MethodGet {
 		p.signal()
 	}
+	if f != nil && answer.err == nil {
+		answer = p.misguide(c, f, answer)
+	}
 	return answer, f
+}
+
+// misguide puts something into a good answer that does not belong there.
+func (p *Project) misguide(c *call, f *fault, a reply) reply {
+	if f.kind == "op-other" {
+		return c.operation(p.otherOperation(c), nil)
+	}
+	body := object(a.body)
+	if _, wanted := c.mask.selects("nextPageToken"); !wanted || body == nil {
+		return a
+	}
+	switch f.kind {
+	case "page-repeat":
+		body["nextPageToken"] = cmp.Or(c.query.Get("pageToken"), listKey{}.token())
+	case "page-endless":
+		if body["nextPageToken"] == nil {
+			p.serial++
+			body["nextPageToken"] = listKey{"~", "~", int64(p.serial)}.token()
+		}
+	}
+	return a
+}
+
+// otherOperation returns the newest operation of the scope that is done and about another VM than the call. There is
+// always one: somebody else's.
+func (p *Project) otherOperation(c *call) *operation {
+	ops, target := p.opsOf(c.zone, c.param("region")), c.name()
+	if o := ops.find(c.param("operation")); o != nil {
+		target = o.targetName
+	}
+	for _, o := range slices.Backward(ops.list) {
+		if o.done(c.now) && o.user != "system" && o.targetName != target {
+			return o
+		}
+	}
+	o := p.startOperation(&operation{zone: c.zone, region: c.param("region"), kind: "insert", user: "somebody@example.com",
+		target: c.scope() + "/instances/somebody", targetID: 1, targetName: "somebody"}, c.now.Add(-time.Minute))
+	o.end = c.now
+	return o
 }
 
 // admit checks all that has nothing to do with the method, and charges the call to its quota.
@@ -111,8 +157,8 @@ func (p *Project) admit(c *call) (err *apiError) {
 	if err := p.checkScope(c); err != nil {
 		return err
 	}
-	if !p.rates.take(c.region(), c.group(), c.now) {
-		return p.rateLimited(c)
+	if key := p.rates.take(c.region(), c.group(), c.now); key != nil {
+		return p.rateLimited(key)
 	}
 	return nil
 }
@@ -120,12 +166,20 @@ func (p *Project) admit(c *call) (err *apiError) {
 // deliver writes an answer, or damages it as a fault says, and keeps the books.
 func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a reply, f *fault, entry Call) {
 	h := w.Header()
-	h.Set("Date", entry.Time.UTC().Format(http.TimeFormat))
+	p.mu.Lock()
+	h.Set("Date", p.google(entry.Time).UTC().Format(http.TimeFormat))
+	p.mu.Unlock()
+	if a.err != nil && a.err.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(a.err.retryAfter.Seconds())))
+	}
+	for name, value := range a.header {
+		h.Set(name, value)
+	}
 	kind := ""
 	if f != nil {
 		kind = f.kind
 	}
-	body := encode(a, r.URL.Query().Get("prettyPrint") != "false")
+	body, mime := a.encode(r.URL.Query().Get("prettyPrint") != "false")
 	switch kind {
 	case "hang", "hang-after":
 		p.count(entry, 0, 0)
@@ -134,17 +188,10 @@ func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a reply, f *fa
 	case "cut-before", "cut-after":
 		p.count(entry, 0, 0)
 		abort(w, reset())
-	case "html":
-		body = []byte("<!DOCTYPE html>\n<html lang=en>\n<title>Error " + strconv.Itoa(f.status) + "</title>\n<p>The server encountered a temporary error.</p>\n</html>\n")
-		h.Set("Content-Type", "text/html; charset=UTF-8")
-		p.count(entry, f.status, len(body))
-		w.WriteHeader(f.status)
-		_, _ = w.Write(body)
-		return
 	case "empty":
 		body = nil
 	}
-	h.Set("Content-Type", "application/json; charset=UTF-8")
+	h.Set("Content-Type", mime)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if kind == "truncate" {
 		p.count(entry, a.status(), len(body)/2)
@@ -158,25 +205,6 @@ func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a reply, f *fa
 	p.count(entry, a.status(), len(body))
 	w.WriteHeader(a.status())
 	_, _ = w.Write(body) // a client that went away is no error of ours
-}
-
-func encode(a reply, pretty bool) []byte {
-	x := a.body
-	if a.err != nil {
-		x = a.err.envelope()
-	}
-	if x == nil {
-		return nil
-	}
-	marshal := json.Marshal
-	if pretty {
-		marshal = func(x any) ([]byte, error) { return json.MarshalIndent(x, "", "  ") }
-	}
-	b, err := marshal(x)
-	if err != nil {
-		panic(err) // made of maps, strings and numbers only
-	}
-	return append(b, '\n')
 }
 
 // notSimulated names what the simulator does not know, so that nobody takes a gap for an answer of Google's.

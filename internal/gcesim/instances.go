@@ -30,7 +30,7 @@ func (c *call) instance() (*vm, *apiError) {
 
 // listInstances answers instances.list.
 func listInstances(c *call) reply {
-	q, err := parseListQuery(c.query)
+	q, err := c.p.parseListQuery(c.query)
 	if err != nil {
 		return refused(err)
 	}
@@ -97,7 +97,7 @@ func (z *zone) asOf(at time.Time) []*vm {
 // same, as the API behaves since returnPartialSuccess became its only way.
 func aggregateInstances(c *call) reply {
 	p := c.p
-	q, err := parseListQuery(c.query)
+	q, err := c.p.parseListQuery(c.query)
 	if err != nil {
 		return refused(err)
 	}

@@ -221,3 +221,61 @@ func TestSameSeedSameResults(t *testing.T) {
 		t.Errorf("no lives: %q", forth)
 	}
 }
+
+// TestPending: an operation may be PENDING before it is RUNNING; it has not begun then.
+func TestPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, s := newProject(t, "pending us-central1-a 3s 3s")
+		op := insert(t, s, zoneA, "vm-1")
+		equal(t, "at once", op.Status+op.StartTime, "PENDING")
+		time.Sleep(seconds(3))
+		op, err := s.ZoneOperations.Get("gcesim-project", zoneA, op.Name).Do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "after 3s", op.Status, "RUNNING")
+		if op.StartTime == "" || op.StartTime == op.InsertTime {
+			t.Errorf("started at %q, inserted at %q", op.StartTime, op.InsertTime)
+		}
+		equal(t, "in the end", await(t, s, zoneA, op).Status, "DONE")
+		equal(t, "in another zone", insert(t, s, zoneB, "vm-2").Status, "RUNNING")
+	})
+}
+
+// TestClock: all times that Google tells are those of its clock, and what was planned happens when it was going to.
+func TestClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "clock 11m")
+		ahead := func(what, stamp string, want time.Duration) {
+			t.Helper()
+			at, err := time.Parse(time.RFC3339, stamp)
+			if err != nil || at.Sub(time.Now()) != want {
+				t.Errorf("%s: %q, %v; want %v from now", what, stamp, err, want)
+			}
+		}
+		start := time.Now()
+		op := insert(t, s, zoneA, "vm-1")
+		ahead("insertTime", op.InsertTime, 11*time.Minute)
+		op = await(t, s, zoneA, op)
+		equal(t, "time it took", time.Since(start), seconds(10))
+		ahead("endTime", op.EndTime, 11*time.Minute)
+		date, err := time.Parse(time.RFC1123, op.Header.Get("Date"))
+		if err != nil || date.Sub(time.Now()) != 11*time.Minute {
+			t.Errorf("Date: %v, %v", date, err)
+		}
+		i, err := s.Instances.Get(p.Name(), zoneA, "vm-1").Do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ahead("creationTimestamp", i.CreationTimestamp, 11*time.Minute-seconds(10))
+		later := func() string {
+			return list(t, s, zoneA, `creationTimestamp > "`+time.Now().Add(5*time.Minute).UTC().Format(time.RFC3339)+`"`)
+		}
+		equal(t, "filter", later(), "vm-1")
+		do(t, p, "clock -3m")
+		equal(t, "filter with a clock that is behind", later(), "")
+		if vm, ok := p.VM(zoneA, "vm-1"); !ok || !vm.Created.Equal(start) {
+			t.Errorf("made at %v, want %v", vm.Created, start)
+		}
+	})
+}

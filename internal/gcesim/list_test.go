@@ -14,7 +14,7 @@ import (
 // TestPages lists more VMs than fit on a page, in both orders, while one of them is deleted between two pages.
 func TestPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, s := newProject(t, "rate * default_per_region off\noptime * 0s 0s")
+		p, s := newProject(t, "rate * default_per_region off\noptime * 0s 0s")
 		for n := range 1203 {
 			insert(t, s, zoneA, fmt.Sprintf("vm-%04d", n))
 			if n%100 == 0 {
@@ -46,6 +46,11 @@ func TestPages(t *testing.T) {
 		l, err := s.Instances.List("gcesim-project", zoneA).OrderBy("creationTimestamp desc").MaxResults(1).Do()
 		if err != nil || l.Items[0].Name != "vm-1201" { // of one instant with vm-1202
 			t.Errorf("newest: %v, %v", l, err)
+		}
+		do(t, p, "order-mode ignore")
+		l, err = s.Instances.List("gcesim-project", zoneA).OrderBy("creationTimestamp desc").MaxResults(1).Do()
+		if err != nil || l.Items[0].Name != "vm-0000" {
+			t.Errorf("first of a list whose order is ignored: %v, %v", l, err)
 		}
 		for _, bad := range []string{"status", "creationTimestamp"} {
 			_, err = s.Instances.List("gcesim-project", zoneA).OrderBy(bad).Do()
@@ -162,7 +167,7 @@ func TestStaleAndHidden(t *testing.T) {
 		do(t, p, "hide us-central1-a off\nhide us-central1-a vm-3")
 		equal(t, "list that lacks vm-3", list(t, s, zoneA, ""), "vm-2")
 		equal(t, "get of a hidden VM", status(t, s, zoneA, "vm-3"), "RUNNING")
-		do(t, p, "hide us-central1-a off")
+		do(t, p, "show us-central1-a vm-3")
 		equal(t, "full list", list(t, s, zoneA, ""), "vm-2 vm-3")
 
 		insert(t, s, zoneA, "vm-4")

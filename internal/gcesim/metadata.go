@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,14 +61,27 @@ func (p *Project) setUpMetadata(zones []string) {
 	}
 }
 
-// token hands out access tokens that nothing checks.
+const tokenPrefix = "ya29.gcesim-"
+
+// token hands out access tokens, good until the next revocation. Their expiry is said and not enforced.
 func (p *Project) token(_ context.Context, account string, scopes []string) (metadataserver.Token, error) {
 	now := p.enter()
 	defer p.mu.Unlock()
 	return metadataserver.Token{
-		AccessToken: fmt.Sprintf("ya29.gcesim-%016x", p.draw("token", account, strings.Join(scopes, ","), now.Unix())),
+		AccessToken: fmt.Sprintf("%s%d-%016x", tokenPrefix, p.revocations, p.draw("token", account, strings.Join(scopes, ","), now.Unix())),
 		ExpiresIn:   p.settings.tokenLife,
 	}, nil
+}
+
+// checkToken refuses a token that was revoked. A token from elsewhere is good, and so is none.
+func (p *Project) checkToken(r *http.Request) *apiError {
+	own, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "+tokenPrefix)
+	made, _, _ := strings.Cut(own, "-")
+	if !ok || made == strconv.Itoa(p.revocations) {
+		return nil
+	}
+	e := refuse(http.StatusUnauthorized, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.")
+	return e
 }
 
 // setSelf names the VM that the metadata server belongs to; an empty zone means that there is none.
@@ -157,7 +171,7 @@ func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		abort(w, cmp.Or(r.Context().Err(), reset()))
 	case f != nil:
 		w.Header().Set("Metadata-Flavor", "Google")
-		p.deliver(w, r, f.reply(), f, entry)
+		p.deliver(w, r, f.reply(r, nil), f, entry)
 		return
 	}
 	p.count(entry, http.StatusOK, 0)

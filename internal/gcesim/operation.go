@@ -23,6 +23,7 @@ type operation struct {
 	requestID  string
 	requestKey string // under which repeats of its request find it
 	start, end time.Time
+	begun      time.Time // until then it is PENDING
 	err        *opError
 	extra      map[string]any // more fields of its JSON form
 }
@@ -81,6 +82,9 @@ func (p *Project) startOperation(o *operation, at time.Time) *operation {
 		if ops.byName[o.name] == nil {
 			break
 		}
+	}
+	if z := o.zone; z != nil && o.user == user && p.fraction("is pending", o.name) < z.pendingShare {
+		o.begun = at.Add(p.within(z.pendingTime, "pending", o.name))
 	}
 	ops.byName[o.name] = o
 	i, _ := slices.BinarySearchFunc(ops.list, o.name, byOpName)
@@ -147,7 +151,13 @@ func numericID(s string) (uint64, bool) {
 // pacific is where Compute Engine's time stamps come from. A fixed offset does: nothing depends on the season.
 var pacific = time.FixedZone("PST", -8*60*60)
 
-func stamp(t time.Time) string { return t.In(pacific).Format("2006-01-02T15:04:05.000-07:00") }
+// stamp writes a time as Google's clock has it, which the command clock sets.
+func (p *Project) stamp(t time.Time) string {
+	return p.google(t).In(pacific).Format("2006-01-02T15:04:05.000-07:00")
+}
+
+// google returns what Google's clock shows at a time.
+func (p *Project) google(t time.Time) time.Time { return t.Add(p.settings.clock) }
 
 // opView is an operation as it looks at a time.
 type opView struct {
@@ -196,8 +206,11 @@ func (v opView) field(name string) any {
 	case "targetId":
 		return strconv.FormatUint(o.targetID, 10)
 	case "status":
-		if done {
+		switch {
+		case done:
 			return "DONE"
+		case v.at.Before(o.begun):
+			return "PENDING"
 		}
 		return "RUNNING"
 	case "user":
@@ -207,11 +220,18 @@ func (v opView) field(name string) any {
 			return 100
 		}
 		return 0
-	case "insertTime", "startTime":
-		return stamp(o.start)
+	case "insertTime":
+		return v.p.stamp(o.start)
+	case "startTime":
+		switch {
+		case o.begun.IsZero():
+			return v.p.stamp(o.start)
+		case done || !v.at.Before(o.begun):
+			return v.p.stamp(o.begun)
+		}
 	case "endTime":
 		if done {
-			return stamp(o.end)
+			return v.p.stamp(o.end)
 		}
 	case "error":
 		if done && o.err != nil {

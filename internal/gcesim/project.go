@@ -61,12 +61,15 @@ type Project struct {
 	fullNets map[string]bool // regions whose address space is used up
 	calls    callLog
 	self     self
-	settings settings
-	items    metadataItems
+
+	revocations int // of access tokens
+	settings    settings
+	items       metadataItems
 }
 
 // settings are the switches that concern the project as a whole.
 type settings struct {
+	clock         time.Duration // how far Google's clock is ahead
 	stockoutTime  span
 	quotaTime     span // how long an operation takes to fail for want of quota
 	latency       span
@@ -78,6 +81,7 @@ type settings struct {
 	retention     time.Duration
 	filterMode    string
 	opsFilterMode string
+	orderMode     string // normal, ignore
 	metaMode      string // up, down, hang
 	metaDelay     time.Duration
 	tokenLife     time.Duration // of a new one
@@ -100,7 +104,7 @@ func New(o Options) *Project {
 			notReady:     true,
 			retention:    24 * time.Hour,
 			tokenLife:    time.Hour - time.Second,
-			filterMode:   "normal", opsFilterMode: "normal", metaMode: "up",
+			filterMode:   "normal", opsFilterMode: "normal", orderMode: "normal", metaMode: "up",
 		},
 	}
 	if p.name == "" {

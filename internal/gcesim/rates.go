@@ -7,15 +7,37 @@ import (
 )
 
 // rates counts calls against the API's quotas as Compute Engine does: by project, region, group and minute, all minutes
-// beginning at the same instant, by https://cloud.google.com/compute/api-quota.
+// beginning at the same instant, by https://cloud.google.com/compute/api-quota. A project may have limits per second too.
 type rates struct {
-	limits map[rateKey]int
+	limits map[rateKey]rateLimit
 	used   map[rateKey]rateUse
 }
 
-type rateKey struct{ region, group string } // region "" is global; in limits, "*" is every region
+// rateKey names a quota. Region "" is global; in limits, "*" is every region.
+type rateKey struct {
+	region, group string
+	window        rateWindow
+}
 
-type rateUse struct{ minute, calls int64 }
+// rateWindow is what a quota counts calls by, in seconds.
+type rateWindow int64
+
+const (
+	perSecond rateWindow = 1
+	perMinute rateWindow = 60
+)
+
+func (w rateWindow) String() string {
+	return map[rateWindow]string{perSecond: "second", perMinute: "minute"}[w]
+}
+
+// rateLimit is how many calls a window has; negative: no limit.
+type rateLimit struct {
+	calls      int
+	retryAfter time.Duration // what a refusal says of it; 0: nothing
+}
+
+type rateUse struct{ window, calls int64 }
 
 // rateGroups are the groups with their published limits per minute and what Google calls them. The same name with
 // _per_region is the group of a region's calls.
@@ -33,7 +55,7 @@ var rateGroups = []struct {
 }
 
 func (r *rates) init() {
-	r.limits, r.used = map[rateKey]int{}, map[rateKey]rateUse{}
+	r.limits, r.used = map[rateKey]rateLimit{}, map[rateKey]rateUse{}
 }
 
 // knows says whether there is a group of that name.
@@ -52,48 +74,54 @@ func groupOf(group string) (limit int, metric string, ok bool) {
 	return 0, "", false
 }
 
-// limit is how many calls a minute has; negative: no limit.
-func (r *rates) limit(region, group string) int {
-	for _, key := range []rateKey{{region, group}, {"*", group}} {
-		if n, ok := r.limits[key]; ok {
-			return n
+func (r *rates) limit(key rateKey) rateLimit {
+	every := key
+	every.region = "*"
+	for _, k := range []rateKey{key, every} {
+		if l, ok := r.limits[k]; ok {
+			return l
 		}
 	}
-	n, _, _ := groupOf(group)
-	return n
-}
-
-func (r *rates) allows(region, group string, now time.Time) bool {
-	limit := r.limit(region, group)
-	u := r.used[rateKey{region, group}]
-	return limit < 0 || u.minute != now.Unix()/60 || u.calls < int64(limit)
-}
-
-// take charges one call, unless there is nothing left of this minute. A refused call is not charged.
-func (r *rates) take(region, group string, now time.Time) bool {
-	if !r.allows(region, group, now) {
-		return false
+	if key.window == perSecond {
+		return rateLimit{calls: -1}
 	}
-	key := rateKey{region, group}
-	u := r.used[key]
-	if minute := now.Unix() / 60; u.minute != minute {
-		u = rateUse{minute: minute}
-	}
-	u.calls++
-	r.used[key] = u
-	return true
+	n, _, _ := groupOf(key.group)
+	return rateLimit{calls: n}
 }
 
-func (p *Project) rateLimited(c *call) *apiError {
-	_, metric, _ := groupOf(c.route.group)
-	per := "per minute"
-	if c.region() != "" {
-		per = "per minute per region"
+// take charges one call, unless a window has nothing left; then it returns that quota. A refused call is not charged.
+func (r *rates) take(region, group string, now time.Time) (used *rateKey) {
+	windows := []rateWindow{perSecond, perMinute}
+	for _, w := range windows {
+		key := rateKey{region, group, w}
+		limit, u := r.limit(key).calls, r.used[key]
+		if limit >= 0 && (limit == 0 || u.window == now.Unix()/int64(w) && u.calls >= int64(limit)) {
+			return &key
+		}
+	}
+	for _, w := range windows {
+		key := rateKey{region, group, w}
+		u := r.used[key]
+		if window := now.Unix() / int64(w); u.window != window {
+			u = rateUse{window: window}
+		}
+		u.calls++
+		r.used[key] = u
+	}
+	return nil
+}
+
+func (p *Project) rateLimited(key *rateKey) *apiError {
+	_, metric, _ := groupOf(key.group)
+	per := "per " + key.window.String()
+	if key.region != "" {
+		per += " per region"
 	}
 	e := refuse(http.StatusForbidden, "rateLimitExceeded",
 		"Quota exceeded for quota metric '%s' and limit '%s %s' of service 'compute.googleapis.com' for consumer 'project_number:%d'.",
 		metric, metric, per, p.number)
 	e.domain = "usageLimits"
+	e.retryAfter = p.rates.limit(*key).retryAfter
 	return e
 }
 

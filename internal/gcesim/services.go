@@ -104,7 +104,7 @@ func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
 		}
 		a := reply{}
 		if f != nil && f.before() {
-			a = f.reply()
+			a = f.reply(r, c.raw)
 		} else {
 			a = route.handle(c)
 		}
@@ -151,7 +151,7 @@ func createRepository(c *serviceCall) reply {
 	if c.p.services.repositories[name] != nil {
 		return refused(denied(http.StatusConflict, "ALREADY_EXISTS", "the repository already exists"))
 	}
-	repository := map[string]any{"name": name, "format": c.body["format"], "createTime": c.now.UTC().Format(time.RFC3339)}
+	repository := map[string]any{"name": name, "format": c.body["format"], "createTime": c.p.google(c.now).UTC().Format(time.RFC3339)}
 	c.p.services.repositories[name] = repository
 	return finished(strings.TrimSuffix(name, "repositories/"+c.query.Get("repositoryId")), repository)
 }

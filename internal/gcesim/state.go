@@ -247,9 +247,9 @@ func (p *Project) stateJSON() any {
 	}
 	ops := []any{}
 	for _, o := range p.unfinished(now) {
-		one := map[string]any{"zone": o.Zone, "name": o.Name, "type": o.Type, "target": o.Target, "start": stamp(o.Start), "end": "never"}
+		one := map[string]any{"zone": o.Zone, "name": o.Name, "type": o.Type, "target": o.Target, "start": p.stamp(o.Start), "end": "never"}
 		if !o.End.IsZero() {
-			one["end"] = stamp(o.End)
+			one["end"] = p.stamp(o.End)
 		}
 		ops = append(ops, one)
 	}
@@ -257,6 +257,6 @@ func (p *Project) stateJSON() any {
 	for _, f := range p.faults {
 		faults = append(faults, f.line)
 	}
-	return map[string]any{"project": p.name, "seed": p.seed, "time": stamp(now), "zones": zones, "vms": vms,
+	return map[string]any{"project": p.name, "seed": p.seed, "time": p.stamp(now), "zones": zones, "vms": vms,
 		"gone": ended, "unfinishedOperations": ops, "faults": faults, "calls": p.callsJSON()}
 }

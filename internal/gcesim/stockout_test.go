@@ -1,6 +1,7 @@
 package gcesim_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/api/compute/v1"
+	"google.golang.org/api/googleapi"
 )
 
 func TestStockoutForms(t *testing.T) {
@@ -116,6 +118,36 @@ func TestRates(t *testing.T) {
 		insert(t, s, zoneA, "vm-3")
 		equal(t, "calls answered", p.CallCount("instances.insert", 200), 4)
 		equal(t, "calls refused", p.CallCount("instances.*", 403), 1)
+	})
+}
+
+// TestRatePerSecond: a limit per second is there beside that per minute, for all regions if so told, and a refusal may say when
+// to come back.
+func TestRatePerSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "rate * default_per_region 2 per second retry-after 7s\nrate us-central1 default_per_region 5")
+		refused := 0
+		for n := range 10 {
+			_, err := s.Instances.Insert("gcesim-project", zoneA, spot(zoneA, fmt.Sprint("vm-", n))).Do()
+			if err != nil {
+				refused++
+				e, _ := errors.AsType[*googleapi.Error](err)
+				if per := "per second per region"; n < 7 && (!strings.Contains(e.Message, per) || e.Header.Get("Retry-After") != "7") {
+					t.Errorf("call %d: %v, Retry-After %q", n, err, e.Header.Get("Retry-After"))
+				}
+				if per := "per minute per region"; n >= 8 && !strings.Contains(e.Message, per) {
+					t.Errorf("call %d: %v", n, err)
+				}
+			}
+			if n%3 == 2 {
+				time.Sleep(time.Second)
+			}
+		}
+		equal(t, "refused", refused, 5) // the third of each second, and all beyond five
+		insert(t, s, "us-east1-b", "vm-1")
+		equal(t, "refused in the zone", p.ZoneCallCount(zoneA, "instances.insert", 403), 5)
+		equal(t, "refused elsewhere", p.ZoneCallCount("us-east1-b", "instances.insert", 403), 0)
+		equal(t, "by command", strings.Fields(do(t, p, "calls instances.insert us-central1-a 403"))[0], "5")
 	})
 }
 

@@ -139,7 +139,7 @@ func (p *Project) describe(t *thing) plain {
 	out := plain(maps.Clone(t.body))
 	out["kind"] = "compute#" + strings.ToLower(t.kind.schema[:1]) + t.kind.schema[1:]
 	out["id"] = strconv.FormatUint(t.id, 10)
-	out["creationTimestamp"] = stamp(t.created)
+	out["creationTimestamp"] = p.stamp(t.created)
 	out["selfLink"] = p.link("%s", t.path)
 	switch scope := strings.Split(t.path, "/"); scope[0] {
 	case "zones":

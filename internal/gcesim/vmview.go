@@ -48,7 +48,7 @@ func (w vmView) field(name string) any {
 	case "id":
 		return strconv.FormatUint(v.id, 10)
 	case "creationTimestamp":
-		return stamp(v.created)
+		return w.p.stamp(v.created)
 	case "name":
 		return v.name
 	case "status":
@@ -100,7 +100,7 @@ func over(defaults map[string]any, inserted any) map[string]any {
 
 func (w vmView) stampOf(status string) any {
 	if t := w.v.since(w.at, status); !t.IsZero() {
-		return stamp(t)
+		return w.p.stamp(t)
 	}
 	return nil
 }

@@ -20,17 +20,19 @@ type zone struct {
 	ops  operations
 	live int // VMs that take up room
 
-	state       string // up, down, absent, unknown
-	capacity    int    // unlimited, or how many VMs fit
-	stockout    string // the form in which it refuses
-	insertTime  span
-	deleteTime  span
-	bootTime    span          // zero: most of the time that the operation takes
-	meanLife    time.Duration // 0: Spot VMs live for ever
-	lifeSwing   float64       // how much the rate of preemption changes with the hour of the day, as a part of its mean
-	lifeEpoch   int           // counts the changes of both
-	preemptNext int           // so many creations are preempted while starting
-	preemptGone bool
+	state        string // up, down, absent, unknown
+	capacity     int    // unlimited, or how many VMs fit
+	stockout     string // the form in which it refuses
+	insertTime   span
+	deleteTime   span
+	pendingTime  span          // how long operations are PENDING before they are RUNNING
+	pendingShare float64       // of the operations
+	bootTime     span          // zero: most of the time that the operation takes
+	meanLife     time.Duration // 0: Spot VMs live for ever
+	lifeSwing    float64       // how much the rate of preemption changes with the hour of the day, as a part of its mean
+	lifeEpoch    int           // counts the changes of both
+	preemptNext  int           // so many creations are preempted while starting
+	preemptGone  bool
 
 	stale     time.Duration // how old a list's view is
 	opsStale  time.Duration
@@ -43,9 +45,10 @@ func newZone(p *Project, name string) *zone {
 	return &zone{
 		name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
 		state: "up", capacity: unlimited, stockout: "details",
-		insertTime: span{8 * time.Second, 20 * time.Second},
-		deleteTime: span{10 * time.Second, 30 * time.Second},
-		hideNames:  map[string]bool{},
+		insertTime:  span{8 * time.Second, 20 * time.Second},
+		deleteTime:  span{10 * time.Second, 30 * time.Second},
+		pendingTime: span{100 * time.Millisecond, 2 * time.Second}, pendingShare: 0.1,
+		hideNames: map[string]bool{},
 	}
 }
 
