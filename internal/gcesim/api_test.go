@@ -35,7 +35,7 @@ func TestIDs(t *testing.T) {
 func TestNotSimulated(t *testing.T) {
 	p, s := newProject(t, "")
 	_, err := s.Disks.List(p.Name(), zoneA).Do()
-	equal(t, "disks.list", refusal(err), "501 notImplemented")
+	equal(t, "disks.list", refusal(err), "400 notImplemented")
 	if want := "gcesim does not simulate GET /compute/v1/projects/gcesim-project/zones/us-central1-a/disks"; !strings.Contains(err.Error(), want) {
 		t.Errorf("text is %v", err)
 	}

@@ -58,6 +58,8 @@ var apiCommands = []command{
 	{"resources", "", "print all that is there besides VMs, one a line: resource, and what it holds", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
 		return strings.Join(p.resourceLines(), "\n"), nil
 	}},
+	{"instance-template", "NAME JSON", "make an instance template with these properties, the rest of the line", 2, 2, addInstanceTemplate},
+	{"instance-template-file", "NAME PATH", "make an instance template with the properties in a file", 2, 2, addInstanceTemplate},
 	{"latency", "MIN MAX", "how long each answer of the Compute API takes", 2, 2, setSpan(func(p *Project) *span { return &p.settings.latency })},
 	{"rate", "REGION|global|* GROUP N|off [per second|minute] [retry-after DURATION]", "an API quota in calls per minute, or per second; what a refusal says of when to come back", 3, 7, rateCommand},
 	{"requestid", "on|off", "whether a repeated requestId gives the same operation", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.requestIDs })},

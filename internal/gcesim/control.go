@@ -48,12 +48,12 @@ func (p *Project) doLine(line string) (string, error) {
 		return "", fmt.Errorf("no command %q; there are %s", words[0], strings.Join(commandNames(), " "))
 	}
 	c, args := commands[i], words[1:]
-	if c.name == "metadata" && len(args) > 1 { // the value is the rest of the line, blanks and all
-		rest := strings.TrimLeft(line, " \t")[len("metadata"):]
+	if (c.name == "metadata" || c.name == "instance-template") && len(args) > 1 { // the value is the rest of the line, blanks and all
+		rest := strings.TrimLeft(line, " \t")[len(c.name):]
 		rest = strings.TrimLeft(rest, " \t")[len(args[0]):]
 		args = []string{args[0], strings.TrimLeft(rest, " \t")}
 	}
-	if c.name == "metadata-file" && len(args) == 2 { // read before the lock is taken
+	if strings.HasSuffix(c.name, "-file") && len(args) == 2 { // read before the lock is taken
 		content, err := os.ReadFile(args[1])
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", c.name, err)

@@ -2,7 +2,6 @@ package gcesim
 
 import (
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -91,7 +90,7 @@ var (
 // settleEndpointGroup refuses the types of groups that are not simulated.
 func settleEndpointGroup(_ *Project, t *thing) *apiError {
 	if kind := text(t.body["networkEndpointType"]); kind != "GCE_VM_IP" {
-		return refuse(http.StatusNotImplemented, "notImplemented", "gcesim does not simulate network endpoint groups of type %s", kind)
+		return notSimulated("network endpoint groups of type " + kind)
 	}
 	t.members = map[string]*vm{}
 	return nil

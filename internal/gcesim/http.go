@@ -207,10 +207,8 @@ func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a reply, f *fa
 	_, _ = w.Write(body) // a client that went away is no error of ours
 }
 
-// notSimulated names what the simulator does not know, so that nobody takes a gap for an answer of Google's.
 func (p *Project) notSimulated(w http.ResponseWriter, r *http.Request) {
-	e := refuse(http.StatusNotImplemented, "notImplemented", "gcesim does not simulate %s %s", r.Method, r.URL.EscapedPath())
-	p.deliver(w, r, refused(e), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path,
+	p.deliver(w, r, refused(notSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path,
 		APIVersion: r.Header.Get("X-Goog-Api-Version")})
 }
 

@@ -12,7 +12,11 @@ func insertInstance(c *call) reply {
 	if op, err := p.repeated(c); op != nil || err != nil {
 		return c.operation(op, err)
 	}
-	spec, err := p.checkInstance(z, c.body)
+	source, err := c.source()
+	if err != nil {
+		return refused(err)
+	}
+	spec, err := p.checkInstance(z, c.body, source)
 	if err != nil {
 		return refused(err)
 	}
@@ -37,9 +41,9 @@ func insertInstance(c *call) reply {
 
 func (p *Project) newVM(z *zone, spec *instanceSpec, now time.Time) *vm {
 	return &vm{
-		name: spec.name, zone: z, created: now, spot: spec.spot, stop: spec.stop,
+		name: spec.name, zone: z, created: now, spot: spec.spot, stop: spec.stop, maxRun: spec.maxRun, endsAt: spec.endsAt,
 		id:    resourceID(p.draw("instance id", z.name, spec.name, now.UnixNano())),
-		shape: p.shapeOf(spec.raw, spec.name, z.name, spec.body),
+		shape: p.shapeOf(spec, z.name),
 	}
 }
 
@@ -155,7 +159,7 @@ func (p *Project) settleDelete(v *vm, op *operation, c *call) {
 // endLife takes a VM through STOPPING out of existence.
 func (p *Project) endLife(v *vm, now, end time.Time, by string) {
 	v.release()
-	if v.endedBy != "preempted" || v.stop { // else it was on its way out already
+	if v.stop || v.endedBy != "preempted" && v.endedBy != "limit" { // else it was on its way out already
 		v.endedBy = by
 	}
 	v.lives++ // what was planned for this life is void

@@ -53,7 +53,7 @@ type Project struct {
 	regional map[string]*operations
 	things   map[string]*thing // by path below the project
 	services services          // Google's other APIs
-	shapes   map[string]*shape
+	shapes   map[shapeKey]*shape
 	requests map[string]*operation // by requestId
 	faults   []*fault
 	rates    rates
@@ -93,7 +93,7 @@ func New(o Options) *Project {
 		name: o.Project, number: o.Number, seed: o.Seed, machineTypes: o.MachineTypes, keepCalls: o.KeepCalls,
 		meta: metadataserver.New(), born: time.Now().Round(0), changed: make(chan struct{}), global: newOperations(), regional: map[string]*operations{},
 		things: map[string]*thing{}, services: newServices(),
-		zones: map[string]*zone{}, shapes: map[string]*shape{}, requests: map[string]*operation{},
+		zones: map[string]*zone{}, shapes: map[shapeKey]*shape{}, requests: map[string]*operation{},
 		fullNets: map[string]bool{},
 		settings: settings{
 			stockoutTime: span{4 * time.Second, 10 * time.Second},

@@ -21,7 +21,8 @@ var schemaRoots = []string{"Instance", "InstanceList", "InstanceAggregatedList",
 	"Network", "Disk", "Firewall", "FirewallList", "Address", "AddressList", "HealthCheck", "HealthCheckList", "BackendService",
 	"BackendServiceList", "ForwardingRule", "ForwardingRuleList", "NetworkEndpointGroup", "NetworkEndpointGroupList",
 	"NetworkEndpointGroupsAttachEndpointsRequest", "NetworkEndpointGroupsDetachEndpointsRequest",
-	"NetworkEndpointGroupsListNetworkEndpoints"}
+	"NetworkEndpointGroupsListNetworkEndpoints", "InstanceTemplate", "InstanceTemplateList",
+	"CapacityAdviceRequest", "CapacityAdviceResponse", "CapacityHistoryRequest", "CapacityHistoryResponse"}
 
 // discovered is a schema of a discovery document.
 type discovered struct {
@@ -110,6 +111,7 @@ func TestAnswersConform(t *testing.T) {
 	p := New(Options{})
 	for path, body := range map[string]string{
 		"global/firewalls":                          `{"name": "web", "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}]}`,
+		"global/instanceTemplates":                  `{"name": "web", "properties": {"machineType": "e2-micro", "disks": [{"boot": true}], "networkInterfaces": [{}]}}`,
 		"regions/us-central1/addresses":             `{"name": "web"}`,
 		"regions/us-central1/healthChecks":          `{"name": "web", "type": "HTTP"}`,
 		"regions/us-central1/backendServices":       `{"name": "web", "loadBalancingScheme": "EXTERNAL"}`,
@@ -134,6 +136,8 @@ func TestAnswersConform(t *testing.T) {
 		"zones/us-central1-a/machineTypes":   "MachineTypeList",
 		"../debian-cloud/global/images/family/debian-13": "Image",
 		"global/networks/default":                        "Network",
+		"global/instanceTemplates":                       "InstanceTemplateList",
+		"global/instanceTemplates/web":                   "InstanceTemplate",
 		"global/firewalls":                               "FirewallList",
 		"global/firewalls/web":                           "Firewall",
 		"regions/us-central1/addresses/web":              "Address",

@@ -47,8 +47,8 @@ func TestAccountAndRole(t *testing.T) {
 			{"PATCH", roles + "/pool", `{"title": "x"}`, "200 .*includedPermissions.*title"},
 			{"DELETE", accounts + "/" + email, "", "200 "},
 			{"POST", policy + "getIamPolicy", "", `200 .*deleted:serviceAccount:` + email + `\?uid=`},
-			{"POST", "/apis/iam/v1/projects/gcesim-project/keys", "", "501 .*does not simulate POST"},
-			{"POST", "/apis/cloudbuild/v1/projects/gcesim-project/builds", "{}", "501 .*does not simulate POST"},
+			{"POST", "/apis/iam/v1/projects/gcesim-project/keys", "", "400 .*does not simulate POST"},
+			{"POST", "/apis/cloudbuild/v1/projects/gcesim-project/builds", "{}", "400 .*does not simulate POST"},
 		}
 		for _, s := range steps {
 			if s.method == "sleep" {

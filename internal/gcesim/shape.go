@@ -19,16 +19,21 @@ const (
 	zoneMark = "\x01zone\x01"
 )
 
-// shapeOf finds or makes the shape of a body. body has been read as JSON before.
-func (p *Project) shapeOf(text, name, zone string, body map[string]any) *shape {
-	marked := cut(text, name, zone)
-	if s := p.shapes[marked]; s != nil {
+// shapeOf finds or makes the shape of an instance.
+func (p *Project) shapeOf(spec *instanceSpec, zone string) *shape {
+	key := shapeKey{cut(spec.raw, spec.name, zone), spec.source}
+	if s := p.shapes[key]; s != nil {
 		return s
 	}
-	out := cutAll(body, name, zone).(map[string]any)
-	s := &shape{text: marked, body: out}
-	p.shapes[marked] = s
+	s := &shape{text: key.text, body: cutAll(spec.body, spec.name, zone).(map[string]any)}
+	p.shapes[key] = s
 	return s
+}
+
+// shapeKey is what a shape comes from: a body, and the ID of an instance template or 0.
+type shapeKey struct {
+	text   string
+	source uint64
 }
 
 func cut(s, name, zone string) string {

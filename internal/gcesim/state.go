@@ -17,7 +17,7 @@ type VM struct {
 	Spot       bool
 	Failed     bool // its creation failed or is going to, so it never really came to be
 	Preempted  bool
-	DeletedBy  string // who ended it last: "", "api", "preempted", "hand", "failed"; set as soon as the end has begun
+	DeletedBy  string // who ended it last: "", "api", "preempted", "limit" (of its run time), "hand", "failed"; set as soon as the end has begun
 	Body       string // the JSON it was inserted with
 
 	Ready   time.Time // when its creation is, or is going to be, known to have succeeded; zero: never, or made without an operation

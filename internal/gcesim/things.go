@@ -48,6 +48,7 @@ var thingKinds = []*thingKind{
 	{methods: "forwardingRules", collection: "forwardingRules", scope: "regions/{region}", schema: "ForwardingRule",
 		needs: []string{"loadBalancingScheme", "backendService"}, defaults: map[string]any{"IPProtocol": "TCP", "networkTier": "PREMIUM"},
 		settle: settleForwardingRule},
+	{methods: "instanceTemplates", collection: "instanceTemplates", scope: "global", schema: "InstanceTemplate", settle: settleInstanceTemplate},
 }
 
 // publicAddress draws an address from a range that is kept for documentation.
@@ -85,6 +86,15 @@ func (p *Project) localPath(url string) string {
 	return strings.Join(parts, "/")
 }
 
+// canonical gives the URL of a resource the form of the answers.
+func (p *Project) canonical(url string) string {
+	path := p.localPath(url)
+	if strings.HasPrefix(path, "projects/") { // another project's
+		return "https://www.googleapis.com/compute/v1/" + path
+	}
+	return p.link("%s", path)
+}
+
 // kindOf returns the kind of thing that a schema belongs to.
 func kindOf(schema string) *thingKind {
 	return thingKinds[slices.IndexFunc(thingKinds, func(k *thingKind) bool { return k.schema == schema })]
@@ -110,8 +120,8 @@ func (p *Project) resolve(body map[string]any) (map[string]any, []string, *apiEr
 		path := p.localPath(s)
 		k := kindAt(path)
 		switch {
-		case k == nil && strings.Contains(s, "/compute/v1/projects/"+p.name+"/"), k == nil && strings.HasPrefix(path, "global/networks/"):
-			return p.link("%s", path)
+		case k == nil && strings.Contains(s, "/compute/v1/projects/"), k == nil && strings.HasPrefix(path, "global/networks/"):
+			return p.canonical(s)
 		case k == nil:
 			return s
 		case p.things[path] == nil:

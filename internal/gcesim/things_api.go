@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // thingRoutes are the methods of all kinds of things. A fault on them is named after their collection where they change
@@ -60,40 +61,48 @@ func (c *call) thing(k *thingKind) (*thing, *apiError) {
 
 func insertThing(k *thingKind) func(*call) reply {
 	return func(c *call) reply {
-		p := c.p
-		if op, err := p.repeated(c); op != nil || err != nil {
+		if op, err := c.p.repeated(c); op != nil || err != nil {
 			return c.operation(op, err)
 		}
 		body, err := c.read(k.schema)
 		if err != nil {
 			return refused(err)
 		}
-		name := text(body["name"])
-		if !validName.MatchString(name) {
-			return refused(invalidField("resource.name", name, "Must be a match of regex '%s'", nameRule))
-		}
-		for _, field := range k.needs {
-			if text(body[field]) == "" {
-				return refused(missing("resource." + field))
-			}
-		}
-		path := c.scope() + "/" + k.collection + "/" + name
-		if p.things[path] != nil {
-			return refused(refuse(http.StatusConflict, "alreadyExists", "The resource 'projects/%s/%s' already exists", p.name, path))
-		}
-		body, uses, err := p.resolve(over(over(map[string]any{}, k.defaults), body))
+		t, err := c.p.makeThing(k, c.scope(), body, c.now)
 		if err != nil {
 			return refused(err)
 		}
-		t := &thing{kind: k, path: path, id: resourceID(p.draw("thing id", path, c.now.UnixNano())), created: c.now, body: body, uses: uses}
-		if k.settle != nil {
-			if err := k.settle(p, t); err != nil {
-				return refused(err)
-			}
-		}
-		p.things[path] = t
 		return c.changed(t, "insert")
 	}
+}
+
+// makeThing adds a thing to a scope, unless something is wrong with it.
+func (p *Project) makeThing(k *thingKind, scope string, body map[string]any, now time.Time) (*thing, *apiError) {
+	name := text(body["name"])
+	if !validName.MatchString(name) {
+		return nil, invalidField("resource.name", name, "Must be a match of regex '%s'", nameRule)
+	}
+	for _, field := range k.needs {
+		if text(body[field]) == "" {
+			return nil, missing("resource." + field)
+		}
+	}
+	path := scope + "/" + k.collection + "/" + name
+	if p.things[path] != nil {
+		return nil, refuse(http.StatusConflict, "alreadyExists", "The resource 'projects/%s/%s' already exists", p.name, path)
+	}
+	body, uses, err := p.resolve(over(over(map[string]any{}, k.defaults), body))
+	if err != nil {
+		return nil, err
+	}
+	t := &thing{kind: k, path: path, id: resourceID(p.draw("thing id", path, now.UnixNano())), created: now, body: body, uses: uses}
+	if k.settle != nil {
+		if err := k.settle(p, t); err != nil {
+			return nil, err
+		}
+	}
+	p.things[path] = t
+	return t, nil
 }
 
 // changed answers a call that has changed a thing: the change is there at once, only the operation takes a moment.

@@ -100,7 +100,7 @@ func TestEndpoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "vm us-central1-a one RUNNING spot\nvm us-central1-a two\nvm us-central1-b three")
 		_, err := s.NetworkEndpointGroups.Insert("gcesim-project", zoneA, &compute.NetworkEndpointGroup{Name: "web", NetworkEndpointType: "SERVERLESS", Network: "x"}).Do()
-		wantReason(t, err, 501, "notImplemented")
+		wantReason(t, err, 400, "notImplemented")
 		if _, err := s.NetworkEndpointGroups.Insert("gcesim-project", zoneA, endpointGroup).Do(); err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // nameRule is what names of instances, zones and tags have to look like.
@@ -22,22 +24,32 @@ type instanceSpec struct {
 	machineType string // without its path
 	spot        bool
 	stop        bool
-	body        map[string]any
-	raw         string
+	maxRun      time.Duration
+	endsAt      time.Time      // by the simulator's clock
+	body        map[string]any // with what an instance template says
+	raw         string         // as it was sent
+	source      uint64         // the ID of the instance template
 }
 
 // checkInstance reads the body of an insert and refuses what Compute Engine refuses, as far as a template for Spot VMs
 // can be wrong.
-func (p *Project) checkInstance(z *zone, raw []byte) (*instanceSpec, *apiError) {
+func (p *Project) checkInstance(z *zone, raw []byte, source *thing) (*instanceSpec, *apiError) {
 	m, bad := readObject(raw)
 	if bad != nil {
 		return nil, refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad)
+	}
+	s := &instanceSpec{raw: strings.TrimSpace(string(raw))}
+	if source != nil {
+		m, s.source = p.fillIn(source, z, m), source.id
 	}
 	x, err := conform("Instance", "resource", m)
 	if err != nil {
 		return nil, err
 	}
-	s := &instanceSpec{body: x.(map[string]any), raw: strings.TrimSpace(string(raw))}
+	s.body = object(x)
+	if s.body["sourceMachineImage"] != nil {
+		return nil, notSimulated("instances from machine images (sourceMachineImage)")
+	}
 	for _, check := range []func(*zone, *instanceSpec) *apiError{
 		p.checkName, p.checkMachineType, p.checkDisks, p.checkNetwork, p.checkScheduling, p.checkTags,
 	} {
@@ -179,6 +191,26 @@ func (p *Project) checkScheduling(_ *zone, s *instanceSpec) *apiError {
 	case action != "" && !s.spot && sch["maxRunDuration"] == nil && sch["terminationTime"] == nil:
 		return invalidField("resource.scheduling.instanceTerminationAction", action,
 			"You cannot specify a termination action for a VM instance that has the standard provisioning model (default). To use instance termination action, the VM instance must use the spot provisioning model.")
+	}
+	return p.checkRunTime(s, sch)
+}
+
+// checkRunTime reads the limits of how long a VM may run, by
+// https://cloud.google.com/compute/docs/instances/limit-vm-runtime.
+func (p *Project) checkRunTime(s *instanceSpec, scheduling map[string]any) *apiError {
+	if limit := object(scheduling["maxRunDuration"]); limit != nil {
+		seconds, err := strconv.ParseInt(text(limit["seconds"]), 10, 64)
+		if err != nil || seconds < 30 || seconds > 120*24*3600 {
+			return invalidField("resource.scheduling.maxRunDuration", show(limit), "Must be between 30 seconds and 120 days.")
+		}
+		s.maxRun = time.Duration(seconds) * time.Second
+	}
+	if end := text(scheduling["terminationTime"]); end != "" {
+		at, ok := readTime(end)
+		if !ok {
+			return invalidField("resource.scheduling.terminationTime", end, "Must be a time in RFC 3339 format.")
+		}
+		s.endsAt = at.Add(-p.settings.clock)
 	}
 	return nil
 }

@@ -39,10 +39,14 @@ type vm struct {
 	stop      bool   // instanceTerminationAction STOP rather than DELETE
 	counted   bool   // it takes up room in its zone
 	failed    bool   // its creation fails, so it never really comes to be
-	endedBy   string // "", "api", "preempted", "hand", "failed"
+	endedBy   string // "", "api", "preempted", "limit", "hand", "failed"
 	preempted bool
 	lives     int // how often it was started
 	removal   int // the newest plan to remove it; older plans are void
+
+	maxRun time.Duration // how long it may run; 0: for ever
+	endsAt time.Time     // its terminationTime; zero: none
+	limit  time.Time     // when one of both ends it; zero: never
 }
 
 type step struct {
@@ -116,6 +120,43 @@ func (p *Project) live(v *vm, at time.Time, boot time.Duration) {
 	v.then(at.Add(boot/4), staging)
 	v.then(at.Add(boot), running)
 	p.planPreemption(v, at.Add(boot))
+	p.planLimit(v, at.Add(boot))
+}
+
+// planLimit ends a VM that may run for a limited time only, counted from RUNNING, by its termination action. Which operation
+// tells of it was found nowhere; here none does.
+func (p *Project) planLimit(v *vm, from time.Time) {
+	v.limit = time.Time{}
+	if v.maxRun > 0 {
+		v.limit = from.Add(v.maxRun)
+	}
+	if end := v.endsAt; !end.IsZero() && end.After(from) {
+		v.limit = end
+	}
+	if v.limit.IsZero() {
+		return
+	}
+	life := v.lives
+	p.plan(v.limit, func(at time.Time) {
+		if v.lives == life && v.gone.IsZero() && takesRoom(v.status(at)) {
+			p.endByAction(v, at, "limit")
+		}
+	})
+}
+
+// endByAction stops or removes a VM as its termination action says, and returns when that is done.
+func (p *Project) endByAction(v *vm, at time.Time, by string) (end time.Time) {
+	v.release()
+	v.endedBy = by
+	end = at.Add(p.within(p.settings.stopTime, "stop", v.zone.name, v.name, v.lives))
+	v.turn(at, stopping)
+	if v.stop {
+		v.then(end, terminated)
+	} else {
+		p.planRemoval(v, end)
+	}
+	p.signal()
+	return end
 }
 
 // planPreemption draws how long a Spot VM lives from a time on, in a zone with a mean life. A later word on the mean
@@ -138,10 +179,8 @@ func (p *Project) planPreemption(v *vm, from time.Time) {
 // preempt is what happens at a preemption, by
 // https://cloud.google.com/compute/docs/instances/spot#preemption-process.
 func (p *Project) preempt(v *vm, at time.Time) {
-	v.release()
-	v.endedBy, v.preempted = "preempted", true
-	end := at.Add(p.within(p.settings.stopTime, "stop", v.zone.name, v.name, v.lives))
-	v.turn(at, stopping)
+	v.preempted = true
+	end := p.endByAction(v, at, "preempted")
 	if op := v.busy; op != nil && op.kind == "insert" && !op.done(at) {
 		op.end, v.failed = end, true
 		op.fail(preemptedAtStart())
@@ -150,12 +189,6 @@ func (p *Project) preempt(v *vm, at time.Time) {
 	if p.self.is(v) {
 		p.meta.Set("instance/preempted", "TRUE")
 	}
-	if v.stop {
-		v.then(end, terminated)
-	} else {
-		p.planRemoval(v, end)
-	}
-	p.signal()
 }
 
 // planRemoval lets a VM cease to exist at a time, unless it is started or deleted otherwise before.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -87,7 +86,11 @@ func (w vmView) field(name string) any {
 	case "shieldedInstanceIntegrityPolicy":
 		return map[string]any{"updateAutoLearnPolicy": true}
 	case "resourceStatus":
-		return map[string]any{"scheduling": map[string]any{}}
+		scheduling := map[string]any{}
+		if !v.limit.IsZero() {
+			scheduling["terminationTimestamp"] = w.p.stamp(v.limit)
+		}
+		return map[string]any{"scheduling": scheduling}
 	}
 	return v.body(name)
 }
@@ -130,7 +133,7 @@ func (w vmView) networkInterfaces() any {
 			"networkIP":   fmt.Sprintf("10.%d.%d.%d", 128+w.v.zone.index, host/250, host%250+2),
 			"fingerprint": w.fingerprint("nic"),
 		}, given[i])
-		nic["network"] = w.fullLink(text(nic["network"]))
+		nic["network"] = w.p.canonical(text(nic["network"]))
 		access := list(nic["accessConfigs"])
 		for j := range access {
 			access[j] = over(map[string]any{"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT",
@@ -142,15 +145,6 @@ func (w vmView) networkInterfaces() any {
 		out[i] = nic
 	}
 	return out
-}
-
-// fullLink turns a partial URL into the form Compute Engine answers with.
-func (w vmView) fullLink(url string) string {
-	parts := resourcePath(url)
-	if len(parts) > 2 && parts[0] == "projects" {
-		return "https://www.googleapis.com/compute/v1/" + strings.Join(parts, "/")
-	}
-	return w.p.link("%s", strings.Join(parts, "/"))
 }
 
 func (w vmView) disks() any {
