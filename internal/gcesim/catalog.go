@@ -1,38 +1,89 @@
 package gcesim
 
 import (
+	"fmt"
 	"iter"
-	"net/http"
+	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// DefaultMachineTypes are the machine types of a project that names none. Every zone has all of them.
-var DefaultMachineTypes = []string{
-	"e2-highcpu-2", "e2-highcpu-4", "e2-highmem-2", "e2-medium", "e2-micro", "e2-small", "e2-standard-2", "e2-standard-4",
-	"e2-standard-8", "e2-standard-16", "f1-micro", "g1-small", "c3-standard-4", "n1-highcpu-2", "n1-standard-1",
-	"n1-standard-2", "n1-standard-4", "n1-standard-8", "n2-standard-2", "n2-standard-4", "n2d-standard-2",
-	"t2d-standard-1",
+// commonMachineTypes are those that a list of machine types shows.
+var commonMachineTypes = []string{
+	"c3-standard-4", "e2-highcpu-2", "e2-highcpu-4", "e2-highmem-2", "e2-medium", "e2-micro", "e2-small", "e2-standard-16", "e2-standard-2",
+	"e2-standard-4", "e2-standard-8", "f1-micro", "g1-small", "n1-highcpu-2", "n1-standard-1", "n1-standard-2", "n1-standard-4", "n1-standard-8",
+	"n2-standard-2", "n2-standard-4", "n2d-standard-2", "t2d-standard-1",
 }
 
-// imageProjects are the public projects whose images may be named. Any well-formed image of theirs is taken to exist:
-// which images there are changes from week to week.
-var imageProjects = []string{"debian-cloud", "cos-cloud", "coreos-cloud", "fedora-coreos-cloud", "ubuntu-os-cloud",
-	"ubuntu-os-pro-cloud", "centos-cloud", "rocky-linux-cloud", "rhel-cloud", "suse-cloud", "opensuse-cloud",
-	"freebsd-org-cloud-dev", "windows-cloud", "deeplearning-platform-release"}
+// machineTypePattern is what machine types look like, by https://cloud.google.com/compute/docs/machine-resource: a series, a class
+// and a number of CPUs or GPUs, or custom numbers of CPUs and MB.
+var machineTypePattern = regexp.MustCompile(`^(?:f1-micro|g1-small|e2-(?:micro|small|medium)` +
+	`|(?:[a-z]\d{1,2}[a-z]{0,2}|ct\d[a-z]{0,2})-(?:standard|highmem|highcpu|ultramem|megamem|hypermem|highgpu|megagpu|ultragpu|maxgpu|edgegpu|hightpu)-[1-9]\d*[a-z]?(?:-[a-z0-9]+)*` +
+	`|(?:[a-z]\d{1,2}[a-z]?-)?custom-(?:micro|small|medium|[1-9]\d*)-[1-9]\d*(?:-ext)?)$`)
 
-// knowsImage says whether a URL names an image, or a family of images, that can be started from.
-func (p *Project) knowsImage(url string) bool {
+// knowsMachineType says whether a zone has a machine type. All that are well-formed are taken to exist everywhere, unless a
+// command or an option says that one does not.
+func (p *Project) knowsMachineType(z *zone, name string) bool {
+	return machineTypePattern.MatchString(name) && !p.isAbsent("zones/"+z.name+"/machineTypes/"+name)
+}
+
+// isAbsent says whether a resource was declared absent, by its path or the end of it.
+func (p *Project) isAbsent(path string) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Keys(p.absent)), func(end string) bool {
+		return strings.HasSuffix("/"+path, "/"+end)
+	})
+}
+
+func setAbsent(absent bool) func(*Project, []string, time.Time) (string, error) {
+	return func(p *Project, args []string, _ time.Time) (string, error) {
+		path := strings.Trim(args[0], "/")
+		if !absent {
+			delete(p.absent, path)
+		} else if err := checkAbsent(path); err != nil {
+			return "", err
+		} else {
+			p.absent[path] = true
+		}
+		return "", nil
+	}
+}
+
+// checkAbsent refuses a path that nothing has which can be absent.
+func checkAbsent(path string) error {
+	parts := strings.Split(path, "/")
+	for _, kind := range []string{"machineTypes", "images", "networks", "subnetworks"} {
+		if i := slices.Index(parts, kind); i >= 0 && i < len(parts)-1 {
+			return nil
+		}
+	}
+	return fmt.Errorf("want the path of a machine type, image, network or subnetwork, or the end of it, such as machineTypes/n2-standard-4, not %q", path)
+}
+
+// imagePath returns the path of the image, or family of images, that a URL names; ok is false where there is none.
+func (p *Project) imagePath(url string) (path string, ok bool) {
 	parts := resourcePath(url)
-	if len(parts) < 5 || parts[0] != "projects" || !slices.Contains(imageProjects, parts[1]) {
-		return false
+	if parts[0] == "global" { // of the project itself
+		parts = append([]string{"projects", p.name}, parts...)
 	}
-	switch path := strings.Join(parts[2:len(parts)-1], "/"); path {
-	case "global/images", "global/images/family", "zones/-/imageFamilyViews": // the last is how gcloud names a family
-		return validName.MatchString(parts[len(parts)-1])
+	if len(parts) < 5 || parts[0] != "projects" {
+		return "", false
 	}
-	return false
+	project, where, name := parts[1], strings.Join(parts[2:len(parts)-1], "/"), parts[len(parts)-1]
+	if where == "zones/-/imageFamilyViews" { // how gcloud names a family
+		where = "global/images/family"
+	}
+	ok = (where == "global/images" || where == "global/images/family") && validName.MatchString(name)
+	return "projects/" + project + "/" + where + "/" + name, ok
+}
+
+// knowsImage says whether a URL names an image that a disk can be made from. All that are well-formed are taken to exist, in
+// any project.
+func (p *Project) knowsImage(url string) bool {
+	path, ok := p.imagePath(url)
+	return ok && !p.isAbsent(path)
 }
 
 // getProject answers projects.get.
@@ -133,14 +184,14 @@ func (p *Project) describeMachineType(z *zone, name string) plain {
 
 func getMachineType(c *call) reply {
 	name := c.param("machineType")
-	if !slices.Contains(c.p.machineTypes, name) {
+	if !c.p.knowsMachineType(c.zone, name) {
 		return refused(notFound("projects/" + c.p.name + "/zones/" + c.zone.name + "/machineTypes/" + name))
 	}
 	return ok(render(c.p.describeMachineType(c.zone, name), c.mask))
 }
 
 func listMachineTypes(c *call) reply {
-	names := slices.Sorted(slices.Values(c.p.machineTypes))
+	names := slices.DeleteFunc(slices.Clone(commonMachineTypes), func(name string) bool { return !c.p.knowsMachineType(c.zone, name) })
 	return c.listPlain("compute#machineTypeList", "zones/"+c.zone.name+"/machineTypes", func(yield func(resource) bool) {
 		for _, name := range names {
 			if !yield(c.p.describeMachineType(c.zone, name)) {
@@ -150,9 +201,9 @@ func listMachineTypes(c *call) reply {
 	})
 }
 
-func (c *call) image(name, family string) reply {
-	if !slices.Contains(imageProjects, c.project) || !validName.MatchString(name) {
-		return refused(notFound("projects/" + c.project + "/global/images/" + name))
+func (c *call) image(path, name, family string) reply {
+	if path = "projects/" + c.project + "/global/images/" + path; !c.p.knowsImage(path) {
+		return refused(notFound(path))
 	}
 	r := plain{"kind": "compute#image", "id": strconv.FormatUint(resourceID(c.p.draw("image", c.project, name)), 10), "name": name,
 		"creationTimestamp": "2026-08-27T09:00:00.000-07:00", "status": "READY", "sourceType": "RAW", "architecture": "X86_64",
@@ -164,21 +215,18 @@ func (c *call) image(name, family string) reply {
 	return ok(render(r, c.mask))
 }
 
-func getImage(c *call) reply { return c.image(c.param("image"), "") }
+func getImage(c *call) reply { return c.image(c.param("image"), c.param("image"), "") }
 
 func getImageFamily(c *call) reply {
 	family := c.param("family")
-	if !slices.Contains(imageProjects, c.project) || !validName.MatchString(family) {
-		return refused(refuse(http.StatusNotFound, "notFound",
-			"The resource 'projects/%s/global/images/family/%s' was not found", c.project, family))
-	}
-	return c.image(family+"-v20260827", family)
+	return c.image("family/"+family, family+"-v20260827", family)
 }
 
 func getNetwork(c *call) reply {
-	if c.param("network") != "default" {
-		return refused(notFound("projects/" + c.p.name + "/global/networks/" + c.param("network")))
+	name := c.param("network")
+	if path := "global/networks/" + name; !validName.MatchString(name) || c.p.isAbsent("projects/"+c.p.name+"/"+path) {
+		return refused(notFound("projects/" + c.p.name + "/" + path))
 	}
-	return ok(render(plain{"kind": "compute#network", "id": "1", "name": "default", "autoCreateSubnetworks": true,
-		"creationTimestamp": c.p.stamp(c.p.born), "selfLink": c.p.link("global/networks/default")}, c.mask))
+	return ok(render(plain{"kind": "compute#network", "id": strconv.FormatUint(resourceID(c.p.draw("network", name)), 10), "name": name,
+		"autoCreateSubnetworks": true, "creationTimestamp": c.p.stamp(c.p.born), "selfLink": c.p.link("global/networks/%s", name)}, c.mask))
 }

@@ -13,8 +13,8 @@ var vmCommands = []command{
 	{"preempt-at-start", "ZONE N [terminated|gone]", "the next N creations are preempted while starting, which leaves them TERMINATED or gone", 2, 3, forZones(setPreemptAtStart)},
 	{"vm", "ZONE NAME [STATUS] [standard|spot]", "put a VM there that somebody else made", 2, 4, putVM},
 	{"delete-vm", "NAME", "somebody deletes the VM by hand", 1, 1, byHand((*Project).deleteByHand)},
-	{"stop-vm", "NAME", "somebody stops the VM by hand", 1, 1, byHand((*Project).stopByHand)},
-	{"start-vm", "NAME", "somebody starts the stopped VM by hand", 1, 1, byHand((*Project).startByHand)},
+	{"stop-vm", "NAME", "somebody stops the VM by hand", 1, 1, asSomebody("stop")},
+	{"start-vm", "NAME", "somebody starts the stopped VM by hand", 1, 1, asSomebody("start")},
 	{"vms", "[ZONE]", "print all VMs, one a line: zone, name, status", 0, 1, printVMs},
 }
 
@@ -24,11 +24,11 @@ func preemptCommand(p *Project, args []string, now time.Time) (string, error) {
 		v := p.vmNamed(args[0])
 		switch {
 		case v == nil:
-			return "", fmt.Errorf("no VM and no zone %q", args[0])
+			return "", fmt.Errorf("%w: no VM and no zone %q", ErrNotNow, args[0])
 		case len(args) > 1:
 			return "", fmt.Errorf("a number goes with a zone, not with a VM")
 		case v.failed || !takesRoom(v.status(now)):
-			return "", fmt.Errorf("%s is %s, not live", v.name, v.status(now))
+			return "", fmt.Errorf("%w: %s is %s", ErrNotNow, v.name, v.status(now))
 		}
 		p.preempt(v, now)
 		return "", nil
@@ -99,7 +99,7 @@ func putVM(p *Project, args []string, now time.Time) (string, error) {
 		return "", fmt.Errorf("%q is no name of a VM", name)
 	}
 	if z.find(name) != nil {
-		return "", fmt.Errorf("there is a %s in %s already", name, z.name)
+		return "", fmt.Errorf("%w: there is a %s in %s already", ErrNotNow, name, z.name)
 	}
 	scheduling := map[string]any{"automaticRestart": true}
 	if spot {
@@ -125,49 +125,28 @@ func byHand(f func(p *Project, v *vm, now time.Time) error) func(*Project, []str
 	return func(p *Project, args []string, now time.Time) (string, error) {
 		v := p.vmNamed(args[0])
 		if v == nil {
-			return "", fmt.Errorf("no VM %q", args[0])
+			return "", fmt.Errorf("%w: no VM %q", ErrNotNow, args[0])
 		}
 		return "", f(p, v, now)
 	}
 }
 
-func (p *Project) handOperation(v *vm, kind string, now, end time.Time) {
-	op := p.startOperation(&operation{zone: v.zone, kind: kind, user: "somebody@example.com",
-		target: "zones/" + v.zone.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, now)
-	op.end = end
-	v.busy = op
+// asSomebody makes a change of a VM, as people make it by hand, a command.
+func asSomebody(name string) func(*Project, []string, time.Time) (string, error) {
+	return byHand(func(p *Project, v *vm, now time.Time) error {
+		change := vmChanges[name]
+		if status := v.status(now); !change.allows(status) {
+			return fmt.Errorf("%w: %s is %s", ErrNotNow, v.name, status)
+		}
+		change.run(p, v, "somebody@example.com", "", now)
+		return nil
+	})
 }
 
 func (p *Project) deleteByHand(v *vm, now time.Time) error {
-	end := now.Add(p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
-	p.handOperation(v, "delete", now, end)
-	p.endLife(v, now, end, "hand")
-	return nil
-}
-
-func (p *Project) stopByHand(v *vm, now time.Time) error {
-	if !takesRoom(v.status(now)) {
-		return fmt.Errorf("%s is %s", v.name, v.status(now))
-	}
-	end := now.Add(p.within(v.zone.deleteTime, "stop by hand", v.zone.name, v.name, v.lives))
-	p.handOperation(v, "stop", now, end)
-	v.release()
-	v.endedBy = "hand"
-	v.lives++
-	v.removal++
-	v.turn(now, stopping)
-	v.then(end, terminated)
-	return nil
-}
-
-func (p *Project) startByHand(v *vm, now time.Time) error {
-	if s := v.status(now); s != terminated && s != "STOPPED" {
-		return fmt.Errorf("%s is %s, not stopped", v.name, s)
-	}
-	took := p.within(v.zone.insertTime, "start by hand", v.zone.name, v.name, v.lives)
-	p.handOperation(v, "start", now, now.Add(took))
-	v.endedBy, v.failed = "", false
-	p.live(v, now, took*9/10)
+	op := p.operationOn(v, "delete", "somebody@example.com", "", now)
+	op.end = now.Add(p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
+	p.endLife(v, now, op.end, "hand")
 	return nil
 }
 

@@ -37,6 +37,8 @@ var zoneCommands = []command{
 	{"stop-time", "MIN MAX", "how long a preempted VM is STOPPING", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stopTime })},
 	{"life", "ZONE MEAN|off [SWING]", "Spot VMs there live an exponentially distributed time, then are preempted; with a SWING of 0 to 1, that much oftener in the afternoon, and rarer at night", 2, 3, forZones(setLife)},
 	{"zone", "ZONE up|down|absent|unknown", "down: lists and inserts fail with 503; absent: 404 for the zone; unknown: the older 400", 2, 2, forZones(setZoneState)},
+	{"absent", "PATH", "what is named so does not exist: machineTypes/n2-standard-4, us-central1-a/machineTypes/n2-standard-4, images/family/debian-13, networks/other", 1, 1, setAbsent(true)},
+	{"present", "PATH", "it does again", 1, 1, setAbsent(false)},
 	{"quota", "REGION|global METRIC N|off [http|operation]", "a limit on the number of VMs, refused at the call or (operation) in the operation", 3, 4, setQuota},
 	{"address-space", "REGION on|off", "on: the region's subnet is full, creations fail with IP_SPACE_EXHAUSTED", 2, 2, setAddressSpace},
 }

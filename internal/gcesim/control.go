@@ -2,6 +2,7 @@ package gcesim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +22,10 @@ type command struct {
 	most  int    // and at most; negative: no limit
 	run   func(p *Project, args []string, now time.Time) (string, error)
 }
+
+// ErrNotNow is what a command's error wraps if the command is well-formed and does not fit the state of the project: no VM has
+// that name, say.
+var ErrNotNow = errors.New("not now")
 
 // Do runs commands, one a line; blank lines and lines that begin with # are skipped. It stops at the first line that is
 // wrong and says which. What commands print is returned.

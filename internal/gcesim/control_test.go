@@ -25,6 +25,7 @@ func TestBadCommands(t *testing.T) {
 		{"rate us-central1 default 1 quickly 3", `want one of per retry-after, not "quickly"`},
 		{"clock noon", "invalid duration"},
 		{"pending us-central1-a 1s 2s 3", `want a SHARE between 0 and 1, not "3"`},
+		{"absent e2-micro", "want the path of a machine type"},
 		{"order-mode none", "want one of normal ignore"},
 		{"rate us-central1 speed 1", `no group "speed"; there are default list_requests`},
 		{"fault insert us-central1-a explode", `no kind of fault "explode"; there are cut-after`},

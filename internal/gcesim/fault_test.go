@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/api/googleapi"
+
 	"prevmtable/internal/gcesim"
 )
 
@@ -130,6 +132,25 @@ func TestCountsOfCalls(t *testing.T) {
 	}
 	equal(t, "state", fmt.Sprint(state["calls"].(map[string]any)["byMethod"]), "map[instances.get:map[404:1 no answer:1] instances.insert:map[200:1]]")
 	equal(t, "operations in state", len(state["unfinishedOperations"].([]any)), 1)
+}
+
+// TestFaultTexts types messages as Google words them.
+func TestFaultTexts(t *testing.T) {
+	for _, test := range []struct{ typed, want string }{
+		{`Required 'compute.instances.create' permission for 'projects/p/zones/z/instances/i'`, `Required 'compute.instances.create' permission for 'projects/p/zones/z/instances/i'`},
+		{`Required 'a.b' permission for 'projects/p' times 1`, `Required 'a.b' permission for 'projects/p'`},
+		{`"Try again, at most 3 times 5" times 1`, `Try again, at most 3 times 5`},
+		{`The "name" is bad for 5s`, `The "name" is bad`},
+		{`"wait for 5s"`, `wait for 5s`},
+		{`it isn't for you`, `it isn't for you`},
+	} {
+		p, s := newProject(t, "fault insert * status 403 forbidden "+test.typed)
+		_, err := s.Instances.Insert(p.Name(), zoneA, spot(zoneA, "vm-1")).Do()
+		e, ok := errors.AsType[*googleapi.Error](err)
+		if !ok || e.Message != test.want {
+			t.Errorf("%s: got %v", test.typed, err)
+		}
+	}
 }
 
 // TestOtherOperation: the answer may name another VM's operation, which is done.

@@ -12,7 +12,7 @@ import (
 
 // faultMethods are what a fault can be put on.
 var faultMethods = slices.Concat([]string{"insert", "delete", "get", "list", "operations", "operation", "wait", "project",
-	"metadata", "attribute", "token", "*"}, thingCollections(), serviceNames())
+	"metadata", "attribute", "token", "instances", "*"}, thingCollections(), serviceNames())
 
 // faultKinds are what can go wrong, with the number of words that follow and what they are.
 var faultKinds = map[string]struct {
@@ -202,42 +202,47 @@ func (p *Project) commandFault(args []string, now time.Time) (string, error) {
 	return "", nil
 }
 
-// limits cuts "times N", "for DURATION" and "retry-after DURATION" off the end.
+// limits cuts "times N", "for DURATION" and "retry-after DURATION" off the end. The same words with anything else behind them
+// belong to a message: "permission for 'projects/x'".
 func (f *fault) limits(args []string, now time.Time) ([]string, error) {
 	for len(args) >= 2 {
 		n := len(args)
 		word, value := args[n-2], args[n-1]
-		var err error
-		switch word {
-		case "times":
-			f.left, err = strconv.Atoi(value)
-			if err == nil && f.left < 1 {
-				err = fmt.Errorf("times %s: want 1 or more", value)
-			}
-		case "for":
-			var d time.Duration
-			d, err = time.ParseDuration(value)
+		times, notNumber := strconv.Atoi(value)
+		d, notDuration := time.ParseDuration(value)
+		switch {
+		case word == "times" && notNumber == nil && times < 1:
+			return nil, fmt.Errorf("times %s: want 1 or more", value)
+		case word == "times" && notNumber == nil:
+			f.left = times
+		case word == "for" && notDuration == nil:
 			f.until = now.Add(d)
-		case "retry-after":
-			f.retryAfter, err = time.ParseDuration(value)
+		case word == "retry-after" && notDuration == nil:
+			f.retryAfter = d
 		default:
 			return args, nil
-		}
-		if err != nil {
-			return nil, err
 		}
 		args = args[:n-2]
 	}
 	return args, nil
 }
 
+// message is the rest of a line; double quotes around it are taken off, so that any words can be at its end.
+func message(words []string) string {
+	s := strings.Join(words, " ")
+	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
+		s = s[1 : len(s)-1]
+	}
+	return s
+}
+
 func (f *fault) arguments(args []string) (err error) {
 	switch f.kind {
 	case "status":
-		f.code, f.message = args[1], strings.Join(args[2:], " ")
+		f.code, f.message = args[1], message(args[2:])
 		f.status, err = strconv.Atoi(args[0])
 	case "op-error":
-		f.code, f.message = args[0], strings.Join(args[2:], " ")
+		f.code, f.message = args[0], message(args[2:])
 		f.status, err = strconv.Atoi(args[1])
 	case "html":
 		f.status, err = strconv.Atoi(args[0])

@@ -192,14 +192,17 @@ func (r *filterReader) regexTerm(field string, not bool, value string) filter {
 func (r *filterReader) plainTerm(field, op string, value filterToken) filter {
 	r.plain = true
 	want := value.text
+	if op == ":" && want == "*" && !value.quoted {
+		return func(x resource) bool { return lookUp(x, field) != nil }
+	}
+	matches := wildcard(want)
 	switch op {
 	case "=":
-		return func(x resource) bool { return same(lookUp(x, field), want) }
+		return func(x resource) bool { return same(lookUp(x, field), want, matches) }
 	case "!=":
-		return func(x resource) bool { return !same(lookUp(x, field), want) }
+		return func(x resource) bool { return !same(lookUp(x, field), want, matches) }
 	case ":":
-		exists := want == "*" && !value.quoted
-		return func(x resource) bool { v := lookUp(x, field); return v != nil && (exists || has(v, want)) }
+		return func(x resource) bool { return has(lookUp(x, field), want, matches) }
 	case "<", ">", "<=", ">=":
 		return func(x resource) bool {
 			c, ok := compare(lookUp(x, field), want)
@@ -208,4 +211,17 @@ func (r *filterReader) plainTerm(field, op string, value filterToken) filter {
 	}
 	r.bad = true
 	return nil
+}
+
+// wildcard returns what matches a value with "*" for any characters in it, as AIP-160 has it for = and !=; nil where there is
+// none. See https://google.aip.dev/160#comparison-operators.
+func wildcard(want string) func(string) bool {
+	if !strings.Contains(want, "*") {
+		return nil
+	}
+	parts := strings.Split(want, "*")
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	return regexp.MustCompile("^" + strings.Join(parts, ".*") + "$").MatchString
 }

@@ -2,6 +2,7 @@ package gcesim
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,9 +36,13 @@ func plainText(v any) string {
 	return show(v)
 }
 
-func same(v any, want string) bool {
+// same is the "=" of AIP-160; matches stands for a value with wildcards.
+func same(v any, want string, matches func(string) bool) bool {
 	if v == nil {
 		return false
+	}
+	if s, ok := v.(string); ok && matches != nil {
+		return matches(s)
 	}
 	if b, ok := v.(bool); ok {
 		return strings.EqualFold(strconv.FormatBool(b), want)
@@ -49,22 +54,20 @@ func same(v any, want string) bool {
 }
 
 // has is the ":" of AIP-160: a part of a string, an element of a list, a key of a map.
-func has(v any, want string) bool {
+func has(v any, want string, matches func(string) bool) bool {
 	switch v := v.(type) {
 	case string:
+		if matches != nil {
+			return matches(v)
+		}
 		return strings.Contains(v, want)
 	case []any:
-		for _, e := range v {
-			if same(e, want) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(v, func(e any) bool { return same(e, want, matches) })
 	case map[string]any:
 		_, ok := v[want]
 		return ok
 	}
-	return same(v, want)
+	return same(v, want, matches)
 }
 
 func compareNumbers(v any, want string) (int, bool) {

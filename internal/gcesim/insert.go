@@ -32,8 +32,7 @@ func insertInstance(c *call) reply {
 		return refused(p.stockoutHTTP(z))
 	}
 	v := p.newVM(z, spec, c.now)
-	op := p.startOperation(&operation{zone: z, kind: "insert", requestID: c.requestID,
-		target: "zones/" + z.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, c.now)
+	op := p.operationOn(v, "insert", "", c.requestID, c.now)
 	p.remember(c, op)
 	p.settleInsert(v, op, c, quota, spec)
 	return c.operation(op, nil)
@@ -55,7 +54,7 @@ func (p *Project) settleInsert(v *vm, op *operation, c *call, quota *vmQuota, sp
 	if f != nil && f.kind == "op-stall-lost" {
 		return // neither an end nor a VM
 	}
-	v.made, v.busy = op, op
+	v.made = op
 	z.add(v)
 	switch {
 	case f != nil && f.kind == "op-error":
@@ -108,7 +107,7 @@ func (p *Project) preemptInsert(v *vm, op *operation, end time.Time) {
 
 // deleteInstance answers instances.delete.
 func deleteInstance(c *call) reply {
-	p, z, now := c.p, c.zone, c.now
+	p, now := c.p, c.now
 	if op, err := p.repeated(c); op != nil || err != nil {
 		return c.operation(op, err)
 	}
@@ -118,8 +117,7 @@ func deleteInstance(c *call) reply {
 	}
 	if busy := v.busy; busy != nil && !busy.done(now) {
 		if p.settings.notReady {
-			return refused(refuse(http.StatusBadRequest, "resourceNotReady",
-				"The resource 'projects/%s/zones/%s/instances/%s' is not ready", p.name, z.name, v.name))
+			return refused(notReady(v))
 		}
 		if busy.kind == "insert" {
 			busy.end = now
@@ -131,10 +129,8 @@ func deleteInstance(c *call) reply {
 		return refused(invalidField("resource.deletionProtection", "true",
 			"Resource cannot be deleted if it's protected against deletion."))
 	}
-	op := p.startOperation(&operation{zone: z, kind: "delete", requestID: c.requestID,
-		target: "zones/" + z.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, now)
+	op := p.operationOn(v, "delete", "", c.requestID, now)
 	p.remember(c, op)
-	v.busy = op
 	p.settleDelete(v, op, c)
 	return c.operation(op, nil)
 }

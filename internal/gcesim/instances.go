@@ -93,72 +93,12 @@ func (z *zone) asOf(at time.Time) []*vm {
 	return out
 }
 
-// aggregateInstances answers instances.aggregatedList. A zone that is down is unreachable; the answer is 200 all the
-// same, as the API behaves since returnPartialSuccess became its only way.
+// aggregateInstances answers instances.aggregatedList.
 func aggregateInstances(c *call) reply {
-	p := c.p
-	q, err := c.p.parseListQuery(c.query)
-	if err != nil {
-		return refused(err)
-	}
-	items := map[string]any{}
-	var unreachable []any
-	left, token := q.max, ""
-	for _, name := range p.zoneNames() {
-		z, scope := p.zones[name], "zones/"+name
-		zq := q
-		zq.max, zq.started = left, q.started && scope == q.after.Scope
-		switch {
-		case z.state == "absent" || z.state == "unknown":
-			continue
-		case z.state == "down":
-			unreachable = append(unreachable, p.link("zones/%s", name))
-			items[scope] = scopeWarning("UNREACHABLE", "The scope '"+scope+"' was unreachable.", scope)
-			continue
-		case q.started && scope < q.after.Scope, token != "":
-			items[scope] = scopeWarning("NO_RESULTS_ON_PAGE", "There are no results for scope '"+scope+"' on this page.", scope)
-			continue
+	return c.aggregate("instance", "instances", func(s scope, q *listQuery) iter.Seq[resource] {
+		if s.zone == nil {
+			return nil
 		}
-		all := p.visible(z, c.now, &zq)
-		page, more := zq.page(all)
-		if left -= len(page); len(page) > 0 && (more || left == 0) {
-			token = q.token(scope, page[len(page)-1])
-		}
-		if len(page) == 0 {
-			items[scope] = scopeWarning("NO_RESULTS_ON_PAGE", "There are no results for scope '"+scope+"' on this page.", scope)
-			continue
-		}
-		one := make([]any, len(page))
-		for i, r := range page {
-			one[i] = render(r, nil)
-		}
-		items[scope] = map[string]any{"instances": one}
-	}
-	if strings.EqualFold(c.query.Get("includeAllScopes"), "true") { // gcloud writes True
-		for _, scope := range append([]string{"global"}, prefixed("regions/", p.regions())...) {
-			items[scope] = scopeWarning("NO_RESULTS_ON_PAGE", "There are no results for scope '"+scope+"' on this page.", scope)
-		}
-	}
-	out := map[string]any{"kind": "compute#instanceAggregatedList", "id": "projects/" + p.name + "/aggregated/instances",
-		"items": items, "selfLink": p.link("aggregated/instances")}
-	if token != "" {
-		out["nextPageToken"] = token
-	}
-	if len(unreachable) > 0 {
-		out["unreachables"] = unreachable
-	}
-	return ok(c.mask.apply(out))
-}
-
-func prefixed(prefix string, names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = prefix + name
-	}
-	return out
-}
-
-func scopeWarning(code, message, scope string) map[string]any {
-	return map[string]any{"warning": map[string]any{"code": code, "message": message,
-		"data": []any{map[string]any{"key": "scope", "value": scope}}}}
+		return c.p.visible(s.zone, c.now, q)
+	})
 }

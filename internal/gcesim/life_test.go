@@ -59,11 +59,14 @@ func TestInsertRefusals(t *testing.T) {
 		{"no disk", func(i *compute.Instance) { i.Disks = nil }, "At least one disk"},
 		{"no boot disk", func(i *compute.Instance) { i.Disks[0].Boot = false }, "Boot disk must be"},
 		{"no image", func(i *compute.Instance) { i.Disks[0].InitializeParams.SourceImage = "" }, "must have a source or a source image"},
-		{"no such image", func(i *compute.Instance) {
-			i.Disks[0].InitializeParams.SourceImage = "projects/nobody/global/images/x"
+		{"bad image", func(i *compute.Instance) {
+			i.Disks[0].InitializeParams.SourceImage = "debian-13"
 		}, "The referenced image resource cannot be found"},
 		{"no network", func(i *compute.Instance) { i.NetworkInterfaces = nil }, "At least one network interface"},
-		{"no such network", func(i *compute.Instance) { i.NetworkInterfaces[0].Network = "global/networks/other" }, "The referenced network resource cannot be found"},
+		{"bad network", func(i *compute.Instance) { i.NetworkInterfaces[0].Network = "other" }, "The URL is malformed."},
+		{"subnetwork elsewhere", func(i *compute.Instance) {
+			i.NetworkInterfaces[0].Subnetwork = "regions/us-east1/subnetworks/default"
+		}, "The referenced subnetwork resource cannot be found"},
 		{"restart", func(i *compute.Instance) { yes := true; i.Scheduling.AutomaticRestart = &yes }, "when AutomaticRestart is true"},
 		{"migrate", func(i *compute.Instance) { i.Scheduling.OnHostMaintenance = "MIGRATE" }, "OnHostMaintenance isn't TERMINATE"},
 		{"end of a standard VM", func(i *compute.Instance) { i.Scheduling.ProvisioningModel = "STANDARD" }, "must use the spot provisioning model"},
@@ -278,4 +281,67 @@ func TestClock(t *testing.T) {
 			t.Errorf("made at %v, want %v", vm.Created, start)
 		}
 	})
+}
+
+// TestTakenToExist: what is well-formed exists, unless it was declared absent.
+func TestTakenToExist(t *testing.T) {
+	p, s := newProject(t, "optime * 0s 0s")
+	n := 0
+	try := func(change func(i *compute.Instance)) error {
+		n++
+		i := spot(zoneA, fmt.Sprintf("vm-%d", n))
+		change(i)
+		_, err := s.Instances.Insert(p.Name(), zoneA, i).Do()
+		return err
+	}
+	machineType := func(name string) func(*compute.Instance) {
+		return func(i *compute.Instance) { i.MachineType = "zones/us-central1-a/machineTypes/" + name }
+	}
+	image := func(url string) func(*compute.Instance) {
+		return func(i *compute.Instance) { i.Disks[0].InitializeParams.SourceImage = url }
+	}
+	network := func(net, sub string) func(*compute.Instance) {
+		return func(i *compute.Instance) {
+			i.NetworkInterfaces[0].Network, i.NetworkInterfaces[0].Subnetwork = net, sub
+		}
+	}
+	for _, name := range strings.Fields(`e2-micro e2-standard-32 n1-standard-96 n2-highmem-128 n2d-standard-224 n4-standard-80 c2-standard-60 c2d-highcpu-112
+		c3-standard-4-lssd c3-highcpu-192-metal c3d-standard-360 c4-standard-288 c4a-highmem-72 c4d-standard-384 t2d-standard-60 t2a-standard-48
+		m1-ultramem-40 m3-megamem-64 x4-megamem-960-metal h3-standard-88 z3-highmem-14-standardlssd a2-highgpu-1g a2-megagpu-16g a3-edgegpu-8g
+		a4x-highgpu-4g g2-standard-96 ct5lp-hightpu-4t ct6e-standard-1t custom-4-8192 n2-custom-8-16384-ext e2-custom-micro-1024 n2d-custom-2-4096 f1-micro g1-small`) {
+		if err := try(machineType(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"e2-standrad-2", "e9-huge", "standard-4", "n2-standard", "E2-micro", "e2-standard-04"} {
+		if err := try(machineType(name)); code(err) != 400 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, url := range []string{"projects/my-images/global/images/web-17", "projects/my-images/global/images/family/web", "global/images/family/web",
+		"https://www.googleapis.com/compute/v1/projects/cos-cloud/global/images/family/cos-stable"} {
+		if err := try(image(url)); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	for _, urls := range [][2]string{{"global/networks/other", ""}, {"projects/host/global/networks/shared", "projects/host/regions/us-central1/subnetworks/a"}, {"", "regions/us-central1/subnetworks/a"}} {
+		if err := try(network(urls[0], urls[1])); err != nil {
+			t.Errorf("%s: %v", urls, err)
+		}
+	}
+	do(t, p, "absent machineTypes/n2-standard-4\nabsent us-central1-b/machineTypes/e2-micro\nabsent images/family/web\nabsent networks/other\nabsent subnetworks/a")
+	for name, change := range map[string]func(*compute.Instance){"machine type": machineType("n2-standard-4"), "image": image("global/images/family/web"),
+		"image of another project": image("projects/my-images/global/images/family/web"), "network": network("global/networks/other", ""),
+		"subnetwork": network("", "regions/us-central1/subnetworks/a")} {
+		if err := try(change); code(err) != 400 {
+			t.Errorf("absent %s: %v", name, err)
+		}
+	}
+	if err := try(machineType("e2-micro")); err != nil {
+		t.Errorf("absent in another zone: %v", err)
+	}
+	do(t, p, "present networks/other")
+	if err := try(network("global/networks/other", "")); err != nil {
+		t.Errorf("present again: %v", err)
+	}
 }

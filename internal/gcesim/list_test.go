@@ -82,6 +82,14 @@ func TestFilters(t *testing.T) {
 		{`(status = STOPPING) OR (name = "other")`, "other pool-2"},
 		{`NOT status = RUNNING`, "pool-2"},
 		{`name : pool`, "pool-1 pool-2"},
+		{`name = pool-*`, "pool-1 pool-2"},
+		{`name = "pool-*"`, "pool-1 pool-2"},
+		{`name:pool-*`, "pool-1 pool-2"},
+		{`name = *-2`, "pool-2"},
+		{`name = p*l-*`, "pool-1 pool-2"},
+		{`name != pool-*`, "other"},
+		{`name = pool*x`, ""},
+		{`(name = pool-*) (status = RUN*)`, "pool-1"},
 		{`name:*`, "other pool-1 pool-2"},
 		{`labels.pool:*`, ""},
 		{`name >= pool-2`, "pool-2"},
@@ -217,6 +225,30 @@ func TestAggregatedList(t *testing.T) {
 		return nil
 	})
 	equal(t, "all pages", fmt.Sprint(pages, names, err), "2 [vm-1 vm-2 vm-3] <nil>")
+}
+
+// TestAggregatedOperations lists the operations of zones, regions and the project at once.
+func TestAggregatedOperations(t *testing.T) {
+	p, s := newProject(t, "")
+	insert(t, s, zoneA, "vm-1")
+	insert(t, s, zoneB, "vm-2")
+	if _, err := s.Addresses.Insert(p.Name(), "us-central1", &compute.Address{Name: "web"}).Do(); err != nil {
+		t.Fatal(err)
+	}
+	do(t, p, "zone us-east1-b down")
+	var got []string
+	pages := 0
+	err := s.GlobalOperations.AggregatedList(p.Name()).MaxResults(2).Pages(t.Context(), func(l *compute.OperationAggregatedList) error {
+		pages++
+		for _, scope := range []string{"regions/us-central1", "zones/us-central1-a", "zones/us-central1-b"} {
+			for _, o := range l.Items[scope].Operations {
+				got = append(got, o.TargetLink[strings.LastIndex(o.TargetLink, "/")+1:])
+			}
+		}
+		equal(t, "unreachable", len(l.Unreachables), 1)
+		return nil
+	})
+	equal(t, "operations", fmt.Sprint(pages, got, err), "2 [web vm-1 vm-2] <nil>")
 }
 
 func TestZoneStates(t *testing.T) {

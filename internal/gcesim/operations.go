@@ -45,6 +45,13 @@ func listOperations(c *call) reply {
 	return ok(q.answerList("compute#operationList", c.p.link("%s/operations", c.scope()), page, more, c.mask))
 }
 
+// aggregateOperations answers globalOperations.aggregatedList.
+func aggregateOperations(c *call) reply {
+	return c.aggregate("operation", "operations", func(s scope, q *listQuery) iter.Seq[resource] {
+		return c.p.visibleOps(s.zone, s.region, c.now, q)
+	})
+}
+
 // visibleOps yields what a list of operations shows, by name.
 func (p *Project) visibleOps(z *zone, region string, now time.Time, q *listQuery) iter.Seq[resource] {
 	if q.filtered {

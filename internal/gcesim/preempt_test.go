@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/api/compute/v1"
 )
 
 func TestPreemption(t *testing.T) {
@@ -133,6 +135,61 @@ func TestByHand(t *testing.T) {
 		time.Sleep(seconds(10))
 		equal(t, "deleted", status(t, s, zoneA, "vm-1"), "gone")
 		equal(t, "by", p.History()[0].DeletedBy, "hand")
+	})
+}
+
+// TestChanges stops, starts, suspends, resumes and resets a VM, and simulates maintenance, over the API.
+func TestChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "vm us-central1-a vm-1 RUNNING spot\nresource-time 1s 1s\noptime * 10s 10s")
+		const project = "gcesim-project"
+		calls := map[string]func() (*compute.Operation, error){
+			"stop":    func() (*compute.Operation, error) { return s.Instances.Stop(project, zoneA, "vm-1").Do() },
+			"start":   func() (*compute.Operation, error) { return s.Instances.Start(project, zoneA, "vm-1").Do() },
+			"suspend": func() (*compute.Operation, error) { return s.Instances.Suspend(project, zoneA, "vm-1").Do() },
+			"resume":  func() (*compute.Operation, error) { return s.Instances.Resume(project, zoneA, "vm-1").Do() },
+			"reset":   func() (*compute.Operation, error) { return s.Instances.Reset(project, zoneA, "vm-1").Do() },
+			"maintain": func() (*compute.Operation, error) {
+				return s.Instances.SimulateMaintenanceEvent(project, zoneA, "vm-1").Do()
+			},
+		}
+		for _, step := range []struct{ name, during, after string }{
+			{"start", "RUNNING", "RUNNING"}, // it runs already
+			{"stop", "STOPPING", "TERMINATED"},
+			{"stop", "TERMINATED", "TERMINATED"},
+			{"suspend", "400 invalid", ""},
+			{"reset", "400 invalid", ""},
+			{"start", "PROVISIONING", "RUNNING"},
+			{"reset", "RUNNING", "RUNNING"},
+			{"suspend", "SUSPENDING", "SUSPENDED"},
+			{"start", "400 invalid", ""},
+			{"resume", "PROVISIONING", "RUNNING"},
+			{"maintain", "STOPPING", "STOPPING"},
+		} {
+			op, err := calls[step.name]()
+			if err != nil {
+				equal(t, step.name, refusal(err), step.during)
+				continue
+			}
+			equal(t, "during "+step.name, status(t, s, zoneA, "vm-1"), step.during)
+			if op.Status != "DONE" {
+				_, err = calls[step.name]()
+				equal(t, step.name+" once more", refusal(err), "400 resourceNotReady")
+			}
+			if op = await(t, s, zoneA, op); op.Error != nil {
+				t.Errorf("%s: %v", step.name, op.Error.Errors[0].Message)
+			}
+			equal(t, "after "+step.name, status(t, s, zoneA, "vm-1"), step.after)
+		}
+		equal(t, "preempted by maintenance", p.VMs()[0].Preempted, true)
+		time.Sleep(time.Minute)
+		do(t, p, "capacity us-central1-a 0")
+		op, err := calls["start"]()
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "start without room", await(t, s, zoneA, op).Error.Errors[0].Code, "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS")
+		equal(t, "then", status(t, s, zoneA, "vm-1"), "TERMINATED")
 	})
 }
 

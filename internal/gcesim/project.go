@@ -14,13 +14,13 @@ import (
 
 // Options says what project to simulate. The zero value is good.
 type Options struct {
-	Project      string            // "gcesim-project" where empty
-	Number       uint64            // the project number; 123456789012 where 0
-	Zones        []string          // DefaultZones where nil
-	Seed         uint64            // everything random is derived from it
-	MachineTypes []string          // DefaultMachineTypes where nil
-	Metadata     map[string]string // project metadata at the start
-	KeepCalls    int               // how many of the newest calls Calls returns; 1000 where 0, none where negative
+	Project   string            // "gcesim-project" where empty
+	Number    uint64            // the project number; 123456789012 where 0
+	Zones     []string          // DefaultZones where nil
+	Seed      uint64            // everything random is derived from it
+	Metadata  map[string]string // project metadata at the start
+	Absent    []string          // paths, or their ends, of machine types, images and networks that do not exist, as the command absent has them
+	KeepCalls int               // how many of the newest calls Calls returns; 1000 where 0, none where negative
 }
 
 // DefaultZones are the zones of a project that names none.
@@ -34,14 +34,13 @@ var DefaultZones = []string{
 
 // Project is a simulated Compute Engine project with its metadata server: an http.Handler.
 type Project struct {
-	name         string
-	number       uint64
-	seed         uint64
-	machineTypes []string
-	keepCalls    int
-	meta         *metadataserver.Server
-	routes       []route
-	born         time.Time
+	name      string
+	number    uint64
+	seed      uint64
+	keepCalls int
+	meta      *metadataserver.Server
+	routes    []route
+	born      time.Time
 
 	mu      sync.Mutex // guards all below
 	facts   factQueue
@@ -59,6 +58,7 @@ type Project struct {
 	rates    rates
 	quotas   []*vmQuota
 	fullNets map[string]bool // regions whose address space is used up
+	absent   map[string]bool // the ends of paths of what does not exist
 	calls    callLog
 	self     self
 
@@ -90,11 +90,11 @@ type settings struct {
 // New makes a project. All its zones have room without limit until told otherwise.
 func New(o Options) *Project {
 	p := &Project{
-		name: o.Project, number: o.Number, seed: o.Seed, machineTypes: o.MachineTypes, keepCalls: o.KeepCalls,
+		name: o.Project, number: o.Number, seed: o.Seed, keepCalls: o.KeepCalls,
 		meta: metadataserver.New(), born: time.Now().Round(0), changed: make(chan struct{}), global: newOperations(), regional: map[string]*operations{},
 		things: map[string]*thing{}, services: newServices(),
 		zones: map[string]*zone{}, shapes: map[shapeKey]*shape{}, requests: map[string]*operation{},
-		fullNets: map[string]bool{},
+		fullNets: map[string]bool{}, absent: map[string]bool{},
 		settings: settings{
 			stockoutTime: span{4 * time.Second, 10 * time.Second},
 			quotaTime:    span{4 * time.Second, 7 * time.Second},
@@ -113,9 +113,6 @@ func New(o Options) *Project {
 	if p.number == 0 {
 		p.number = 123456789012
 	}
-	if p.machineTypes == nil {
-		p.machineTypes = DefaultMachineTypes
-	}
 	if p.keepCalls == 0 {
 		p.keepCalls = 1000
 	}
@@ -125,6 +122,9 @@ func New(o Options) *Project {
 	}
 	for _, name := range zones {
 		p.zones[name] = newZone(p, name)
+	}
+	for _, path := range o.Absent {
+		p.absent[strings.Trim(path, "/")] = true
 	}
 	p.routes = apiRoutes(p)
 	p.rates.init()

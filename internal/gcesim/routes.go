@@ -35,6 +35,7 @@ func apiRoutes(p *Project) []route {
 		{id: "zoneOperations.delete", verb: del, path: "zones/{zone}/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
 		{id: "globalOperations.get", verb: get, path: "global/operations/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
 		{id: "globalOperations.list", verb: get, path: "global/operations", fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
+		{id: "globalOperations.aggregatedList", verb: get, path: "aggregated/operations", fault: "operations", group: "heavy_weight_read_requests", schema: "OperationAggregatedList", handle: aggregateOperations},
 		{id: "globalOperations.wait", verb: post, path: "global/operations/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation},
 		{id: "globalOperations.delete", verb: del, path: "global/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
 		{id: "regionOperations.get", verb: get, path: "regions/{region}/operations/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
@@ -52,6 +53,9 @@ func apiRoutes(p *Project) []route {
 		{id: "images.get", verb: get, path: "global/images/{image}", fault: "project", group: "read_requests", schema: "Image", handle: getImage},
 		{id: "images.getFromFamily", verb: get, path: "global/images/family/{family}", fault: "project", group: "read_requests", schema: "Image", handle: getImageFamily},
 		{id: "networks.get", verb: get, path: "global/networks/{network}", fault: "project", group: "read_requests", schema: "Network", handle: getNetwork},
+	}
+	for name := range vmChanges {
+		routes = append(routes, route{id: "instances." + name, verb: post, path: "zones/{zone}/instances/{instance}/" + name, fault: "instances", group: "default", schema: "Operation", handle: changeInstance(name)})
 	}
 	routes = append(routes, thingRoutes()...)
 	for i := range routes {

@@ -16,7 +16,7 @@ import (
 var update = flag.Bool("update", false, "write schema.txt from the discovery document in the API's module")
 
 // schemaRoots are the resources that the simulator answers with or reads; what they hold comes along.
-var schemaRoots = []string{"Instance", "InstanceList", "InstanceAggregatedList", "Operation", "OperationList", "Project",
+var schemaRoots = []string{"Instance", "InstanceList", "InstanceAggregatedList", "Operation", "OperationList", "OperationAggregatedList", "Project",
 	"Metadata", "Zone", "ZoneList", "Region", "RegionList", "MachineType", "MachineTypeList", "Image", "ImageList",
 	"Network", "Disk", "Firewall", "FirewallList", "Address", "AddressList", "HealthCheck", "HealthCheckList", "BackendService",
 	"BackendServiceList", "ForwardingRule", "ForwardingRuleList", "NetworkEndpointGroup", "NetworkEndpointGroupList",
@@ -129,6 +129,7 @@ func TestAnswersConform(t *testing.T) {
 		"zones/us-central1-a/instances":      "InstanceList",
 		"aggregated/instances":               "InstanceAggregatedList",
 		"zones/us-central1-a/operations":     "OperationList",
+		"aggregated/operations":              "OperationAggregatedList",
 		"":                                   "Project",
 		"zones/us-central1-a":                "Zone",
 		"zones":                              "ZoneList",

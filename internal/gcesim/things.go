@@ -147,7 +147,7 @@ func (p *Project) usersOf(path string) []string {
 // describe makes the JSON form of a thing.
 func (p *Project) describe(t *thing) plain {
 	out := plain(maps.Clone(t.body))
-	out["kind"] = "compute#" + strings.ToLower(t.kind.schema[:1]) + t.kind.schema[1:]
+	out["kind"] = "compute#" + camel(t.kind.schema)
 	out["id"] = strconv.FormatUint(t.id, 10)
 	out["creationTimestamp"] = p.stamp(t.created)
 	out["selfLink"] = p.link("%s", t.path)

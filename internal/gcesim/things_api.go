@@ -1,6 +1,7 @@
 package gcesim
 
 import (
+	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -21,6 +22,11 @@ func thingRoutes() []route {
 			route{id: k.methods + ".delete", verb: del, path: one, fault: k.collection, group: "default", schema: "Operation", handle: deleteThing(k)},
 			route{id: k.methods + ".get", verb: get, path: one, fault: "project", group: "read_requests", schema: k.schema, handle: getThing(k)},
 			route{id: k.methods + ".list", verb: get, path: all, fault: "project", group: "list_requests", schema: k.schema + "List", handle: listThings(k)})
+	}
+	for _, k := range thingKinds {
+		if k.schema != "Firewall" { // the only ones that Compute Engine has no such list of
+			out = append(out, route{id: k.methods + ".aggregatedList", verb: get, path: "aggregated/" + k.collection, fault: "project", group: "heavy_weight_read_requests", handle: aggregateThings(k)})
+		}
 	}
 	const services, group = "regions/{region}/backendServices/{thing}", "zones/{zone}/networkEndpointGroups/{thing}/"
 	return append(out,
@@ -144,17 +150,34 @@ func getThing(k *thingKind) func(*call) reply {
 
 func listThings(k *thingKind) func(*call) reply {
 	return func(c *call) reply {
-		p, within := c.p, c.scope()+"/"+k.collection
-		kind := "compute#" + strings.ToLower(k.schema[:1]) + k.schema[1:] + "List"
-		return c.listPlain(kind, within, func(yield func(resource) bool) {
-			for _, path := range slices.Sorted(maps.Keys(p.things)) {
-				if strings.HasPrefix(path, within+"/") && !yield(p.describe(p.things[path])) {
-					return
-				}
+		return c.listPlain("compute#"+camel(k.schema)+"List", c.scope()+"/"+k.collection, c.p.thingsIn(c.scope()+"/"+k.collection+"/"))
+	}
+}
+
+func aggregateThings(k *thingKind) func(*call) reply {
+	return func(c *call) reply {
+		return c.aggregate(camel(k.schema), k.collection, func(s scope, _ *listQuery) iter.Seq[resource] {
+			if !strings.HasPrefix(k.scope, strings.Split(s.path, "/")[0]) {
+				return nil
 			}
+			return c.p.thingsIn(s.path + "/" + k.collection + "/")
 		})
 	}
 }
+
+// thingsIn yields the things whose paths have a prefix, by path.
+func (p *Project) thingsIn(prefix string) iter.Seq[resource] {
+	return func(yield func(resource) bool) {
+		for _, path := range slices.Sorted(maps.Keys(p.things)) {
+			if strings.HasPrefix(path, prefix) && !yield(p.describe(p.things[path])) {
+				return
+			}
+		}
+	}
+}
+
+// camel is a type's name as kinds begin with it.
+func camel(schema string) string { return strings.ToLower(schema[:1]) + schema[1:] }
 
 // changeBackendService answers regionBackendServices.patch and update, which differ in what becomes of fields that are
 // not sent. Both want the fingerprint of what they change.

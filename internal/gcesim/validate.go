@@ -95,7 +95,7 @@ func (p *Project) checkMachineType(z *zone, s *instanceSpec) *apiError {
 		return invalidField(field, url, "Machine type must be in the zone of the instance, '%s'.", z.name)
 	}
 	s.machineType = parts[3]
-	if !slices.Contains(p.machineTypes, s.machineType) && !strings.HasPrefix(s.machineType, "custom-") {
+	if !p.knowsMachineType(z, s.machineType) {
 		return invalidField(field, url, "Machine type with name '%s' does not exist in zone '%s'.", s.machineType, z.name)
 	}
 	s.body["machineType"] = p.link("zones/%s/machineTypes/%s", z.name, s.machineType)
@@ -147,24 +147,39 @@ func (p *Project) checkDisks(z *zone, s *instanceSpec) *apiError {
 	return nil
 }
 
-func (p *Project) checkNetwork(_ *zone, s *instanceSpec) *apiError {
+func (p *Project) checkNetwork(z *zone, s *instanceSpec) *apiError {
 	nics := list(s.body["networkInterfaces"])
 	if len(nics) == 0 {
 		return invalidField("resource.networkInterfaces", "", "At least one network interface is required.")
 	}
 	for i, n := range nics {
-		url := text(object(n)["network"])
-		if url == "" {
-			continue // the default network
+		field := fmt.Sprintf("resource.networkInterfaces[%d].", i)
+		if err := p.checkReference(field+"network", text(object(n)["network"]), "global/networks"); err != nil {
+			return err
 		}
-		parts := resourcePath(url)
-		if len(parts) < 3 || parts[len(parts)-2] != "networks" {
-			return invalidField(fmt.Sprintf("resource.networkInterfaces[%d].network", i), url, "The URL is malformed.")
+		if err := p.checkReference(field+"subnetwork", text(object(n)["subnetwork"]), "regions/"+z.region+"/subnetworks"); err != nil {
+			return err
 		}
-		if name := parts[len(parts)-1]; name != "default" {
-			return invalidField(fmt.Sprintf("resource.networkInterfaces[%d].network", i), url,
-				"The referenced network resource cannot be found.")
-		}
+	}
+	return nil
+}
+
+// checkReference refuses the URL of a resource, of this project or of one that shares its network, that is not in a collection
+// or is absent. No URL means the default.
+func (p *Project) checkReference(field, url, collection string) *apiError {
+	if url == "" {
+		return nil
+	}
+	parts := resourcePath(url)
+	if parts[0] != "projects" {
+		parts = append([]string{"projects", p.name}, parts...)
+	}
+	kind := collection[strings.LastIndexByte(collection, '/')+1:]
+	switch n := len(parts); {
+	case n < 4 || parts[n-2] != kind || !validName.MatchString(parts[n-1]):
+		return invalidField(field, url, "The URL is malformed.")
+	case strings.Join(parts[2:n-1], "/") != collection || p.isAbsent(strings.Join(parts, "/")):
+		return invalidField(field, url, "The referenced %s resource cannot be found.", strings.TrimSuffix(kind, "s"))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package gcesim
 
 import (
+	"strings"
 	"time"
 )
 
@@ -109,6 +110,12 @@ func (v *vm) release() {
 		v.counted = false
 		v.zone.live--
 	}
+}
+
+// machineType is the name of the VM's machine type.
+func (v *vm) machineType() string {
+	url := text(v.body("machineType"))
+	return url[strings.LastIndexByte(url, '/')+1:]
 }
 
 // live starts a life: the VM boots, and as a Spot VM in a zone with a mean life it is preempted some day.

@@ -11,6 +11,7 @@ const unlimited = -1
 
 // zone is one zone with its VMs, its operations and what commands said about it.
 type zone struct {
+	project      string
 	name, region string
 	index        int // of the order of making, for addresses
 
@@ -43,7 +44,7 @@ type zone struct {
 
 func newZone(p *Project, name string) *zone {
 	return &zone{
-		name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
+		project: p.name, name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
 		state: "up", capacity: unlimited, stockout: "details",
 		insertTime:  span{8 * time.Second, 20 * time.Second},
 		deleteTime:  span{10 * time.Second, 30 * time.Second},

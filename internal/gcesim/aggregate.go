@@ -1,0 +1,89 @@
+package gcesim
+
+import (
+	"iter"
+	"strings"
+)
+
+// scope is a place that resources belong to: a zone, a region, or neither.
+type scope struct {
+	path   string // as an aggregated list names it: zones/us-central1-a, regions/us-central1, global
+	zone   *zone
+	region string
+}
+
+// scopes returns all scopes, by path. Zones that do not exist are left out.
+func (p *Project) scopes() []scope {
+	out := []scope{{path: "global"}}
+	for _, name := range p.regions() {
+		out = append(out, scope{path: "regions/" + name, region: name})
+	}
+	for _, name := range p.zoneNames() {
+		if z := p.zones[name]; z.state != "absent" && z.state != "unknown" {
+			out = append(out, scope{path: "zones/" + name, zone: z})
+		}
+	}
+	return out
+}
+
+// aggregate answers an aggregatedList. A zone that is down is unreachable; the answer is 200 all the same, as the API behaves
+// since returnPartialSuccess became its only way. list returns nil for a scope that cannot have such resources.
+func (c *call) aggregate(kind, collection string, list func(s scope, q *listQuery) iter.Seq[resource]) reply {
+	p := c.p
+	q, err := p.parseListQuery(c.query)
+	if err != nil {
+		return refused(err)
+	}
+	all := strings.EqualFold(c.query.Get("includeAllScopes"), "true") // gcloud writes True
+	items := map[string]any{}
+	var unreachable []any
+	left, token := q.max, ""
+	for _, s := range p.scopes() {
+		sq := q
+		sq.max, sq.started = left, q.started && s.path == q.after.Scope
+		here := list(s, &sq)
+		if here == nil && !all {
+			continue
+		}
+		if s.zone != nil && s.zone.state == "down" {
+			unreachable = append(unreachable, p.link("%s", s.path))
+			items[s.path] = scopeWarning("UNREACHABLE", "The scope '"+s.path+"' was unreachable.", s.path)
+			continue
+		}
+		var page []resource
+		if here != nil && token == "" && !(q.started && s.path < q.after.Scope) {
+			var more bool
+			page, more = sq.page(here)
+			if left -= len(page); len(page) > 0 && (more || left == 0) {
+				token = q.token(s.path, page[len(page)-1])
+			}
+		}
+		items[s.path] = scopePage(s, collection, page)
+	}
+	out := map[string]any{"kind": "compute#" + kind + "AggregatedList", "id": "projects/" + p.name + "/aggregated/" + collection,
+		"items": items, "selfLink": p.link("aggregated/%s", collection)}
+	if token != "" {
+		out["nextPageToken"] = token
+	}
+	if len(unreachable) > 0 {
+		out["unreachables"] = unreachable
+	}
+	return ok(c.mask.apply(out))
+}
+
+// scopePage is what an aggregated list shows of one scope.
+func scopePage(s scope, collection string, page []resource) map[string]any {
+	if len(page) == 0 {
+		return scopeWarning("NO_RESULTS_ON_PAGE", "There are no results for scope '"+s.path+"' on this page.", s.path)
+	}
+	shown := make([]any, len(page))
+	for i, r := range page {
+		shown[i] = render(r, nil)
+	}
+	return map[string]any{collection: shown}
+}
+
+func scopeWarning(code, message, scope string) map[string]any {
+	return map[string]any{"warning": map[string]any{"code": code, "message": message,
+		"data": []any{map[string]any{"key": "scope", "value": scope}}}}
+}

@@ -1,0 +1,118 @@
+package gcesim
+
+import (
+	"net/http"
+	"slices"
+	"time"
+)
+
+// vmChange is what a caller can do to a VM beside making and deleting it.
+type vmChange struct {
+	kind string   // of the operation
+	from []string // the states in which it has an effect
+	idle []string // the states in which it is accepted and changes nothing
+	do   func(p *Project, v *vm, op *operation, now time.Time)
+}
+
+var vmChanges = map[string]vmChange{
+	"stop":                     {"stop", []string{provisioning, staging, running}, []string{terminated}, stopVM},
+	"start":                    {"start", []string{terminated, "STOPPED"}, []string{running}, startVM},
+	"suspend":                  {"suspend", []string{running}, []string{"SUSPENDED"}, suspendVM},
+	"resume":                   {"resume", []string{"SUSPENDED"}, []string{running}, startVM},
+	"reset":                    {"reset", []string{running}, nil, resetVM},
+	"simulateMaintenanceEvent": {"compute.instances.simulateMaintenanceEvent", []string{running}, nil, maintainVM},
+}
+
+func (x vmChange) allows(status string) bool {
+	return slices.Contains(x.from, status) || slices.Contains(x.idle, status)
+}
+
+// run changes a VM, or leaves it as it is where it is so already.
+func (x vmChange) run(p *Project, v *vm, user, requestID string, now time.Time) *operation {
+	op := p.operationOn(v, x.kind, user, requestID, now)
+	if slices.Contains(x.idle, v.status(now)) {
+		op.end = now
+	} else {
+		x.do(p, v, op, now)
+	}
+	return op
+}
+
+// changeInstance answers instances.stop, start, suspend, resume, reset and simulateMaintenanceEvent.
+func changeInstance(name string) func(*call) reply {
+	return func(c *call) reply {
+		p, change := c.p, vmChanges[name]
+		if op, err := p.repeated(c); op != nil || err != nil {
+			return c.operation(op, err)
+		}
+		v, err := c.instance()
+		if err != nil {
+			return refused(err)
+		}
+		switch status := v.status(c.now); {
+		case v.busy != nil && !v.busy.done(c.now):
+			return refused(notReady(v))
+		case !change.allows(status):
+			return refused(refuse(http.StatusBadRequest, "invalid", "Invalid usage: %s of instance '%s' whose status is %s.", name, v.name, status))
+		}
+		op := change.run(p, v, "", c.requestID, c.now)
+		p.remember(c, op)
+		return c.operation(op, nil)
+	}
+}
+
+// operationOn starts an operation on a VM, which holds it until the operation is done.
+func (p *Project) operationOn(v *vm, kind, user, requestID string, now time.Time) *operation {
+	v.busy = p.startOperation(&operation{zone: v.zone, kind: kind, user: user, requestID: requestID,
+		target: "zones/" + v.zone.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, now)
+	return v.busy
+}
+
+func stopVM(p *Project, v *vm, op *operation, now time.Time) {
+	p.pauseVM(v, op, now, stopping, terminated)
+}
+
+func suspendVM(p *Project, v *vm, op *operation, now time.Time) {
+	p.pauseVM(v, op, now, "SUSPENDING", "SUSPENDED")
+}
+
+// pauseVM takes a VM to a state in which it exists and does not run.
+func (p *Project) pauseVM(v *vm, op *operation, now time.Time, first, last string) {
+	op.end = now.Add(p.within(v.zone.deleteTime, op.kind, v.zone.name, v.name, v.lives))
+	v.release()
+	v.endedBy = "hand"
+	v.lives++
+	v.removal++
+	v.turn(now, first)
+	v.then(op.end, last)
+}
+
+// startVM starts or resumes a VM, if its zone has room.
+func startVM(p *Project, v *vm, op *operation, now time.Time) {
+	if z := v.zone; !z.room() {
+		op.end = now.Add(p.within(p.settings.stockoutTime, "stockout", z.name, v.name, v.lives))
+		op.fail(p.stockout(z, v.machineType()))
+		return
+	}
+	took := p.within(v.zone.insertTime, op.kind, v.zone.name, v.name, v.lives)
+	op.end = now.Add(took)
+	v.endedBy, v.failed = "", false
+	p.live(v, now, took*9/10)
+}
+
+func resetVM(p *Project, v *vm, op *operation, now time.Time) {
+	op.end = now.Add(p.within(p.settings.resourceTime, op.kind, v.zone.name, v.name, now.UnixNano()))
+}
+
+// maintainVM preempts a Spot VM; another one moves to another host, which is not seen.
+func maintainVM(p *Project, v *vm, op *operation, now time.Time) {
+	resetVM(p, v, op, now)
+	if v.spot {
+		p.preempt(v, now)
+	}
+}
+
+func notReady(v *vm) *apiError {
+	return refuse(http.StatusBadRequest, "resourceNotReady",
+		"The resource 'projects/%s/zones/%s/instances/%s' is not ready", v.zone.project, v.zone.name, v.name)
+}
