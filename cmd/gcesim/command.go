@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -19,89 +19,95 @@ import (
 // finish operations and hooks.
 const patience = 10 * time.Second
 
-// environment points Google's libraries, gcloud and prevmtable at the project. gcloud needs no login then, and neither
-// reads nor changes the settings of its user.
-func environment(project, host, gcloudConfig string) []string {
-	env := []string{
-		"GCE_METADATA_HOST=" + host,
-		"PREVMTABLE_COMPUTE_ENDPOINT=http://" + host + "/compute/v1/",
-		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE=http://" + host + "/compute/v1/",
-		"CLOUDSDK_CORE_PROJECT=" + project,
-		"CLOUDSDK_CONFIG=" + gcloudConfig,
-		"CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true",
-		"CLOUDSDK_CORE_CHECK_GCE_METADATA=false",
-		"CLOUDSDK_CORE_DISABLE_PROMPTS=true",
-		"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING=true",
-		"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK=true",
-	}
-	// All that deployment scripts ask for; what is not simulated is refused there rather than sent to Google.
-	for _, service := range []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "cloudbuild", "storage", "logging"} {
-		env = append(env, "CLOUDSDK_API_ENDPOINT_OVERRIDES_"+strings.ToUpper(service)+"=http://"+host+"/apis/"+service+"/")
-	}
-	return env
-}
-
-// gcloudConfig makes an empty folder for gcloud's settings, logs and caches.
-func gcloudConfig() (dir string, remove func(), err error) {
-	dir, err = os.MkdirTemp("", "gcesim-gcloud-")
-	if err != nil {
-		return "", nil, err
-	}
-	return dir, func() { _ = os.RemoveAll(dir) }, nil
-}
-
-// runCommand runs the command in a process group of its own, passes signals on to all of it, and returns the command's
-// exit status when nothing of the group is left.
+// runCommand runs the command in a process group of its own, with the terminal if there is one. It passes signals on to the whole
+// group, and returns the command's exit status when nothing of the group is left.
 func runCommand(command []string, p *gcesim.Project, host string, signals <-chan os.Signal, say *log.Logger) (int, error) {
-	config, remove, err := gcloudConfig()
+	dir, remove, err := workDir()
 	if err != nil {
 		return 0, err
 	}
 	defer remove()
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), environment(p.Name(), host, config)...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
+	args, env, err := inside(command, p.Name(), host, dir)
+	if err != nil {
+		return 0, err
+	}
+	tty := ownTerminal()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	switch {
+	case tty != nil:
+		cmd.Stdin = os.Stdin
+		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, tty.fd
+		defer tty.restore()
+	case !term.IsTerminal(int(os.Stdin.Fd())):
 		cmd.Stdin = os.Stdin // a process in the background that reads from a terminal would be stopped
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	group := processGroup(cmd.Process.Pid)
+	changes := make(chan syscall.WaitStatus)
+	go watch(cmd.Process.Pid, changes)
+	return group.attend(changes, tty, signals, say), nil
+}
 
-	signalled := false
-	parent, byGoRun := os.Getppid(), startedByGoRun()
-	look := time.NewTicker(500 * time.Millisecond)
-	defer look.Stop()
+// watch tells of each change of a child process, the last of which is its end.
+func watch(pid int, changes chan<- syscall.WaitStatus) {
 	for {
-		select {
-		case s := <-signals:
-			signalled = true
-			group.signal(s.(syscall.Signal))
-		case <-look.C:
-			if byGoRun && os.Getppid() != parent { // go run passes no SIGTERM on
-				signalled, byGoRun = true, false
-				group.signal(syscall.SIGTERM)
-			}
-		case err := <-ended:
-			group.end(signalled, signals, say)
-			return exitStatus(err)
+		var status syscall.WaitStatus
+		_, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		changes <- status
+		if err != nil || !status.Stopped() {
+			return
 		}
 	}
 }
 
-func exitStatus(err error) (int, error) {
-	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok {
-		return 0, err
+// attend passes signals on to the command until it has ended, ends what it left running, and returns its exit status.
+func (g processGroup) attend(changes <-chan syscall.WaitStatus, tty *terminal, signals <-chan os.Signal, say *log.Logger) int {
+	signalled := false
+	parent, byGoRun := os.Getppid(), startedByGoRun()
+	look := time.NewTicker(500 * time.Millisecond)
+	defer look.Stop()
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	defer signal.Stop(continued)
+	for {
+		select {
+		case s := <-signals:
+			signalled = true
+			g.signal(s.(syscall.Signal))
+		case <-look.C:
+			if byGoRun && os.Getppid() != parent { // go run passes no SIGTERM on
+				signalled, byGoRun = true, false
+				g.signal(syscall.SIGTERM)
+			}
+		case <-continued:
+			if tty != nil {
+				tty.resume(g)
+			}
+		case status := <-changes:
+			switch {
+			case status.Stopped() && tty != nil:
+				tty.suspend()
+				tty.resume(g) // where nobody could stop gcesim, it goes on at once
+			case !status.Stopped():
+				g.end(signalled, signals, say)
+				return exitStatus(status)
+			}
+		}
 	}
-	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return 128 + int(ws.Signal()), nil
+}
+
+func exitStatus(status syscall.WaitStatus) int {
+	if status.Signaled() {
+		return 128 + int(status.Signal())
 	}
-	return exit.ExitCode(), nil
+	return status.ExitStatus()
 }
 
 // processGroup is the ID of a process group, which is that of the command.

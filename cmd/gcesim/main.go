@@ -4,8 +4,8 @@
 //	gcesim [flags] -- COMMAND ARGS...   serve while COMMAND runs, and end with its exit status
 //
 // COMMAND finds an environment in which Google's libraries, gcloud and prevmtable all use the simulated project; see
-// environment. It runs in a process group of its own, signals are passed on to the whole of it, and nothing of it is
-// left running in the end.
+// environment. It has the terminal, runs in a process group of its own, to which signals are passed on, and nothing of it is left
+// running in the end. A shell (gcesim -- bash) says in its prompt that it is inside the project.
 //
 // Without metadata and without a script the project is a demonstration: a configuration of prevmtable with hooks, and a
 // minute in which a zone runs out of room and VMs are preempted. See the folder demo.
@@ -27,6 +27,8 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -34,22 +36,34 @@ import (
 	"prevmtable/internal/metadataserver"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// absent is a flag of paths separated by commas, which can be given more than once.
+type absent []string
+
+func (a *absent) String() string { return "" }
+
+func (a *absent) Set(s string) error {
+	*a = append(*a, strings.Split(s, ",")...)
+	return nil
+}
 
 // options are the flags and what follows them.
 type options struct {
 	addr, project, zones, script string
 	metadata, metadataFiles      metadataserver.Pairs
 	seed                         uint64
-	verbose                      bool
+	absent                       absent
+	verbose, version             bool
 	command                      []string
 }
 
-func parseFlags(args []string, stderr io.Writer) (*options, error) {
+func parseFlags(args []string, stdout, stderr io.Writer) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("gcesim", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&o.addr, "addr", "", "loopback `address` to serve at (default localhost:8080; with a command, any free port)")
+	f.StringVar(&o.addr, "addr", "", "loopback `address` to serve at (default localhost:8085; with a command, any free port)")
+	f.Var(&o.absent, "absent", "`paths` of machine types, images and networks that do not exist, separated by commas, such as machineTypes/n2-standard-4 or images/family/debian-13; all others that are well-formed do")
 	f.StringVar(&o.project, "project", "gcesim-project", "project `ID`")
 	f.StringVar(&o.zones, "zones", "", "`zones` of the project, separated by commas (default: some of five regions)")
 	f.Var(&o.metadata, "metadata", "project metadata, `KEY=VALUE,...`")
@@ -57,16 +71,21 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.script, "script", "", "`file` of control commands; lines may begin with \"at 20s\"")
 	f.Uint64Var(&o.seed, "seed", 0, "what everything random is derived from; 0: a random one, which is printed")
 	f.BoolVar(&o.verbose, "v", false, "log each request")
-	f.Usage = func() {
-		fmt.Fprint(stderr, "usage: gcesim [flags] [-- COMMAND ARGS...]\n\nRuns a simulated Compute Engine project, and a command inside it.\n\n")
-		f.PrintDefaults()
-	}
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
+	f.Usage = func() {}
 	if err := f.Parse(args); err != nil {
+		out := stderr
+		if errors.Is(err, flag.ErrHelp) {
+			out = stdout
+		}
+		f.SetOutput(out)
+		fmt.Fprint(out, "usage: gcesim [flags] [-- COMMAND ARGS...]\n\nRuns a simulated Compute Engine project, and a command inside it.\n\n")
+		f.PrintDefaults()
 		return nil, err
 	}
 	o.command = f.Args()
 	if o.addr == "" {
-		o.addr = "localhost:8080"
+		o.addr = "localhost:8085"
 		if len(o.command) > 0 {
 			o.addr = "localhost:0"
 		}
@@ -78,13 +97,16 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 }
 
 // run is the whole program; it returns the exit status.
-func run(args []string, stderr io.Writer) int {
-	o, err := parseFlags(args, stderr)
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parseFlags(args, stdout, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		return 2
+	case o.version:
+		fmt.Fprintln(stdout, "gcesim", version())
+		return 0
 	}
 	say := log.New(stderr, "gcesim: ", 0)
 	status, err := serve(o, say)
@@ -130,6 +152,21 @@ func serve(o *options, say *log.Logger) (int, error) {
 	return runCommand(o.command, project, host, signals, say)
 }
 
+// version says which build this is.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "of unknown version"
+	}
+	commit := "unknown commit"
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = s.Value
+		}
+	}
+	return fmt.Sprintf("%s (%s, %s)", info.Main.Version, commit, info.GoVersion)
+}
+
 // echoed prints the commands that come in over the control API, as it prints those of a script.
 func echoed(h http.Handler, say *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -164,13 +201,13 @@ func listen(addr string) (net.Listener, error) {
 
 // wait serves a project without a command until a signal comes.
 func wait(p *gcesim.Project, host string, signals <-chan os.Signal, say *log.Logger) (int, error) {
-	config, remove, err := gcloudConfig()
+	dir, remove, err := workDir()
 	if err != nil {
 		return 0, err
 	}
 	defer remove()
 	say.Print("for another shell:")
-	for _, v := range environment(p.Name(), host, config) {
+	for _, v := range assignments(environment(p.Name(), host, filepath.Join(dir, "gcloud"))) {
 		fmt.Println("export " + v)
 	}
 	s := <-signals

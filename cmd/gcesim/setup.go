@@ -33,7 +33,16 @@ func setUp(o *options) (*gcesim.Project, []gcesim.Step, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("script: %w", err)
 	}
-	return gcesim.New(options), steps, nil
+	if err := gcesim.CheckScript(options, steps); err != nil {
+		return nil, nil, err
+	}
+	project := gcesim.New(options)
+	for _, path := range o.absent {
+		if _, err := project.Do("absent " + path); err != nil {
+			return nil, nil, fmt.Errorf("-absent %s: %s", path, strings.TrimPrefix(err.Error(), "line 1: absent: "))
+		}
+	}
+	return project, steps, nil
 }
 
 // content is the project's metadata and its script: what the flags say, or else the demonstration.
@@ -80,7 +89,7 @@ func demoContent() (map[string]string, string, error) {
 	return attributes, string(script), err
 }
 
-// runSteps runs what a script wants at the start, and the rest in the background at its time, each step announced.
+// runSteps runs what a script wants at the start, and the rest in the background at its time, each step told in words.
 func runSteps(ctx context.Context, p *gcesim.Project, steps []gcesim.Step, say *log.Logger) error {
 	start := time.Now()
 	for len(steps) > 0 && steps[0].At == 0 {
@@ -89,6 +98,9 @@ func runSteps(ctx context.Context, p *gcesim.Project, steps []gcesim.Step, say *
 		}
 		steps = steps[1:]
 	}
+	if len(steps) == 0 {
+		return nil
+	}
 	go func() {
 		for _, s := range steps {
 			select {
@@ -96,24 +108,22 @@ func runSteps(ctx context.Context, p *gcesim.Project, steps []gcesim.Step, say *
 			case <-ctx.Done():
 				return
 			}
-			say.Printf("at %v: %s", s.At, s.Command)
+			say.Print(tell(s.Command))
 			if err := runStep(p, s, say); err != nil {
 				say.Print(err)
 			}
 		}
+		say.Print("the story is over; Ctrl-C ends it")
 	}()
 	return nil
 }
 
 func runStep(p *gcesim.Project, s gcesim.Step, say *log.Logger) error {
-	out, err := p.Do(s.Command)
+	out, err := s.Run(p)
 	if out != "" {
 		say.Print(strings.TrimSpace(out))
 	}
-	if err != nil {
-		return fmt.Errorf("script, line %d: %s", s.Line, strings.TrimPrefix(err.Error(), "line 1: "))
-	}
-	return nil
+	return err
 }
 
 // logged writes a line for each request.

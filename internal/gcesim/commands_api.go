@@ -15,13 +15,17 @@ var metadataCommands = []command{
 	}},
 	{"remove-metadata", "KEY", "remove an attribute of the project", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
 		if _, ok := p.items.values[args[0]]; !ok {
-			return "", fmt.Errorf("no attribute %q", args[0])
+			return "", notNowf("no attribute %q", args[0])
 		}
 		p.removeItem(args[0])
 		return "", nil
 	}},
 	{"replace-metadata", "KEY OLD NEW", "replace a word in an attribute of the project, such as 12 by 9", 3, 3, func(p *Project, args []string, _ time.Time) (string, error) {
-		if !strings.Contains(p.items.values[args[0]], args[1]) {
+		value, ok := p.items.values[args[0]]
+		switch {
+		case !ok:
+			return "", notNowf("no attribute %q", args[0])
+		case !strings.Contains(value, args[1]):
 			return "", fmt.Errorf("no %q in attribute %q", args[1], args[0])
 		}
 		return "", p.setCheckedItem(args[0], strings.ReplaceAll(p.items.values[args[0]], args[1], args[2]))

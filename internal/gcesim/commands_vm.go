@@ -23,12 +23,12 @@ func preemptCommand(p *Project, args []string, now time.Time) (string, error) {
 	if err != nil {
 		v := p.vmNamed(args[0])
 		switch {
-		case v == nil:
-			return "", fmt.Errorf("%w: no VM and no zone %q", ErrNotNow, args[0])
 		case len(args) > 1:
-			return "", fmt.Errorf("a number goes with a zone, not with a VM")
+			return "", err // a number goes with a zone
+		case v == nil:
+			return "", notNowf("no VM and no zone %q", args[0])
 		case v.failed || !takesRoom(v.status(now)):
-			return "", fmt.Errorf("%w: %s is %s", ErrNotNow, v.name, v.status(now))
+			return "", notNowf("%s is %s", v.name, v.status(now))
 		}
 		p.preempt(v, now)
 		return "", nil
@@ -99,7 +99,7 @@ func putVM(p *Project, args []string, now time.Time) (string, error) {
 		return "", fmt.Errorf("%q is no name of a VM", name)
 	}
 	if z.find(name) != nil {
-		return "", fmt.Errorf("%w: there is a %s in %s already", ErrNotNow, name, z.name)
+		return "", notNowf("there is a %s in %s already", name, z.name)
 	}
 	scheduling := map[string]any{"automaticRestart": true}
 	if spot {
@@ -125,7 +125,7 @@ func byHand(f func(p *Project, v *vm, now time.Time) error) func(*Project, []str
 	return func(p *Project, args []string, now time.Time) (string, error) {
 		v := p.vmNamed(args[0])
 		if v == nil {
-			return "", fmt.Errorf("%w: no VM %q", ErrNotNow, args[0])
+			return "", notNowf("no VM %q", args[0])
 		}
 		return "", f(p, v, now)
 	}
@@ -136,7 +136,7 @@ func asSomebody(name string) func(*Project, []string, time.Time) (string, error)
 	return byHand(func(p *Project, v *vm, now time.Time) error {
 		change := vmChanges[name]
 		if status := v.status(now); !change.allows(status) {
-			return fmt.Errorf("%w: %s is %s", ErrNotNow, v.name, status)
+			return notNowf("%s is %s", v.name, status)
 		}
 		change.run(p, v, "somebody@example.com", "", now)
 		return nil

@@ -2,7 +2,6 @@ package gcesim
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,9 +22,12 @@ type command struct {
 	run   func(p *Project, args []string, now time.Time) (string, error)
 }
 
-// ErrNotNow is what a command's error wraps if the command is well-formed and does not fit the state of the project: no VM has
-// that name, say.
-var ErrNotNow = errors.New("not now")
+// notNow is the error of a well-formed command that does not fit the state of the project: no VM has that name, say.
+type notNow string
+
+func (e notNow) Error() string { return string(e) }
+
+func notNowf(format string, args ...any) error { return notNow(fmt.Sprintf(format, args...)) }
 
 // Do runs commands, one a line; blank lines and lines that begin with # are skipped. It stops at the first line that is
 // wrong and says which. What commands print is returned.

@@ -41,7 +41,7 @@ func TestBadCommands(t *testing.T) {
 		{"preempted maybe", "want on or off"},
 		{"metadata bad.key x", "Must be a match of regex"},
 		{"remove-metadata nothing", `no attribute "nothing"`},
-		{"replace-metadata nothing 1 2", `no "1" in attribute "nothing"`},
+		{"replace-metadata nothing 1 2", `no attribute "nothing"`},
 		{"self nowhere x", `no zone "nowhere"`},
 		{"filter-mode odd", "want one of normal ignore none"},
 	}
@@ -50,6 +50,28 @@ func TestBadCommands(t *testing.T) {
 		_, err := p.Do(test.command)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.command, err, test.want)
+		}
+	}
+}
+
+// TestCheckScript: what would be wrong in any project is found before the script begins, and what depends on VMs is not refused.
+func TestCheckScript(t *testing.T) {
+	for _, test := range []struct{ script, want string }{
+		{"at 5s preempt vm-of-a-pool\nat 6s preempt us-central1-a 2\nat 7s vm us-central1-a x\nat 8s vm us-central1-a x", ""},
+		{"at 5s remove-metadata later", ""},
+		{"capacity us-central1-a 2\nat 5s capcity us-central1-a 1", `script, line 2: no command "capcity"`},
+		{"at 5s capacity us-central9-a 1", `script, line 1: capacity: no zone "us-central9-a"`},
+		{"at 5s fault insert * status 403", "script, line 1: fault: want status CODE REASON"},
+		{"at 5s replace-metadata config 12 9", `script, line 1: replace-metadata: no "12" in attribute "config"`},
+		{"at 5s metadata-file config /no/such/file", "script, line 1: metadata-file: open /no/such/file"},
+	} {
+		steps, err := gcesim.ParseScript(test.script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = gcesim.CheckScript(gcesim.Options{Metadata: map[string]string{"config": "8"}}, steps)
+		if test.want == "" && err != nil || test.want != "" && !strings.HasPrefix(fmt.Sprint(err), test.want) {
+			t.Errorf("%q: got %v", test.script, err)
 		}
 	}
 }

@@ -19,7 +19,6 @@ type Options struct {
 	Zones     []string          // DefaultZones where nil
 	Seed      uint64            // everything random is derived from it
 	Metadata  map[string]string // project metadata at the start
-	Absent    []string          // paths, or their ends, of machine types, images and networks that do not exist, as the command absent has them
 	KeepCalls int               // how many of the newest calls Calls returns; 1000 where 0, none where negative
 }
 
@@ -122,9 +121,6 @@ func New(o Options) *Project {
 	}
 	for _, name := range zones {
 		p.zones[name] = newZone(p, name)
-	}
-	for _, path := range o.Absent {
-		p.absent[strings.Trim(path, "/")] = true
 	}
 	p.routes = apiRoutes(p)
 	p.rates.init()

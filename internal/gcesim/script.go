@@ -1,6 +1,8 @@
 package gcesim
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +17,7 @@ type Step struct {
 }
 
 // ParseScript reads a script, which is commands as Do takes them, some of them with "at DURATION" before them. The
-// steps come in the order of their times; the commands themselves are not checked.
+// steps come in the order of their times. CheckScript checks the commands.
 func ParseScript(script string) ([]Step, error) {
 	var steps []Step
 	number := 0
@@ -36,6 +38,29 @@ func ParseScript(script string) ([]Step, error) {
 		}
 		steps = append(steps, s)
 	}
-	slices.SortStableFunc(steps, func(a, b Step) int { return int(a.At - b.At) })
+	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return steps, nil
+}
+
+// CheckScript runs all steps on a project that is thrown away, and returns the first error that would be one in any project, so
+// that a script does not fail in the middle of its story. What depends on the VMs that others make cannot be known.
+func CheckScript(o Options, steps []Step) error {
+	p := New(o)
+	for _, s := range steps {
+		if _, err := s.Run(p); err != nil {
+			if _, ok := errors.AsType[notNow](err); !ok {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Run runs the step's command and returns what it prints.
+func (s Step) Run(p *Project) (string, error) {
+	out, err := p.doLine(s.Command)
+	if err != nil {
+		return out, fmt.Errorf("script, line %d: %w", s.Line, err)
+	}
+	return out, nil
 }

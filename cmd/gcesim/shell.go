@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// inside prepares a command to run inside the project: the environment in which it finds the project, and for an interactive
+// shell the same once more after its own start-up files, which may say something else, with a prompt that shows where one is.
+// Files go to dir.
+func inside(command []string, project, host, dir string) (args, env []string, err error) {
+	set := environment(project, host, filepath.Join(dir, "gcloud"))
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if _, ours := set[name]; !ours && !leadsOutside(name) {
+			env = append(env, v)
+		}
+	}
+	env = append(env, assignments(set)...)
+	if len(command) > 2 || len(command) == 2 && command[1] != "-i" {
+		return command, env, nil
+	}
+	start := func(file, prompt, own string) error {
+		return os.WriteFile(filepath.Join(dir, file), []byte(startUp(set, own, prompt, project)), 0o600)
+	}
+	switch shell := filepath.Base(command[0]); shell {
+	case "bash":
+		command = append([]string{command[0], "--rcfile", filepath.Join(dir, "bashrc")}, command[1:]...)
+		err = start("bashrc", "PS1", "~/.bashrc")
+	case "zsh":
+		env = append(env, "ZDOTDIR="+dir)
+		err = start(".zshrc", "PROMPT", "~/.zshrc")
+	case "sh", "dash", "ksh":
+		env = append(env, "ENV="+filepath.Join(dir, "shrc"))
+		err = start("shrc", "PS1", "")
+	}
+	return command, env, err
+}
+
+// startUp is the start-up file of an interactive shell. What it left running ends with it.
+func startUp(set map[string]string, own, prompt, project string) string {
+	var b strings.Builder
+	if own != "" {
+		fmt.Fprintf(&b, "if [ -r %s ]; then . %s; fi\n", own, own)
+	}
+	b.WriteString("unset PROMPT_COMMAND GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_ACTIVE_CONFIG_NAME\n")
+	for _, v := range assignments(set) {
+		name, value, _ := strings.Cut(v, "=")
+		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
+	}
+	fmt.Fprintf(&b, "%s=\"(gcesim %s) $%s\"\n", prompt, project, prompt)
+	b.WriteString("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n")
+	return b.String()
+}
+
+func assignments(set map[string]string) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		out = append(out, name+"="+set[name])
+	}
+	return out
+}
+
+// leadsOutside says whether a variable could lead Google's tools or prevmtable to a real project.
+func leadsOutside(name string) bool {
+	switch name {
+	case "CLOUDSDK_PYTHON", "CLOUDSDK_PYTHON_ARGS", "CLOUDSDK_PYTHON_SITEPACKAGES", "CLOUDSDK_ROOT_DIR":
+		return false // where gcloud's own program is
+	case "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "PREVMTABLE_PROJECT":
+		return true
+	}
+	return strings.HasPrefix(name, "CLOUDSDK_")
+}
+
+// environment points Google's libraries, gcloud and prevmtable at the project. gcloud needs no login then, and neither
+// reads nor changes the settings of its user.
+func environment(project, host, gcloudConfig string) map[string]string {
+	env := map[string]string{
+		"GCE_METADATA_HOST":                               host,
+		"PREVMTABLE_COMPUTE_ENDPOINT":                     "http://" + host + "/compute/v1/",
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE":         "http://" + host + "/compute/v1/",
+		"CLOUDSDK_CORE_PROJECT":                           project,
+		"CLOUDSDK_CONFIG":                                 gcloudConfig,
+		"CLOUDSDK_AUTH_DISABLE_CREDENTIALS":               "true",
+		"CLOUDSDK_CORE_CHECK_GCE_METADATA":                "false",
+		"CLOUDSDK_CORE_DISABLE_PROMPTS":                   "true",
+		"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING":           "true",
+		"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+	}
+	// All that deployment scripts ask for; what is not simulated is refused there rather than sent to Google.
+	for _, service := range []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "cloudbuild", "storage", "logging"} {
+		env["CLOUDSDK_API_ENDPOINT_OVERRIDES_"+strings.ToUpper(service)] = "http://" + host + "/apis/" + service + "/"
+	}
+	return env
+}
+
+// workDir makes a folder for gcloud's settings, logs and caches, and for the start-up files of shells.
+func workDir() (dir string, remove func(), err error) {
+	dir, err = os.MkdirTemp("", "gcesim-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	if err := os.Mkdir(filepath.Join(dir, "gcloud"), 0o700); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return dir, remove, nil
+}

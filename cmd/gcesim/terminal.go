@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// terminal is the one that a command is handed while it runs, as a shell hands it to a job. It is nil where there is none to hand
+// over.
+type terminal struct {
+	fd    int
+	state *term.State // as it was
+}
+
+// ownTerminal returns the terminal of standard input, if there is one and gcesim is in its foreground.
+func ownTerminal() *terminal {
+	fd := int(os.Stdin.Fd())
+	if !term.IsTerminal(fd) {
+		return nil
+	}
+	state, err := term.GetState(fd)
+	t := &terminal{fd, state}
+	if err != nil || !t.isOurs() {
+		return nil
+	}
+	return t
+}
+
+func (t *terminal) isOurs() bool {
+	group, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP)
+	return err == nil && group == syscall.Getpgrp()
+}
+
+// give puts a process group in the foreground.
+func (t *terminal) give(group int) {
+	// A process in the background that does this is stopped, unless it ignores the signal.
+	signal.Ignore(syscall.SIGTTOU)
+	defer signal.Reset(syscall.SIGTTOU)
+	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group) // an error means that the terminal is gone
+}
+
+// take puts gcesim back in the foreground.
+func (t *terminal) take() { t.give(syscall.Getpgrp()) }
+
+// restore takes the terminal back for good, as it was before a command changed its modes.
+func (t *terminal) restore() {
+	if t != nil {
+		t.take()
+		_ = term.Restore(t.fd, t.state)
+	}
+}
+
+// suspend stops gcesim with its process group because the command was stopped from the terminal, so that the shell that gcesim
+// was started from has its terminal back.
+func (t *terminal) suspend() {
+	t.take()
+	_ = syscall.Kill(0, syscall.SIGTSTP)
+}
+
+// resume lets the command go on, in the foreground if gcesim is there.
+func (t *terminal) resume(g processGroup) {
+	if t.isOurs() {
+		t.give(int(g))
+	}
+	g.signal(syscall.SIGCONT)
+}
