@@ -131,17 +131,15 @@ func (c *call) listPlain(kind, path string, all iter.Seq[resource]) reply {
 
 func (p *Project) describeRegion(name string) plain {
 	var zones []any
-	used := 0
 	for _, z := range p.zoneNames() {
 		if p.zones[z].region == name {
 			zones = append(zones, p.link("zones/%s", z))
-			used += p.zones[z].live
 		}
 	}
 	quotas := []any{} // never null in JSON
 	for _, q := range p.quotas {
 		if q.region == name {
-			quotas = append(quotas, map[string]any{"metric": q.metric, "limit": q.limit, "usage": used})
+			quotas = append(quotas, map[string]any{"metric": q.metric, "limit": q.limit, "usage": q.used(p.zones)})
 		}
 	}
 	return plain{"kind": "compute#region", "id": strconv.FormatUint(1000+p.draw("region", name)%900, 10), "name": name,

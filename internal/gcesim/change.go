@@ -89,9 +89,9 @@ func (p *Project) pauseVM(v *vm, op *operation, now time.Time, first, last strin
 
 // startVM starts or resumes a VM, if its zone has room.
 func startVM(p *Project, v *vm, op *operation, now time.Time) {
-	if z := v.zone; !z.room() {
+	if z := v.zone; z.room(v.kinds()) == 0 {
 		op.end = now.Add(p.within(p.settings.stockoutTime, "stockout", z.name, v.name, v.lives))
-		op.fail(p.stockout(z, v.machineType()))
+		op.fail(p.stockout(z, v.shape.machineType, v.kinds()))
 		return
 	}
 	took := p.within(v.zone.insertTime, op.kind, v.zone.name, v.name, v.lives)

@@ -28,7 +28,7 @@ func forZones(f func(p *Project, z *zone, args []string, now time.Time) error) f
 }
 
 var zoneCommands = []command{
-	{"capacity", "ZONE N|unlimited", "room for so many VMs; live and starting ones count, and stay when it shrinks", 2, 2, forZones(setCapacity)},
+	{"capacity", "ZONE N|unlimited [spot|standard|MACHINETYPE]", "room for so many VMs, or so many of that kind; live and starting ones count, and stay when it shrinks", 2, 3, forZones(setCapacity)},
 	{"stockout", "ZONE FORM", "the form in which the zone refuses when it is full", 2, 2, forZones(setStockout)},
 	{"stockout-time", "MIN MAX", "how long a creation is listed before it fails for want of room", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stockoutTime })},
 	{"optime", "ZONE MIN MAX [insert|delete]", "how long operations take", 3, 4, forZones(setOpTime)},
@@ -43,9 +43,24 @@ var zoneCommands = []command{
 	{"address-space", "REGION on|off", "on: the region's subnet is full, creations fail with IP_SPACE_EXHAUSTED", 2, 2, setAddressSpace},
 }
 
-func setCapacity(_ *Project, z *zone, args []string, _ time.Time) (err error) {
-	z.capacity, err = parseCount(args[0], "unlimited", unlimited)
-	return err
+func setCapacity(_ *Project, z *zone, args []string, _ time.Time) error {
+	kind := "all"
+	if len(args) > 1 {
+		kind = args[1]
+		if kind != "spot" && kind != "standard" && !machineTypePattern.MatchString(kind) {
+			return fmt.Errorf("want spot, standard or a machine type, not %q", kind)
+		}
+	}
+	n, err := parseCount(args[0], "unlimited", unlimited)
+	switch {
+	case err != nil:
+		return err
+	case n == unlimited:
+		delete(z.capacity, kind)
+	default:
+		z.capacity[kind] = n
+	}
+	return nil
 }
 
 func setStockout(_ *Project, z *zone, args []string, _ time.Time) error {

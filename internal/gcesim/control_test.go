@@ -16,6 +16,7 @@ func TestBadCommands(t *testing.T) {
 		{"\n# comment\ncapacity us-central1-a", "line 3: capacity: want capacity ZONE N|unlimited"},
 		{"capacity us-central9-a 1", `no zone "us-central9-a"; there are asia-east1-a`},
 		{"capacity us-central1-a many", `want a number or unlimited, not "many"`},
+		{"capacity us-central1-a 1 big", `want spot, standard or a machine type, not "big"`},
 		{"capacity us-central1-a -1", `want a number or unlimited, not "-1"`},
 		{"stockout us-central1-a loud", "want one of details operation short region gpu message http"},
 		{"optime us-central1-a 5s 1s", "want MIN MAX, the larger last"},

@@ -87,7 +87,7 @@ var stockoutForms = []struct{ name, about string }{
 }
 
 // stockout is the operation error of a full zone in its form.
-func (p *Project) stockout(z *zone, machineType string) *opError {
+func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError {
 	where := fmt.Sprintf("The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.", p.name, z.name)
 	e := &opError{status: http.StatusServiceUnavailable, text: "SERVICE UNAVAILABLE",
 		message: where + "  Try a different zone, or try again later.",
@@ -112,9 +112,9 @@ func (p *Project) stockout(z *zone, machineType string) *opError {
 		e.details = append(e.details,
 			map[string]any{"localizedMessage": map[string]any{"locale": "en-US", "message": fmt.Sprintf(
 				"A %s VM instance is currently unavailable in the %s zone. Consider trying your request in the %s zone(s), which currently has capacity to accommodate your request. Alternatively, you can try your request again with a different VM hardware configuration or at a later time. For more information, see the troubleshooting documentation.",
-				machineType, z.name, p.othersWithRoom(z))}},
+				machineType, z.name, p.othersWithRoom(z, kinds))}},
 			map[string]any{"errorInfo": map[string]any{"domain": "compute.googleapis.com", "reason": "resource_availability",
-				"metadatas": map[string]any{"attachment": "", "vmType": machineType, "zone": z.name, "zonesAvailable": p.othersWithRoom(z)}}})
+				"metadatas": map[string]any{"attachment": "", "vmType": machineType, "zone": z.name, "zonesAvailable": p.othersWithRoom(z, kinds)}}})
 	}
 	return e
 }

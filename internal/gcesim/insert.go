@@ -24,11 +24,12 @@ func insertInstance(c *call) reply {
 		return refused(refuse(http.StatusConflict, "alreadyExists",
 			"The resource 'projects/%s/zones/%s/instances/%s' already exists", p.name, z.name, spec.name))
 	}
-	quota := p.usedUpQuota(z)
+	kinds := kindsOf(spec.machineType, spec.spot)
+	quota := p.usedUpQuota(z, spec)
 	if quota != nil && quota.http {
 		return refused(refuse(http.StatusForbidden, "quotaExceeded", "%s", quota.message(p)))
 	}
-	if z.stockout == "http" && !z.room() && z.preemptNext == 0 {
+	if z.stockout == "http" && z.room(kinds) == 0 && z.preemptNext == 0 {
 		return refused(p.stockoutHTTP(z))
 	}
 	v := p.newVM(z, spec, c.now)
@@ -66,8 +67,8 @@ func (p *Project) settleInsert(v *vm, op *operation, c *call, quota *vmQuota, sp
 		p.failInsert(v, op, now.Add(p.within(p.settings.quotaTime, "quota", z.name, v.name)), quota.opError(p))
 	case p.fullNets[z.region]:
 		p.failInsert(v, op, now.Add(p.within(p.settings.quotaTime, "quota", z.name, v.name)), p.addressSpaceError(z))
-	case !z.room():
-		p.failInsert(v, op, now.Add(p.within(p.settings.stockoutTime, "stockout", z.name, v.name)), p.stockout(z, spec.machineType))
+	case z.room(v.kinds()) == 0:
+		p.failInsert(v, op, now.Add(p.within(p.settings.stockoutTime, "stockout", z.name, v.name)), p.stockout(z, spec.machineType, v.kinds()))
 	default:
 		boot := took * 9 / 10
 		if z.bootTime.max > 0 {

@@ -10,8 +10,9 @@ import (
 // shape is the body of an insert with name and zone cut out. The VMs of a pool share one, so that a hundred thousand of
 // them fit into memory.
 type shape struct {
-	text string
-	body map[string]any
+	text        string
+	body        map[string]any
+	machineType string // its name
 }
 
 const (
@@ -25,7 +26,7 @@ func (p *Project) shapeOf(spec *instanceSpec, zone string) *shape {
 	if s := p.shapes[key]; s != nil {
 		return s
 	}
-	s := &shape{text: key.text, body: cutAll(spec.body, spec.name, zone).(map[string]any)}
+	s := &shape{text: key.text, body: cutAll(spec.body, spec.name, zone).(map[string]any), machineType: spec.machineType}
 	p.shapes[key] = s
 	return s
 }

@@ -224,9 +224,13 @@ func (p *Project) stateJSON() any {
 	zones := map[string]any{}
 	vms := []any{}
 	for name, z := range p.zones {
-		one := map[string]any{"state": z.state, "live": z.live, "vms": len(z.vms), "capacity": "unlimited", "stockout": z.stockout}
-		if z.capacity != unlimited {
-			one["capacity"] = z.capacity
+		one := map[string]any{"state": z.state, "live": z.live["all"], "vms": len(z.vms), "capacity": "unlimited", "stockout": z.stockout}
+		for kind, n := range z.capacity {
+			if kind == "all" {
+				one["capacity"] = n
+			} else {
+				one["capacity of "+kind] = n
+			}
 		}
 		zones[name] = one
 	}

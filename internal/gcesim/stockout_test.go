@@ -62,6 +62,46 @@ func TestStockoutDetails(t *testing.T) {
 	})
 }
 
+// TestCapacityByKind: a machine type, or Spot VMs as a whole, may have no room while others have.
+func TestCapacityByKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "capacity us-central1-a 1 n2-standard-4\ncapacity us-central1-a 3 spot\ncapacity us-central1-a 5")
+		n := 0
+		try := func(machineType, model string) string {
+			n++
+			i := spot(zoneA, fmt.Sprintf("vm-%d", n))
+			i.MachineType = "zones/us-central1-a/machineTypes/" + machineType
+			if model != "SPOT" {
+				i.Scheduling = &compute.Scheduling{ProvisioningModel: model}
+			}
+			op, err := s.Instances.Insert(p.Name(), zoneA, i).Do()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if op = await(t, s, zoneA, op); op.Error != nil {
+				return "full"
+			}
+			return "ok"
+		}
+		for _, step := range []struct{ machineType, model, want string }{
+			{"n2-standard-4", "SPOT", "ok"},
+			{"n2-standard-4", "SPOT", "full"}, // of its type
+			{"e2-micro", "SPOT", "ok"},
+			{"e2-micro", "SPOT", "ok"},
+			{"e2-micro", "SPOT", "full"}, // Spot
+			{"e2-micro", "STANDARD", "ok"},
+			{"n2-standard-4", "STANDARD", "full"}, // of its type
+			{"e2-micro", "STANDARD", "ok"},
+			{"e2-micro", "STANDARD", "full"}, // in all
+		} {
+			equal(t, fmt.Sprint(n+1, " ", step.model, " ", step.machineType), try(step.machineType, step.model), step.want)
+		}
+		do(t, p, "capacity us-central1-a unlimited\ncapacity us-central1-a unlimited n2-standard-4")
+		equal(t, "standard with room again", try("n2-standard-4", "STANDARD"), "ok")
+		equal(t, "Spot has none yet", try("n2-standard-4", "SPOT"), "full")
+	})
+}
+
 func TestStockoutHTTP(t *testing.T) {
 	p, s := newProject(t, "capacity us-central1-a 0\nstockout us-central1-a http")
 	_, err := s.Instances.Insert("gcesim-project", zoneA, spot(zoneA, "vm-1")).Do()
@@ -75,6 +115,9 @@ func TestVMQuota(t *testing.T) {
 		{"quota us-central1 CPUS 1 http", zoneB, "403 quotaExceeded", "Quota 'CPUS' exceeded.  Limit: 1.0 in region us-central1."},
 		{"quota global CPUS_ALL_REGIONS 1", "us-east1-b", "QUOTA_EXCEEDED", "Quota 'CPUS_ALL_REGIONS' exceeded.  Limit: 1.0 globally."},
 		{"quota us-central1 CPUS 1", "us-east1-b", "", ""},
+		{"quota us-central1 PREEMPTIBLE_CPUS 1", zoneB, "QUOTA_EXCEEDED", "Quota 'PREEMPTIBLE_CPUS' exceeded.  Limit: 1.0 in region us-central1."},
+		{"quota us-central1 E2_CPUS 1", zoneB, "QUOTA_EXCEEDED", "Quota 'E2_CPUS' exceeded.  Limit: 1.0 in region us-central1."},
+		{"quota us-central1 N2_CPUS 0", zoneB, "", ""},
 		{"address-space us-central1 on", zoneB, "IP_SPACE_EXHAUSTED", "IP space of"},
 		{"quota us-central1 CPUS 1\nquota us-central1 CPUS off", zoneB, "", ""},
 	}

@@ -1,7 +1,6 @@
 package gcesim
 
 import (
-	"strings"
 	"time"
 )
 
@@ -101,21 +100,25 @@ func (v *vm) since(now time.Time, status string) time.Time {
 func (v *vm) occupy() {
 	if !v.counted {
 		v.counted = true
-		v.zone.live++
+		v.zone.count(v.kinds(), 1)
 	}
 }
 
 func (v *vm) release() {
 	if v.counted {
 		v.counted = false
-		v.zone.live--
+		v.zone.count(v.kinds(), -1)
 	}
 }
 
-// machineType is the name of the VM's machine type.
-func (v *vm) machineType() string {
-	url := text(v.body("machineType"))
-	return url[strings.LastIndexByte(url, '/')+1:]
+// kinds are the sorts of capacity that the VM takes up.
+func (v *vm) kinds() []string { return kindsOf(v.shape.machineType, v.spot) }
+
+func kindsOf(machineType string, spot bool) []string {
+	if spot {
+		return []string{"all", "spot", machineType}
+	}
+	return []string{"all", "standard", machineType}
 }
 
 // live starts a life: the VM boots, and as a Spot VM in a zone with a mean life it is preempted some day.

@@ -3,9 +3,11 @@ package gcesim
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
-// vmQuota limits how many VMs a region, or the whole project, may have. Every VM counts one, whatever the metric.
+// vmQuota limits how many VMs a region, or the whole project, may have, by the name of its metric: PREEMPTIBLE_CPUS limits Spot
+// VMs, N2_CPUS those of machine types n2-…, any other name all VMs. Every VM counts one.
 type vmQuota struct {
 	region string // "global" for all
 	metric string
@@ -13,19 +15,37 @@ type vmQuota struct {
 	http   bool // refused at the call rather than in the operation
 }
 
-// usedUpQuota finds a quota that leaves no room for one more VM in a zone.
-func (p *Project) usedUpQuota(z *zone) *vmQuota {
-	for _, q := range p.quotas {
-		if q.region != "global" && q.region != z.region {
+// counts says whether the quota is about such a VM.
+func (q *vmQuota) counts(machineType string, spot bool) bool {
+	name, forSpot := strings.CutPrefix(q.metric, "PREEMPTIBLE_")
+	if series, ok := strings.CutSuffix(name, "_CPUS"); ok && series != "" && !strings.HasPrefix(strings.ToUpper(machineType), series+"-") {
+		return false
+	}
+	return spot || !forSpot
+}
+
+func (q *vmQuota) covers(z *zone) bool { return q.region == "global" || q.region == z.region }
+
+// used returns how many VMs of the zones count.
+func (q *vmQuota) used(zones map[string]*zone) int {
+	n := 0
+	for _, z := range zones {
+		if !q.covers(z) {
 			continue
 		}
-		used := 0
-		for _, o := range p.zones {
-			if q.region == "global" || o.region == q.region {
-				used += o.live
+		for _, v := range z.vms {
+			if v.counted && q.counts(v.shape.machineType, v.spot) {
+				n++
 			}
 		}
-		if used >= q.limit {
+	}
+	return n
+}
+
+// usedUpQuota finds a quota that leaves no room for one more VM in a zone.
+func (p *Project) usedUpQuota(z *zone, spec *instanceSpec) *vmQuota {
+	for _, q := range p.quotas {
+		if q.covers(z) && q.counts(spec.machineType, spec.spot) && q.used(p.zones) >= q.limit {
 			return q
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"time"
 )
 
-const unlimited = -1
-
 // zone is one zone with its VMs, its operations and what commands said about it.
 type zone struct {
 	project      string
@@ -19,11 +17,11 @@ type zone struct {
 	past []*vm // those that no longer exist, in the order of their end
 	ids  map[uint64]*vm
 	ops  operations
-	live int // VMs that take up room
+	live map[string]int // VMs that take up room, by kind: all, spot, standard and machine types
 
-	state        string // up, down, absent, unknown
-	capacity     int    // unlimited, or how many VMs fit
-	stockout     string // the form in which it refuses
+	state        string         // up, down, absent, unknown
+	capacity     map[string]int // how many VMs of a kind fit; the other kinds have no limit
+	stockout     string         // the form in which it refuses
 	insertTime   span
 	deleteTime   span
 	pendingTime  span          // how long operations are PENDING before they are RUNNING
@@ -45,7 +43,8 @@ type zone struct {
 func newZone(p *Project, name string) *zone {
 	return &zone{
 		project: p.name, name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
-		state: "up", capacity: unlimited, stockout: "details",
+		live: map[string]int{}, capacity: map[string]int{},
+		state: "up", stockout: "details",
 		insertTime:  span{8 * time.Second, 20 * time.Second},
 		deleteTime:  span{10 * time.Second, 30 * time.Second},
 		pendingTime: span{100 * time.Millisecond, 2 * time.Second}, pendingShare: 0.1,
@@ -87,14 +86,31 @@ func (p *Project) remove(v *vm, at time.Time) {
 	p.signal()
 }
 
-// room says whether one more VM fits.
-func (z *zone) room() bool { return z.capacity == unlimited || z.live < z.capacity }
+func (z *zone) count(kinds []string, change int) {
+	for _, k := range kinds {
+		z.live[k] += change
+	}
+}
+
+// unlimited is more VMs than there will ever be.
+const unlimited = 1 << 30
+
+// room returns how many more VMs fit that are of all these kinds.
+func (z *zone) room(kinds []string) int {
+	left := unlimited
+	for _, k := range kinds {
+		if limit, ok := z.capacity[k]; ok {
+			left = min(left, limit-z.live[k])
+		}
+	}
+	return max(0, left)
+}
 
 // othersWithRoom lists sister zones in which a VM would fit, as the details of a stock-out do.
-func (p *Project) othersWithRoom(z *zone) string {
+func (p *Project) othersWithRoom(z *zone, kinds []string) string {
 	var names []string
 	for _, name := range p.zoneNames() {
-		if o := p.zones[name]; o != z && o.region == z.region && o.state == "up" && o.room() {
+		if o := p.zones[name]; o != z && o.region == z.region && o.state == "up" && o.room(kinds) > 0 {
 			names = append(names, name)
 		}
 	}
