@@ -162,16 +162,10 @@ func listRegions(c *call) reply {
 }
 
 func (p *Project) describeMachineType(z *zone, name string) plain {
-	cpus := 2
-	if i := strings.LastIndexByte(name, '-'); i > 0 {
-		if n, err := strconv.Atoi(name[i+1:]); err == nil {
-			cpus = n
-		}
-	}
-	shared := slices.Contains([]string{"e2-micro", "e2-small", "e2-medium", "f1-micro", "g1-small"}, name)
-	memory := cpus * 3840
-	if shared {
-		memory = map[string]int{"e2-micro": 1024, "e2-small": 2048, "e2-medium": 4096, "f1-micro": 614, "g1-small": 1740}[name]
+	cpus := cpusOf(name)
+	memory, shared := sharedCores[name]
+	if !shared {
+		memory = cpus * 3840
 	}
 	return plain{"kind": "compute#machineType", "id": strconv.FormatUint(800000+p.draw("machine type", name)%100000, 10), "name": name,
 		"creationTimestamp": "1969-12-31T16:00:00.000-08:00", "description": strconv.Itoa(cpus) + " vCPUs", "guestCpus": cpus,
@@ -179,6 +173,9 @@ func (p *Project) describeMachineType(z *zone, name string) plain {
 		"maximumPersistentDisksSizeGb": "263168", "architecture": "X86_64",
 		"selfLink": p.link("zones/%s/machineTypes/%s", z.name, name)}
 }
+
+// sharedCores are the machine types with less than a CPU, and their memory in MB.
+var sharedCores = map[string]int{"e2-micro": 1024, "e2-small": 2048, "e2-medium": 4096, "f1-micro": 614, "g1-small": 1740}
 
 func getMachineType(c *call) reply {
 	name := c.param("machineType")

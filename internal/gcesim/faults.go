@@ -12,7 +12,7 @@ import (
 
 // faultMethods are what a fault can be put on.
 var faultMethods = slices.Concat([]string{"insert", "delete", "get", "list", "operations", "operation", "wait", "project",
-	"metadata", "attribute", "token", "instances", "*"}, thingCollections(), serviceNames())
+	"metadata", "attribute", "token", "instances", "advice", "*"}, thingCollections(), serviceNames())
 
 // faultKinds are what can go wrong, with the number of words that follow and what they are.
 var faultKinds = map[string]struct {

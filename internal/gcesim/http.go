@@ -18,7 +18,7 @@ func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case path == "/" || strings.HasPrefix(path, "/computeMetadata"):
 		p.serveMetadata(w, r)
-	case strings.HasPrefix(path, "/compute/v1/"):
+	case strings.HasPrefix(path, "/compute/v1/"), strings.HasPrefix(path, "/compute/beta/"):
 		p.serveAPI(w, r)
 	case strings.HasPrefix(path, "/batch/compute/"):
 		p.serveBatch(w, r)
@@ -36,7 +36,8 @@ const maxBody = 4 << 20
 
 // serveAPI answers one call of the Compute API.
 func (p *Project) serveAPI(w http.ResponseWriter, r *http.Request) {
-	c := p.findRoute(r.Method, strings.TrimPrefix(r.URL.EscapedPath(), "/compute/v1/"))
+	_, below, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/compute/"), "/") // after v1 or beta, which are the same here
+	c := p.findRoute(r.Method, below)
 	if c == nil {
 		p.notSimulated(w, r)
 		return

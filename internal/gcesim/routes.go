@@ -57,7 +57,7 @@ func apiRoutes(p *Project) []route {
 	for name := range vmChanges {
 		routes = append(routes, route{id: "instances." + name, verb: post, path: "zones/{zone}/instances/{instance}/" + name, fault: "instances", group: "default", schema: "Operation", handle: changeInstance(name)})
 	}
-	routes = append(routes, thingRoutes()...)
+	routes = append(routes, slices.Concat(thingRoutes(), adviceRoutes())...)
 	for i := range routes {
 		routes[i].parts = pathParts(routes[i].path)
 	}

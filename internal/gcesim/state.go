@@ -110,10 +110,16 @@ func (v *vm) copy(now time.Time) VM {
 			break
 		}
 	}
-	if edges := v.edges(nil, now); len(edges) > 0 && edges[len(edges)-1].change < 0 {
-		out.Ended = time.Unix(0, edges[len(edges)-1].at)
-	}
+	out.Ended = v.ended(now)
 	return out
+}
+
+// ended returns when a VM last ceased to be live; zero where it is live, or never was.
+func (v *vm) ended(now time.Time) time.Time {
+	if edges := v.edges(nil, now); len(edges) > 0 && edges[len(edges)-1].change < 0 {
+		return time.Unix(0, edges[len(edges)-1].at)
+	}
+	return time.Time{}
 }
 
 // Live returns how many VMs with a prefix are running or will be. Zones limits the count to some zones.

@@ -110,8 +110,10 @@ func resourcePath(url string) []string {
 			_, url, _ = strings.Cut(rest, "/") // v1, beta
 		}
 	}
-	if i := strings.Index(url, "/compute/v1/"); i >= 0 { // clients that are pointed at the simulator use its address
-		url = url[i+len("/compute/v1/"):]
+	for _, version := range []string{"/compute/v1/", "/compute/beta/"} { // clients that are pointed at the simulator use its address
+		if _, after, ok := strings.Cut(url, version); ok {
+			url = after
+		}
 	}
 	return strings.Split(strings.Trim(url, "/"), "/")
 }

@@ -1,0 +1,332 @@
+package gcesim
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// advise answers advice.capacity: how likely it is that so many VMs are obtained now, how long they will live, and where to make
+// them. It goes by the room that zones have and by their mean life. See
+// https://cloud.google.com/compute/docs/instances/view-vm-availability.
+func advise(c *call) reply {
+	body, err := c.read("CapacityAdviceRequest")
+	if err != nil {
+		return refused(err)
+	}
+	size, _ := strconv.Atoi(plainText(body["size"]))
+	model := text(object(object(body["instanceProperties"])["scheduling"])["provisioningModel"])
+	policy := object(body["distributionPolicy"])
+	shape := text(policy["targetShape"])
+	switch {
+	case size < 1:
+		return refused(invalidField("size", plainText(body["size"]), "Must be at least 1."))
+	case model != "SPOT":
+		return refused(invalidField("instanceProperties.scheduling.provisioningModel", model, "Must be SPOT."))
+	case !slices.Contains([]string{"ANY", "ANY_SINGLE_ZONE", "BALANCED"}, shape):
+		return refused(invalidField("distributionPolicy.targetShape", shape, "Must be one of ANY, ANY_SINGLE_ZONE and BALANCED."))
+	}
+	zones, err := c.advisedZones(policy)
+	if err != nil {
+		return refused(err)
+	}
+	types, err := c.advisedTypes(body)
+	if err != nil {
+		return refused(err)
+	}
+	best := placement{}
+	for _, name := range types {
+		if p := place(zones, name, size, shape); best.machineType == "" || p.obtainability > best.obtainability {
+			best = p
+		}
+		if best.obtainability >= 0.7 { // good enough not to go to a lesser rank
+			break
+		}
+	}
+	return ok(c.mask.apply(map[string]any{"recommendations": []any{best.json(c.p)}}))
+}
+
+// advisedZones are the zones that a request for advice allows, all of the region where it names none.
+func (c *call) advisedZones(policy map[string]any) ([]*zone, *apiError) {
+	var zones []*zone
+	for _, x := range list(policy["zones"]) {
+		url := text(object(x)["zone"])
+		z := c.p.zones[strings.TrimPrefix(c.p.localPath(url), "zones/")]
+		if z == nil || z.region != c.param("region") {
+			return nil, invalidField("distributionPolicy.zones", url, "Must be a zone of the region.")
+		}
+		zones = append(zones, z)
+	}
+	if zones == nil {
+		for _, name := range c.p.zoneNames() {
+			if z := c.p.zones[name]; z.region == c.param("region") {
+				zones = append(zones, z)
+			}
+		}
+	}
+	return zones, nil
+}
+
+// advisedTypes are the machine types that a request for advice names, by the rank of their selection.
+func (c *call) advisedTypes(body map[string]any) ([]string, *apiError) {
+	selections := object(object(body["instanceFlexibilityPolicy"])["instanceSelections"])
+	names := slices.SortedFunc(maps.Keys(selections), func(a, b string) int {
+		rank := func(name string) int { n, _ := strconv.Atoi(text(object(selections[name])["rank"])); return n }
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+	var types []string
+	for _, name := range names {
+		for _, x := range list(object(selections[name])["machineTypes"]) {
+			if err := checkAdvisable("instanceFlexibilityPolicy", text(x)); err != nil {
+				return nil, err
+			}
+			types = append(types, text(x))
+		}
+	}
+	if types == nil {
+		return nil, missing("instanceFlexibilityPolicy.instanceSelections")
+	}
+	return types, nil
+}
+
+// checkAdvisable refuses machine types that there is no advice on; TPUs are among them.
+func checkAdvisable(field, machineType string) *apiError {
+	if !machineTypePattern.MatchString(machineType) || strings.HasPrefix(machineType, "ct") {
+		return invalidField(field, machineType, "There is no advice on this machine type.")
+	}
+	return nil
+}
+
+// placement is where a number of VMs would best be made.
+type placement struct {
+	machineType   string
+	obtainability float64
+	zones         []*zone
+	counts        []int // of VMs, by zone
+}
+
+// place distributes VMs over zones, one by one, to the zone with the most room, or for a balanced shape to the one with the fewest
+// VMs among those with room.
+func place(zones []*zone, machineType string, size int, shape string) placement {
+	room := make([]int, len(zones))
+	total := 0
+	for i, z := range zones {
+		if z.state == "up" {
+			room[i] = z.room(kindsOf(machineType, true))
+		}
+		total = min(unlimited, total+room[i])
+	}
+	p := placement{machineType: machineType, zones: zones, counts: make([]int, len(zones))}
+	if len(zones) == 0 {
+		return p
+	}
+	if shape == "ANY_SINGLE_ZONE" {
+		best := slices.Index(room, slices.Max(room))
+		total, p.counts[best] = room[best], size
+	} else {
+		spread(p.counts, room, size, shape == "BALANCED")
+	}
+	p.obtainability = obtainability(total, size)
+	return p
+}
+
+func spread(counts, room []int, size int, balanced bool) {
+	for range min(size, 100_000) {
+		best := -1
+		for i := range counts {
+			left := room[i] - counts[i]
+			switch {
+			case best < 0, room[best]-counts[best] <= 0 && left > 0:
+				best = i
+			case left <= 0:
+			case balanced && counts[i] < counts[best], !balanced && left > room[best]-counts[best]:
+				best = i
+			}
+		}
+		counts[best]++
+	}
+}
+
+// obtainability scores how well the room fits the VMs that are wanted. From 0.7 on it is called high, from 0.4 on medium.
+func obtainability(room, size int) float64 {
+	switch {
+	case room >= 2*size:
+		return 0.9
+	case room >= size:
+		return 0.7
+	case 2*room >= size:
+		return 0.5
+	case room > 0:
+		return 0.3
+	}
+	return 0.1
+}
+
+func (p placement) json(project *Project) map[string]any {
+	shards := []any{}
+	uptime := time.Duration(0)
+	for i, z := range p.zones {
+		if p.counts[i] == 0 {
+			continue
+		}
+		shards = append(shards, map[string]any{"instanceCount": p.counts[i], "machineType": p.machineType,
+			"provisioningModel": "SPOT", "zone": project.link("zones/%s", z.name)})
+		if u := z.estimatedUptime(); uptime == 0 || u < uptime {
+			uptime = u
+		}
+	}
+	return map[string]any{"shards": shards, "scores": map[string]any{"obtainability": p.obtainability,
+		"estimatedUptime": strconv.Itoa(int(uptime.Seconds())) + "s"}}
+}
+
+// estimatedUptime is the time that most Spot VMs of the zone live, the median, rounded down to a few steps.
+func (z *zone) estimatedUptime() time.Duration {
+	steps := []time.Duration{24 * time.Hour, 12 * time.Hour, 6 * time.Hour, 3 * time.Hour, time.Hour, 10 * time.Minute}
+	median := time.Duration(math.Ln2 * float64(z.meanLife))
+	for _, s := range steps {
+		if z.meanLife == 0 || median >= s {
+			return s
+		}
+	}
+	return time.Minute
+}
+
+// adviseHistory answers advice.capacityHistory: for each of the last days, which part of the Spot VMs that stopped were
+// preempted, and what they cost.
+func adviseHistory(c *call) reply {
+	body, err := c.read("CapacityHistoryRequest")
+	if err != nil {
+		return refused(err)
+	}
+	properties := object(body["instanceProperties"])
+	machineType := text(properties["machineType"])
+	if model := text(object(properties["scheduling"])["provisioningModel"]); model != "SPOT" {
+		return refused(invalidField("instanceProperties.scheduling.provisioningModel", model, "Must be SPOT."))
+	}
+	if err := checkAdvisable("instanceProperties.machineType", machineType); err != nil {
+		return refused(err)
+	}
+	location, zones, err := c.historyLocation(text(object(body["locationPolicy"])["location"]))
+	if err != nil {
+		return refused(err)
+	}
+	out := map[string]any{"location": c.p.link("%s", location), "machineType": machineType}
+	for _, x := range list(body["types"]) {
+		switch x {
+		case "PREEMPTION":
+			out["preemptionHistory"] = c.p.days(c.now, func(from, to time.Time) map[string]any {
+				return map[string]any{"preemptionRate": preemptionRate(c.p, zones, machineType, from, to)}
+			})
+		case "PRICE":
+			out["priceHistory"] = c.p.days(c.now, func(from, to time.Time) map[string]any {
+				units, fraction := math.Modf(spotPrice(machineType, c.param("region")))
+				return map[string]any{"listPrice": map[string]any{"currencyCode": "USD", "units": strconv.Itoa(int(units)), "nanos": int(fraction * 1e9)}}
+			})
+		default:
+			return refused(invalidField("types", text(x), "Must be PREEMPTION or PRICE."))
+		}
+	}
+	return ok(c.mask.apply(out))
+}
+
+// historyLocation finds the zone that a request for history is about, or all of the region.
+func (c *call) historyLocation(url string) (path string, zones []*zone, err *apiError) {
+	region := "regions/" + c.param("region")
+	path = cmp.Or(c.p.localPath(url), region)
+	for _, name := range c.p.zoneNames() {
+		if z := c.p.zones[name]; z.region == c.param("region") && (path == region || path == "zones/"+name) {
+			zones = append(zones, z)
+		}
+	}
+	if zones == nil {
+		return "", nil, invalidField("locationPolicy.location", url, "Must be the region or a zone of it.")
+	}
+	return path, zones, nil
+}
+
+const historyDays = 30
+
+// days makes one record for each of the last days, the oldest first.
+func (p *Project) days(now time.Time, record func(from, to time.Time) map[string]any) []any {
+	today := p.google(now).UTC().Truncate(24 * time.Hour).Add(now.Sub(p.google(now)))
+	var out []any
+	for n := historyDays; n > 0; n-- {
+		from, to := today.AddDate(0, 0, -n), today.AddDate(0, 0, 1-n)
+		one := record(from, to)
+		one["interval"] = map[string]any{"startTime": p.google(from).UTC().Format(time.RFC3339), "endTime": p.google(to).UTC().Format(time.RFC3339)}
+		out = append(out, one)
+	}
+	return out
+}
+
+// preemptionRate is the part of the Spot VMs that stopped in an interval which were preempted. Where none did, it is drawn around
+// what the mean life of the zones makes of VMs that their owners stop after half a day.
+func preemptionRate(p *Project, zones []*zone, machineType string, from, to time.Time) float64 {
+	preempted, stopped, expected := 0, 0, 0.0
+	for _, z := range zones {
+		for _, v := range slices.Concat(z.vms, z.past) {
+			if end := v.ended(to); !v.failed && v.spot && v.shape.machineType == machineType && !end.IsZero() && !end.Before(from) && end.Before(to) {
+				stopped++
+				if v.preempted {
+					preempted++
+				}
+			}
+		}
+		if z.meanLife > 0 {
+			expected += (1 - math.Exp(-float64(12*time.Hour)/float64(z.meanLife))) / float64(len(zones))
+		}
+	}
+	if stopped > 0 {
+		return float64(preempted) / float64(stopped)
+	}
+	rate := max(0.01, expected) * (0.8 + 0.4*p.fraction("preemption rate", zones[0].name, machineType, from.Unix()))
+	return math.Round(min(1, rate)*1000) / 1000
+}
+
+// spotPrices are made up, in dollars for a virtual CPU and hour, in the order of the real ones of 2026. A series that is not among
+// them costs as much as n2.
+var spotPrices = map[string]float64{"e2": 0.0065, "n1": 0.0070, "n2": 0.0075, "n2d": 0.0055, "n4": 0.0080, "t2d": 0.0050, "t2a": 0.0045,
+	"c2": 0.0085, "c2d": 0.0060, "c3": 0.0090, "c3d": 0.0070, "c4": 0.0095, "c4a": 0.0075, "c4d": 0.0080, "m1": 0.0250, "g2": 0.0300, "a2": 0.1200, "a3": 0.3500}
+
+// dearness is the price of a region, as a part of that of us-central1.
+var dearness = map[string]float64{"us": 1, "northamerica": 1.05, "europe": 1.1, "asia": 1.15, "australia": 1.25, "southamerica": 1.4}
+
+// spotPrice returns what a Spot VM costs an hour, in dollars.
+func spotPrice(machineType, region string) float64 {
+	series, _, _ := strings.Cut(machineType, "-")
+	continent, _, _ := strings.Cut(region, "-")
+	price := cmp.Or(spotPrices[series], spotPrices["n2"]) * float64(cpusOf(machineType))
+	switch { // the memory that comes with a CPU
+	case strings.Contains(machineType, "-highmem"):
+		price *= 1.3
+	case strings.Contains(machineType, "-highcpu"):
+		price *= 0.8
+	case sharedCores[machineType] > 0:
+		price *= 0.25
+	}
+	return price * cmp.Or(dearness[continent], 1.2)
+}
+
+var cpuNumber = regexp.MustCompile(`^[a-z0-9]+(?:-[a-z]+)?-([0-9]+)`)
+
+// cpusOf reads the number of CPUs in the name of a machine type.
+func cpusOf(machineType string) int {
+	if found := cpuNumber.FindStringSubmatch(machineType); found != nil {
+		n, _ := strconv.Atoi(found[1])
+		return n
+	}
+	return 2
+}
+
+func adviceRoutes() []route {
+	return []route{
+		{id: "advice.capacity", verb: http.MethodPost, path: "regions/{region}/advice/capacity", fault: "advice", group: "read_requests", schema: "CapacityAdviceResponse", handle: advise},
+		{id: "advice.capacityHistory", verb: http.MethodPost, path: "regions/{region}/advice/capacityHistory", fault: "advice", group: "read_requests", schema: "CapacityHistoryResponse", handle: adviseHistory},
+	}
+}
