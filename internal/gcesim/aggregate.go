@@ -30,7 +30,7 @@ func (p *Project) scopes() []scope {
 // since returnPartialSuccess became its only way. list returns nil for a scope that cannot have such resources.
 func (c *call) aggregate(kind, collection string, list func(s scope, q *listQuery) iter.Seq[resource]) reply {
 	p := c.p
-	q, err := p.parseListQuery(c.query)
+	q, err := c.listQuery()
 	if err != nil {
 		return refused(err)
 	}

@@ -9,16 +9,14 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
-	"time"
 )
 
-// serveBatch answers several calls in one request, by https://cloud.google.com/compute/docs/api/how-tos/batch. gcloud
-// sends its calls that way as soon as there are two of them.
-func (p *Project) serveBatch(w http.ResponseWriter, r *http.Request) {
+// serveBatch lets a handler answer several calls in one request, by https://cloud.google.com/compute/docs/api/how-tos/batch. gcloud
+// sends its calls that way as soon as there are two of them. Where it returns an error, nothing was answered.
+func serveBatch(h http.Handler, w http.ResponseWriter, r *http.Request) error {
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || params["boundary"] == "" {
-		p.notSimulated(w, r)
-		return
+	if err != nil {
+		return err
 	}
 	var out bytes.Buffer
 	answers := multipart.NewWriter(&out)
@@ -29,11 +27,10 @@ func (p *Project) serveBatch(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		if err == nil {
-			err = p.answerPart(answers, part, r)
+			err = answerPart(h, answers, part, r)
 		}
 		if err != nil {
-			p.deliver(w, r, refused(refuse(http.StatusBadRequest, "badRequest", "Failed to parse batch request: %v", err)), nil, Call{Time: time.Now(), Method: "batch"})
-			return
+			return err
 		}
 	}
 	if err := answers.Close(); err != nil {
@@ -41,16 +38,17 @@ func (p *Project) serveBatch(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "multipart/mixed; boundary="+answers.Boundary())
 	_, _ = w.Write(out.Bytes())
+	return nil
 }
 
-func (p *Project) answerPart(answers *multipart.Writer, part *multipart.Part, outer *http.Request) error {
+func answerPart(handler http.Handler, answers *multipart.Writer, part *multipart.Part, outer *http.Request) error {
 	in, err := http.ReadRequest(bufio.NewReader(part))
 	if err != nil {
 		return err
 	}
 	in = in.WithContext(outer.Context())
 	rec := &recorder{header: http.Header{}}
-	rec.serve(p, in)
+	rec.serve(handler, in)
 	if rec.cut != nil {
 		abortPart(rec)
 	}

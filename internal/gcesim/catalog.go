@@ -119,9 +119,18 @@ func listZones(c *call) reply {
 	})
 }
 
+// listQuery reads what a list request asks for.
+func (c *call) listQuery() (listQuery, *apiError) {
+	q, err := parseListQuery(c.query)
+	if c.p.settings.orderMode == "ignore" {
+		q.newest = false
+	}
+	return q, err
+}
+
 // listPlain answers a list of resources that are made on the spot.
 func (c *call) listPlain(kind, path string, all iter.Seq[resource]) reply {
-	q, err := c.p.parseListQuery(c.query)
+	q, err := c.listQuery()
 	if err != nil {
 		return refused(err)
 	}

@@ -7,8 +7,11 @@ import (
 	"net/http"
 )
 
-// transport calls the project's handler in the goroutine that makes the request.
-type transport struct{ p *Project }
+// newClient returns a client whose requests a handler answers in the goroutine that makes them, without a network. Every host leads
+// to the handler.
+func newClient(h http.Handler) *http.Client { return &http.Client{Transport: transport{h}} }
+
+type transport struct{ handler http.Handler }
 
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
@@ -30,7 +33,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		in.Host = in.URL.Host
 	}
 	w := &recorder{header: http.Header{}}
-	w.serve(t.p, in)
+	w.serve(t.handler, in)
 	if w.cut == nil && !w.wrote && req.Context().Err() != nil {
 		w.cut = req.Context().Err()
 	}

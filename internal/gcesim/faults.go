@@ -2,7 +2,6 @@ package gcesim
 
 import (
 	"fmt"
-	"html"
 	"net/http"
 	"slices"
 	"strconv"
@@ -124,10 +123,6 @@ func (f *fault) echo(r *http.Request, body []byte) reply {
 	a := refused(refuse(f.status, "badRequest", "The request is in a header."))
 	a.setHeader("X-Request", strings.Join(strings.Fields(b.String()), " "))
 	return a
-}
-
-func htmlPage(status int, text string) reply {
-	return reply{code: status, page: fmt.Sprintf("<!DOCTYPE html>\n<html lang=en>\n<title>Error %d</title>\n<p>%s</p>\n</html>\n", status, html.EscapeString(text))}
 }
 
 func (f *fault) opError() *opError {

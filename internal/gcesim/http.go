@@ -3,12 +3,9 @@ package gcesim
 import (
 	"cmp"
 	"io"
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -21,7 +18,10 @@ func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "/compute/v1/"), strings.HasPrefix(path, "/compute/beta/"):
 		p.serveAPI(w, r)
 	case strings.HasPrefix(path, "/batch/compute/"):
-		p.serveBatch(w, r)
+		if err := serveBatch(p, w, r); err != nil {
+			e := refuse(http.StatusBadRequest, "badRequest", "Failed to parse batch request: %v", err)
+			p.deliver(w, r, refused(e), nil, Call{Time: time.Now(), Method: "batch"})
+		}
 	case strings.HasPrefix(path, servicesPath), strings.HasPrefix(path, uploadPath):
 		p.serveService(w, r)
 	case path == "/sim" || strings.HasPrefix(path, "/sim/"):
@@ -166,68 +166,17 @@ func (p *Project) admit(c *call) (err *apiError) {
 
 // deliver writes an answer, or damages it as a fault says, and keeps the books.
 func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a reply, f *fault, entry Call) {
-	h := w.Header()
 	p.mu.Lock()
-	h.Set("Date", p.google(entry.Time).UTC().Format(http.TimeFormat))
+	w.Header().Set("Date", p.google(entry.Time).UTC().Format(http.TimeFormat))
 	p.mu.Unlock()
-	if a.err != nil && a.err.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(a.err.retryAfter.Seconds())))
-	}
-	for name, value := range a.header {
-		h.Set(name, value)
-	}
-	kind := ""
+	damage := ""
 	if f != nil {
-		kind = f.kind
+		damage = f.kind
 	}
-	body, mime := a.encode(r.URL.Query().Get("prettyPrint") != "false")
-	switch kind {
-	case "hang", "hang-after":
-		p.count(entry, 0, 0)
-		<-r.Context().Done()
-		abort(w, r.Context().Err())
-	case "cut-before", "cut-after":
-		p.count(entry, 0, 0)
-		abort(w, reset())
-	case "empty":
-		body = nil
-	}
-	h.Set("Content-Type", mime)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if kind == "truncate" {
-		p.count(entry, a.status(), len(body)/2)
-		w.WriteHeader(a.status())
-		_, _ = w.Write(body[:len(body)/2])
-		if flusher, ok := w.(http.Flusher); ok {
-			flusher.Flush() // or the server would drop what it has not sent yet
-		}
-		abort(w, io.ErrUnexpectedEOF)
-	}
-	p.count(entry, a.status(), len(body))
-	w.WriteHeader(a.status())
-	_, _ = w.Write(body) // a client that went away is no error of ours
+	a.deliver(w, r, damage, func(status, bytes int) { p.count(entry, status, bytes) })
 }
 
 func (p *Project) notSimulated(w http.ResponseWriter, r *http.Request) {
 	p.deliver(w, r, refused(notSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path,
 		APIVersion: r.Header.Get("X-Goog-Api-Version")})
-}
-
-// aborter is a ResponseWriter that wants to know how its connection broke.
-type aborter interface{ abortWith(err error) }
-
-// abort breaks the connection. It does not return.
-func abort(w http.ResponseWriter, err error) {
-	if a, ok := w.(aborter); ok {
-		a.abortWith(err)
-	}
-	panic(http.ErrAbortHandler)
-}
-
-func reset() error {
-	return &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
-}
-
-func refusedConnection() error {
-	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }

@@ -30,7 +30,7 @@ func (c *call) instance() (*vm, *apiError) {
 
 // listInstances answers instances.list.
 func listInstances(c *call) reply {
-	q, err := c.p.parseListQuery(c.query)
+	q, err := c.listQuery()
 	if err != nil {
 		return refused(err)
 	}

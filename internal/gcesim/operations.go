@@ -36,7 +36,7 @@ func (c *call) scope() string {
 
 // listOperations answers zoneOperations.list, regionOperations.list and globalOperations.list.
 func listOperations(c *call) reply {
-	q, err := c.p.parseListQuery(c.query)
+	q, err := c.listQuery()
 	if err != nil {
 		return refused(err)
 	}

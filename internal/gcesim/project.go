@@ -175,4 +175,4 @@ func (p *Project) link(format string, args ...any) string {
 
 // Client returns a client that reaches the project without a network: the handler runs in the goroutine of the caller,
 // so it can be used where time is virtual. Every host leads to the project.
-func (p *Project) Client() *http.Client { return &http.Client{Transport: transport{p}} }
+func (p *Project) Client() *http.Client { return newClient(p) }

@@ -18,7 +18,7 @@ type route struct {
 	schema string // the type of its answer
 	handle func(*call) reply
 
-	parts []string
+	pattern pattern
 }
 
 func apiRoutes(p *Project) []route {
@@ -59,16 +59,9 @@ func apiRoutes(p *Project) []route {
 	}
 	routes = append(routes, slices.Concat(thingRoutes(), adviceRoutes())...)
 	for i := range routes {
-		routes[i].parts = pathParts(routes[i].path)
+		routes[i].pattern = parsePattern(routes[i].path)
 	}
 	return routes
-}
-
-func pathParts(path string) []string {
-	if path == "" {
-		return nil
-	}
-	return strings.Split(path, "/")
 }
 
 // call is one request to the API, as far as it is understood.
@@ -109,43 +102,19 @@ func (c *call) group() string {
 	return c.route.group
 }
 
-// findRoute matches a method and the escaped path below /compute/v1/. Escaped slashes belong to a name, so the path is
-// split before it is unescaped.
+// findRoute finds the method that a verb and the escaped path below /compute/v1/ name.
 func (p *Project) findRoute(verb, escaped string) *call {
-	parts := strings.Split(strings.TrimSuffix(escaped, "/"), "/")
-	for i := range parts {
-		plain, err := url.PathUnescape(parts[i])
-		if err != nil {
-			return nil
-		}
-		parts[i] = plain
-	}
-	if len(parts) < 2 || parts[0] != "projects" {
+	parts, ok := splitPath(escaped)
+	if !ok || len(parts) < 2 || parts[0] != "projects" {
 		return nil
 	}
 	for i := range p.routes {
 		r := &p.routes[i]
-		if params, ok := r.match(verb, parts[2:]); ok {
+		if params, ok := r.pattern.match(parts[2:]); ok && r.verb == verb {
 			return &call{p: p, route: r, project: parts[1], params: params}
 		}
 	}
 	return nil
-}
-
-func (r *route) match(verb string, parts []string) (map[string]string, bool) {
-	if verb != r.verb || len(parts) != len(r.parts) {
-		return nil, false
-	}
-	params := map[string]string{}
-	for i, want := range r.parts {
-		switch {
-		case strings.HasPrefix(want, "{"):
-			params[strings.Trim(want, "{}")] = parts[i]
-		case want != parts[i]:
-			return nil, false
-		}
-	}
-	return params, true
 }
 
 // checkScope finds the project and the zone that a call names.

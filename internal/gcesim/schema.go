@@ -109,11 +109,3 @@ func conformMap(typeOf func(name string) string, path string, x any, wrong func(
 	}
 	return out, nil
 }
-
-func show(x any) string {
-	b, err := json.Marshal(x)
-	if err != nil {
-		return fmt.Sprint(x)
-	}
-	return string(b)
-}

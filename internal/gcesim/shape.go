@@ -1,9 +1,6 @@
 package gcesim
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"strings"
 )
 
@@ -56,47 +53,3 @@ func (v *vm) body(field string) any {
 
 // bodyText returns the JSON that the VM was inserted with.
 func (v *vm) bodyText() string { return fill(v.shape.text, v.name, v.zone.name) }
-
-// mapStrings copies a JSON value, with f applied to every string in it.
-func mapStrings(x any, f func(string) string) any {
-	switch x := x.(type) {
-	case string:
-		return f(x)
-	case []any:
-		out := make([]any, len(x))
-		for i := range x {
-			out[i] = mapStrings(x[i], f)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(x))
-		for k, e := range x {
-			out[k] = mapStrings(e, f)
-		}
-		return out
-	}
-	return x
-}
-
-// readObject reads a JSON object, keeping numbers as they were written.
-func readObject(text []byte) (map[string]any, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var m map[string]any
-	if err := d.Decode(&m); err != nil {
-		return nil, err
-	}
-	if d.More() {
-		return nil, fmt.Errorf("more than one JSON value")
-	}
-	if m == nil {
-		return nil, fmt.Errorf("not a JSON object")
-	}
-	return m, nil
-}
-
-// object, list, text and truth read a JSON value as the type it ought to have; nil is empty.
-func object(x any) map[string]any { m, _ := x.(map[string]any); return m }
-func list(x any) []any            { l, _ := x.([]any); return l }
-func text(x any) string           { s, _ := x.(string); return s }
-func truth(x any) bool            { b, _ := x.(bool); return b }

@@ -2,8 +2,6 @@ package gcesim
 
 import (
 	"fmt"
-	"maps"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -74,29 +72,4 @@ func (p *Project) fillIn(t *thing, z *zone, body map[string]any) map[string]any 
 	}
 	base["machineType"] = p.link("zones/%s/machineTypes/%s", z.name, text(base["machineType"]))
 	return mergePatch(base, body)
-}
-
-// mergePatch applies a JSON merge patch (RFC 7396) to a copy of a JSON object.
-func mergePatch(base, patch map[string]any) map[string]any {
-	out := maps.Clone(base)
-	if out == nil {
-		out = map[string]any{}
-	}
-	for name, value := range patch {
-		switch value := value.(type) {
-		case nil:
-			delete(out, name)
-		case map[string]any:
-			out[name] = mergePatch(object(out[name]), value)
-		default:
-			out[name] = value
-		}
-	}
-	return out
-}
-
-// notSimulated refuses what the simulator does not know, by name, so that nobody takes a gap for an answer of Google's. Clients
-// give up at a status of 400; after 501 gcloud tries again for half a minute.
-func notSimulated(what string) *apiError {
-	return refuse(http.StatusBadRequest, "notImplemented", "gcesim does not simulate %s", what)
 }

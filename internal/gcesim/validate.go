@@ -60,10 +60,6 @@ func (p *Project) checkInstance(z *zone, raw []byte, source *thing) (*instanceSp
 	return s, nil
 }
 
-func missing(field string) *apiError {
-	return refuse(http.StatusBadRequest, "required", "Required field '%s' not specified", field)
-}
-
 func (p *Project) checkName(_ *zone, s *instanceSpec) *apiError {
 	s.name = text(s.body["name"])
 	if s.name == "" {

@@ -2,7 +2,6 @@ package gcesim
 
 import (
 	"fmt"
-	"maps"
 	"strconv"
 	"time"
 )
@@ -93,12 +92,6 @@ func (w vmView) field(name string) any {
 		return map[string]any{"scheduling": scheduling}
 	}
 	return v.body(name)
-}
-
-// over returns the defaults with what was inserted laid over them.
-func over(defaults map[string]any, inserted any) map[string]any {
-	maps.Copy(defaults, object(inserted))
-	return defaults
 }
 
 func (w vmView) stampOf(status string) any {

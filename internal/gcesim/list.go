@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"iter"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -54,11 +53,6 @@ func render(r resource, m mask) map[string]any {
 	return out
 }
 
-func readTime(s string) (time.Time, bool) {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	return t, err == nil
-}
-
 // listQuery is what a list request asks for.
 type listQuery struct {
 	filter   filter
@@ -76,7 +70,7 @@ type listKey struct {
 	Born  int64  `json:"b,omitempty"`
 }
 
-func (p *Project) parseListQuery(q url.Values) (listQuery, *apiError) {
+func parseListQuery(q url.Values) (listQuery, *apiError) {
 	out := listQuery{max: 500, filtered: strings.TrimSpace(q.Get("filter")) != ""}
 	var err *apiError
 	if out.filter, err = parseFilter(q.Get("filter")); err != nil {
@@ -85,7 +79,7 @@ func (p *Project) parseListQuery(q url.Values) (listQuery, *apiError) {
 	switch order := strings.TrimSpace(q.Get("orderBy")); order {
 	case "", "name":
 	case "creationTimestamp desc":
-		out.newest = p.settings.orderMode != "ignore"
+		out.newest = true
 	default:
 		return out, invalidField("orderBy", order, "Sorting by this field is not supported.")
 	}
@@ -177,57 +171,4 @@ func (q listQuery) answerList(kind, self string, page []resource, more bool, m m
 		return out
 	}
 	return top.apply(out).(map[string]any)
-}
-
-// reply is what a handler returns: JSON, a refusal, or a page of HTML.
-type reply struct {
-	body   any
-	err    *apiError
-	page   string // HTML
-	code   int    // the HTTP status of a page
-	header map[string]string
-}
-
-func ok(body any) reply         { return reply{body: body} }
-func refused(e *apiError) reply { return reply{err: e} }
-
-func (r *reply) setHeader(name, value string) {
-	if r.header == nil {
-		r.header = map[string]string{}
-	}
-	r.header[name] = value
-}
-
-func (r reply) status() int {
-	switch {
-	case r.page != "":
-		return r.code
-	case r.err != nil:
-		return r.err.status
-	}
-	return http.StatusOK
-}
-
-// encode makes the body that is sent.
-func (r reply) encode(pretty bool) (body []byte, mime string) {
-	if r.page != "" {
-		return []byte(r.page), "text/html; charset=UTF-8"
-	}
-	mime = "application/json; charset=UTF-8"
-	x := r.body
-	if r.err != nil {
-		x = r.err.envelope()
-	}
-	if x == nil {
-		return nil, mime
-	}
-	marshal := json.Marshal
-	if pretty {
-		marshal = func(x any) ([]byte, error) { return json.MarshalIndent(x, "", "  ") }
-	}
-	b, err := marshal(x)
-	if err != nil {
-		panic(err) // made of maps, strings and numbers only
-	}
-	return append(b, '\n'), mime
 }

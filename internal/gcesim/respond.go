@@ -1,0 +1,66 @@
+package gcesim
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+)
+
+// deliver writes an answer, or damages it: hang and hang-after, cut-before and cut-after, empty and truncate are the ways. Just
+// before the client sees something of it, sent is told its status and its size; a status of 0 stands for no answer.
+func (a reply) deliver(w http.ResponseWriter, r *http.Request, damage string, sent func(status, bytes int)) {
+	h := w.Header()
+	if a.err != nil && a.err.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(a.err.retryAfter.Seconds())))
+	}
+	for name, value := range a.header {
+		h.Set(name, value)
+	}
+	body, mime := a.encode(r.URL.Query().Get("prettyPrint") != "false")
+	switch damage {
+	case "hang", "hang-after":
+		sent(0, 0)
+		<-r.Context().Done()
+		abort(w, r.Context().Err())
+	case "cut-before", "cut-after":
+		sent(0, 0)
+		abort(w, reset())
+	case "empty":
+		body = nil
+	}
+	h.Set("Content-Type", mime)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if damage == "truncate" {
+		sent(a.status(), len(body)/2)
+		w.WriteHeader(a.status())
+		_, _ = w.Write(body[:len(body)/2])
+		if flusher, ok := w.(http.Flusher); ok {
+			flusher.Flush() // or the server would drop what it has not sent yet
+		}
+		abort(w, io.ErrUnexpectedEOF)
+	}
+	sent(a.status(), len(body))
+	w.WriteHeader(a.status())
+	_, _ = w.Write(body) // a client that went away is no error of ours
+}
+
+// aborter is a ResponseWriter that wants to know how its connection broke.
+type aborter interface{ abortWith(err error) }
+
+// abort breaks the connection. It does not return.
+func abort(w http.ResponseWriter, err error) {
+	if a, ok := w.(aborter); ok {
+		a.abortWith(err)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func reset() error {
+	return &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+}
+
+func refusedConnection() error {
+	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+}
