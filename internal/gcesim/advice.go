@@ -57,7 +57,7 @@ func (c *call) advisedZones(policy map[string]any) ([]*zone, *apiError) {
 	var zones []*zone
 	for _, x := range list(policy["zones"]) {
 		url := text(object(x)["zone"])
-		z := c.p.zones[strings.TrimPrefix(c.p.localPath(url), "zones/")]
+		z := c.p.zones[strings.TrimPrefix(c.p.urls.local(url), "zones/")]
 		if z == nil || z.region != c.param("region") {
 			return nil, invalidField("distributionPolicy.zones", url, "Must be a zone of the region.")
 		}
@@ -238,7 +238,7 @@ func adviseHistory(c *call) reply {
 // historyLocation finds the zone that a request for history is about, or all of the region.
 func (c *call) historyLocation(url string) (path string, zones []*zone, err *apiError) {
 	region := "regions/" + c.param("region")
-	path = cmp.Or(c.p.localPath(url), region)
+	path = cmp.Or(c.p.urls.local(url), region)
 	for _, name := range c.p.zoneNames() {
 		if z := c.p.zones[name]; z.region == c.param("region") && (path == region || path == "zones/"+name) {
 			zones = append(zones, z)

@@ -60,7 +60,7 @@ func (c *call) aggregate(kind, collection string, list func(s scope, q *listQuer
 		}
 		items[s.path] = scopePage(s, collection, page)
 	}
-	out := map[string]any{"kind": "compute#" + kind + "AggregatedList", "id": "projects/" + p.name + "/aggregated/" + collection,
+	out := map[string]any{"kind": "compute#" + kind + "AggregatedList", "id": "projects/" + p.urls.project + "/aggregated/" + collection,
 		"items": items, "selfLink": p.link("aggregated/%s", collection)}
 	if token != "" {
 		out["nextPageToken"] = token

@@ -66,7 +66,7 @@ func checkAbsent(path string) error {
 func (p *Project) imagePath(url string) (path string, ok bool) {
 	parts := resourcePath(url)
 	if parts[0] == "global" { // of the project itself
-		parts = append([]string{"projects", p.name}, parts...)
+		parts = append([]string{"projects", p.urls.project}, parts...)
 	}
 	if len(parts) < 5 || parts[0] != "projects" {
 		return "", false
@@ -89,10 +89,10 @@ func (p *Project) knowsImage(url string) bool {
 // getProject answers projects.get.
 func getProject(c *call) reply {
 	p := c.p
-	r := plain{"kind": "compute#project", "id": strconv.FormatUint(p.number, 10), "name": p.name,
+	r := plain{"kind": "compute#project", "id": strconv.FormatUint(p.urls.number, 10), "name": p.urls.project,
 		"creationTimestamp": p.stamp(p.born), "commonInstanceMetadata": p.commonMetadata(),
-		"quotas": []any{}, "selfLink": "https://www.googleapis.com/compute/v1/projects/" + p.name,
-		"defaultServiceAccount": strconv.FormatUint(p.number, 10) + "-compute@developer.gserviceaccount.com",
+		"quotas": []any{}, "selfLink": "https://www.googleapis.com/compute/v1/projects/" + p.urls.project,
+		"defaultServiceAccount": strconv.FormatUint(p.urls.number, 10) + "-compute@developer.gserviceaccount.com",
 		"defaultNetworkTier":    "PREMIUM", "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS", "vmDnsSetting": "ZONAL_ONLY"}
 	return ok(render(r, c.mask))
 }
@@ -189,7 +189,7 @@ var sharedCores = map[string]int{"e2-micro": 1024, "e2-small": 2048, "e2-medium"
 func getMachineType(c *call) reply {
 	name := c.param("machineType")
 	if !c.p.knowsMachineType(c.zone, name) {
-		return refused(notFound("projects/" + c.p.name + "/zones/" + c.zone.name + "/machineTypes/" + name))
+		return refused(notFound("projects/" + c.p.urls.project + "/zones/" + c.zone.name + "/machineTypes/" + name))
 	}
 	return ok(render(c.p.describeMachineType(c.zone, name), c.mask))
 }
@@ -228,8 +228,8 @@ func getImageFamily(c *call) reply {
 
 func getNetwork(c *call) reply {
 	name := c.param("network")
-	if path := "global/networks/" + name; !validName.MatchString(name) || c.p.isAbsent("projects/"+c.p.name+"/"+path) {
-		return refused(notFound("projects/" + c.p.name + "/" + path))
+	if path := "global/networks/" + name; !validName.MatchString(name) || c.p.isAbsent("projects/"+c.p.urls.project+"/"+path) {
+		return refused(notFound("projects/" + c.p.urls.project + "/" + path))
 	}
 	return ok(render(plain{"kind": "compute#network", "id": strconv.FormatUint(resourceID(c.p.draw("network", name)), 10), "name": name,
 		"autoCreateSubnetworks": true, "creationTimestamp": c.p.stamp(c.p.born), "selfLink": c.p.link("global/networks/%s", name)}, c.mask))

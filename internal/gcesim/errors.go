@@ -40,7 +40,7 @@ var stockoutForms = []struct{ name, about string }{
 
 // stockout is the operation error of a full zone in its form.
 func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError {
-	where := fmt.Sprintf("The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.", p.name, z.name)
+	where := fmt.Sprintf("The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.", p.urls.project, z.name)
 	e := &opError{status: http.StatusServiceUnavailable, text: "SERVICE UNAVAILABLE",
 		message: where + "  Try a different zone, or try again later.",
 		details: []any{map[string]any{"help": map[string]any{"links": []any{map[string]any{
@@ -52,7 +52,7 @@ func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError
 		e.code = "RESOURCE_POOL_EXHAUSTED"
 	case "region":
 		e.code = "REGION_RESOURCE_POOL_EXHAUSTED"
-		e.message = fmt.Sprintf("The region 'projects/%s/regions/%s' does not have enough resources available to fulfill the request.  Try a different region, or try again later.", p.name, z.region)
+		e.message = fmt.Sprintf("The region 'projects/%s/regions/%s' does not have enough resources available to fulfill the request.  Try a different region, or try again later.", p.urls.project, z.region)
 	case "gpu":
 		e.code = "GPU_STOCKOUT"
 	case "message":
@@ -73,5 +73,5 @@ func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError
 
 func (p *Project) stockoutHTTP(z *zone) *apiError {
 	return refuse(http.StatusServiceUnavailable, "insufficientCapacity",
-		"The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.  Try a different zone, or try again later.", p.name, z.name)
+		"The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.  Try a different zone, or try again later.", p.urls.project, z.name)
 }

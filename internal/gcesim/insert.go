@@ -22,7 +22,7 @@ func insertInstance(c *call) reply {
 	}
 	if z.find(spec.name) != nil {
 		return refused(refuse(http.StatusConflict, "alreadyExists",
-			"The resource 'projects/%s/zones/%s/instances/%s' already exists", p.name, z.name, spec.name))
+			"The resource 'projects/%s/zones/%s/instances/%s' already exists", p.urls.project, z.name, spec.name))
 	}
 	kinds := kindsOf(spec.machineType, spec.spot)
 	quota := p.usedUpQuota(z, spec)

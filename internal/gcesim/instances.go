@@ -25,7 +25,7 @@ func (c *call) instance() (*vm, *apiError) {
 	if _, isID := numericID(name); !isID && !validName.MatchString(name) {
 		return nil, invalidField("instance", name, "Must be a match of regex '%s'", nameRule)
 	}
-	return nil, notFound("projects/" + c.p.name + "/zones/" + c.zone.name + "/instances/" + name)
+	return nil, notFound("projects/" + c.p.urls.project + "/zones/" + c.zone.name + "/instances/" + name)
 }
 
 // listInstances answers instances.list.

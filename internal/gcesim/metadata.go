@@ -28,8 +28,8 @@ type metadataItems struct {
 func (p *Project) setUpMetadata(zones []string) {
 	m := p.meta
 	p.items = metadataItems{values: map[string]string{}, waiters: map[*http.Request]context.CancelFunc{}}
-	m.Set("project/project-id", p.name)
-	number := fmt.Sprint(p.number)
+	m.Set("project/project-id", p.urls.project)
+	number := fmt.Sprint(p.urls.number)
 	m.SetJSON("project/numeric-project-id", number, number)
 	m.SetJSON("instance/tags", `["gcesim"]`, `["gcesim"]`)
 	for path, value := range map[string]string{
@@ -54,7 +54,7 @@ func (p *Project) setUpMetadata(zones []string) {
 	} {
 		m.Set(path, value)
 	}
-	m.SetAccount(fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.number), "https://www.googleapis.com/auth/cloud-platform")
+	m.SetAccount(fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.urls.number), "https://www.googleapis.com/auth/cloud-platform")
 	m.Token = p.token
 	if len(zones) > 0 {
 		p.setSelf(zones[0], "gcesim-master")
@@ -99,9 +99,9 @@ func (p *Project) setSelf(zone, name string) {
 			id = v.id
 		}
 	}
-	p.meta.Set("instance/zone", fmt.Sprintf("projects/%d/zones/%s", p.number, zone))
+	p.meta.Set("instance/zone", fmt.Sprintf("projects/%d/zones/%s", p.urls.number, zone))
 	p.meta.Set("instance/name", name)
-	p.meta.Set("instance/hostname", fmt.Sprintf("%s.%s.c.%s.internal", name, zone, p.name))
+	p.meta.Set("instance/hostname", fmt.Sprintf("%s.%s.c.%s.internal", name, zone, p.urls.project))
 	p.meta.SetJSON("instance/id", fmt.Sprint(id), fmt.Sprint(id))
 }
 

@@ -1,8 +1,6 @@
 package gcesim
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -45,10 +43,6 @@ func (p *Project) itemsFingerprint() string {
 		fmt.Fprintf(h, "%q=%q,", key, p.items.values[key])
 	}
 	return fingerprint(h.Sum64())
-}
-
-func fingerprint(x uint64) string {
-	return base64.URLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, x))
 }
 
 func (p *Project) commonMetadata() map[string]any {
@@ -97,7 +91,7 @@ func setCommonMetadata(c *call) reply {
 			p.setItem(key, value)
 		}
 	}
-	op := p.startOperation(&operation{kind: "compute.projects.setCommonInstanceMetadata", requestID: c.requestID, targetID: p.number}, c.now)
+	op := p.startOperation(&operation{kind: "compute.projects.setCommonInstanceMetadata", requestID: c.requestID, targetID: p.urls.number}, c.now)
 	op.end = c.now.Add(p.within(span{500 * time.Millisecond, 2 * time.Second}, "metadata", op.name))
 	locations := map[string]any{}
 	for _, name := range p.zoneNames() {

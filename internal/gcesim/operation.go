@@ -140,14 +140,6 @@ func (p *Project) recordPreemption(v *vm, at time.Time) {
 	op.end = at
 }
 
-// resourceID makes a draw look like the 19-digit IDs of Compute Engine.
-func resourceID(x uint64) uint64 { return 1_000_000_000_000_000_000 + x%8_000_000_000_000_000_000 }
-
-func numericID(s string) (uint64, bool) {
-	id, err := strconv.ParseUint(s, 10, 64)
-	return id, err == nil && id > 0
-}
-
 // pacific is where Compute Engine's time stamps come from. A fixed offset does: nothing depends on the season.
 var pacific = time.FixedZone("PST", -8*60*60)
 
@@ -200,7 +192,7 @@ func (v opView) field(name string) any {
 		return o.kind
 	case "targetLink":
 		if o.target == "" {
-			return "https://www.googleapis.com/compute/v1/projects/" + v.p.name
+			return "https://www.googleapis.com/compute/v1/projects/" + v.p.urls.project
 		}
 		return v.p.link("%s", o.target)
 	case "targetId":

@@ -27,7 +27,7 @@ func (c *call) findOperation() (*operation, *apiError) {
 	if o := ops.find(name); o != nil {
 		return o, nil
 	}
-	return nil, notFound("projects/" + c.p.name + "/" + c.scope() + "/operations/" + name)
+	return nil, notFound("projects/" + c.p.urls.project + "/" + c.scope() + "/operations/" + name)
 }
 
 func (c *call) scope() string {

@@ -33,8 +33,7 @@ var DefaultZones = []string{
 
 // Project is a simulated Compute Engine project with its metadata server: an http.Handler.
 type Project struct {
-	name      string
-	number    uint64
+	urls      urls
 	seed      uint64
 	keepCalls int
 	meta      *metadataserver.Server
@@ -49,8 +48,8 @@ type Project struct {
 	zones    map[string]*zone
 	global   operations // those of no zone and no region
 	regional map[string]*operations
-	things   map[string]*thing // by path below the project
-	services services          // Google's other APIs
+	store    *store    // resources besides VMs
+	services *services // Google's other APIs
 	shapes   map[shapeKey]*shape
 	requests map[string]*operation // by requestId
 	faults   []*fault
@@ -89,9 +88,9 @@ type settings struct {
 // New makes a project. All its zones have room without limit until told otherwise.
 func New(o Options) *Project {
 	p := &Project{
-		name: o.Project, number: o.Number, seed: o.Seed, keepCalls: o.KeepCalls,
+		urls: urls{o.Project, o.Number}, seed: o.Seed, keepCalls: o.KeepCalls,
 		meta: metadataserver.New(), born: time.Now().Round(0), changed: make(chan struct{}), global: newOperations(), regional: map[string]*operations{},
-		things: map[string]*thing{}, services: newServices(),
+
 		zones: map[string]*zone{}, shapes: map[shapeKey]*shape{}, requests: map[string]*operation{},
 		fullNets: map[string]bool{}, absent: map[string]bool{},
 		settings: settings{
@@ -106,11 +105,11 @@ func New(o Options) *Project {
 			filterMode:   "normal", opsFilterMode: "normal", orderMode: "normal", metaMode: "up",
 		},
 	}
-	if p.name == "" {
-		p.name = "gcesim-project"
+	if p.urls.project == "" {
+		p.urls.project = "gcesim-project"
 	}
-	if p.number == 0 {
-		p.number = 123456789012
+	if p.urls.number == 0 {
+		p.urls.number = 123456789012
 	}
 	if p.keepCalls == 0 {
 		p.keepCalls = 1000
@@ -122,6 +121,10 @@ func New(o Options) *Project {
 	for _, name := range zones {
 		p.zones[name] = newZone(p, name)
 	}
+	h := host{urls: p.urls, draw: p.draw, stamp: p.stamp, took: func(purpose string, key ...any) time.Duration {
+		return p.within(p.settings.resourceTime, purpose, key...)
+	}}
+	p.store, p.services = newStore(h, resourceKinds...), newServices(h)
 	p.routes = apiRoutes(p)
 	p.rates.init()
 	p.calls.init()
@@ -133,7 +136,7 @@ func New(o Options) *Project {
 }
 
 // Name returns the project's ID.
-func (p *Project) Name() string { return p.name }
+func (p *Project) Name() string { return p.urls.project }
 
 // zonesNamed returns the zones a command means: one by name, or all in name order for "*".
 func (p *Project) zonesNamed(name string) ([]*zone, error) {
@@ -169,9 +172,7 @@ func regionOf(zone string) string {
 }
 
 // link is the form in which Compute Engine names its resources, whatever address it was asked at.
-func (p *Project) link(format string, args ...any) string {
-	return "https://www.googleapis.com/compute/v1/projects/" + p.name + "/" + fmt.Sprintf(format, args...)
-}
+func (p *Project) link(format string, args ...any) string { return p.urls.link(format, args...) }
 
 // Client returns a client that reaches the project without a network: the handler runs in the goroutine of the caller,
 // so it can be used where time is virtual. Every host leads to the project.

@@ -119,7 +119,7 @@ func (p *Project) rateLimited(key *rateKey) *apiError {
 	}
 	e := refuse(http.StatusForbidden, "rateLimitExceeded",
 		"Quota exceeded for quota metric '%s' and limit '%s %s' of service 'compute.googleapis.com' for consumer 'project_number:%d'.",
-		metric, metric, per, p.number)
+		metric, metric, per, p.urls.number)
 	e.domain = "usageLimits"
 	e.retryAfter = p.rates.limit(*key).retryAfter
 	return e

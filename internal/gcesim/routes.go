@@ -120,11 +120,11 @@ func (p *Project) findRoute(verb, escaped string) *call {
 // checkScope finds the project and the zone that a call names.
 func (p *Project) checkScope(c *call) *apiError {
 	public := strings.HasPrefix(c.route.id, "images.")
-	if !p.isMe(c.project) && !public {
+	if !p.urls.isMe(c.project) && !public {
 		return notFound("projects/" + c.project)
 	}
 	if region, ok := c.params["region"]; ok && !slices.Contains(p.regions(), region) {
-		return notFound("projects/" + p.name + "/regions/" + region)
+		return notFound("projects/" + p.urls.project + "/regions/" + region)
 	}
 	name, ok := c.params["zone"]
 	if !ok {
@@ -135,7 +135,7 @@ func (p *Project) checkScope(c *call) *apiError {
 	case z == nil && !validName.MatchString(name):
 		return invalidField("zone", name, "Must be a match of regex '%s'", nameRule)
 	case z == nil || z.state == "absent":
-		return notFound("projects/" + p.name + "/zones/" + name)
+		return notFound("projects/" + p.urls.project + "/zones/" + name)
 	case z.state == "unknown":
 		return invalidField("zone", name, "Unknown zone.")
 	case z.state == "down" && c.route.id != "zones.get":

@@ -117,7 +117,7 @@ func TestAnswersConform(t *testing.T) {
 		"regions/us-central1/backendServices":       `{"name": "web", "loadBalancingScheme": "EXTERNAL"}`,
 		"zones/us-central1-a/networkEndpointGroups": `{"name": "web", "networkEndpointType": "GCE_VM_IP", "network": "global/networks/default"}`,
 	} {
-		if _, err := p.Client().Post("http://gcesim/compute/v1/projects/"+p.name+"/"+path, "application/json", strings.NewReader(body)); err != nil {
+		if _, err := p.Client().Post("http://gcesim/compute/v1/projects/"+p.urls.project+"/"+path, "application/json", strings.NewReader(body)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -151,8 +151,8 @@ func TestAnswersConform(t *testing.T) {
 		"zones/us-central1-a/networkEndpointGroups/web":  "NetworkEndpointGroup",
 		"zones/us-central1-a/networkEndpointGroups":      "NetworkEndpointGroupList",
 	} {
-		url := "http://gcesim/compute/v1/projects/" + p.name + "/" + path
-		url = strings.Replace(url, p.name+"/../", "", 1)
+		url := "http://gcesim/compute/v1/projects/" + p.urls.project + "/" + path
+		url = strings.Replace(url, p.urls.project+"/../", "", 1)
 		resp, err := p.Client().Get(url)
 		if err != nil {
 			t.Fatal(err)

@@ -31,12 +31,12 @@ var buildRoutes = []serviceRoute{
 }
 
 func bucketJSON(c *serviceCall, name string) map[string]any {
-	return map[string]any{"kind": "storage#bucket", "id": name, "name": name, "projectNumber": c.p.number, "location": "US"}
+	return map[string]any{"kind": "storage#bucket", "id": name, "name": name, "projectNumber": c.s.host.urls.number, "location": "US"}
 }
 
 func listBuckets(c *serviceCall) reply {
 	items := []any{}
-	for name := range c.p.services.buckets {
+	for name := range c.s.buckets {
 		if strings.HasPrefix(name, c.query.Get("prefix")) {
 			items = append(items, bucketJSON(c, name))
 		}
@@ -45,7 +45,7 @@ func listBuckets(c *serviceCall) reply {
 }
 
 func getBucket(c *serviceCall) reply {
-	if !c.p.services.buckets[c.args[0]] {
+	if !c.s.buckets[c.args[0]] {
 		return refused(refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
 	}
 	return ok(bucketJSON(c, c.args[0]))
@@ -53,16 +53,16 @@ func getBucket(c *serviceCall) reply {
 
 func insertBucket(c *serviceCall) reply {
 	name := text(c.body["name"])
-	if c.p.services.buckets[name] {
+	if c.s.buckets[name] {
 		return refused(refuse(http.StatusConflict, "conflict", "Your previous request to create the named bucket succeeded and you already own it."))
 	}
-	c.p.services.buckets[name] = true
+	c.s.buckets[name] = true
 	return ok(bucketJSON(c, name))
 }
 
 // insertObject takes an upload, of its description and its content, and keeps neither. Clients compare the sum.
 func insertObject(c *serviceCall) reply {
-	if !c.p.services.buckets[c.args[0]] {
+	if !c.s.buckets[c.args[0]] {
 		return refused(refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
 	}
 	_, boundary, _ := strings.Cut(c.kind, "boundary=") // gcloud quotes it in a way that package mime does not read
@@ -89,9 +89,9 @@ func createBuild(c *serviceCall) reply {
 	if err := c.needs("cloudbuild"); err != nil {
 		return refused(err)
 	}
-	p := c.p
-	b := &build{id: fmt.Sprintf("%016x", p.draw("build", len(p.services.builds), c.now.UnixNano())), body: c.body,
-		end: c.now.Add(p.within(p.settings.resourceTime, "build", c.now.UnixNano()))}
+	s := c.s
+	b := &build{id: fmt.Sprintf("%016x", s.host.draw("build", len(s.builds), c.now.UnixNano())), body: c.body,
+		end: c.now.Add(s.host.took("build", c.now.UnixNano()))}
 	values := object(b.body["substitutions"])
 	for _, x := range list(b.body["images"]) {
 		image := text(x)
@@ -101,17 +101,17 @@ func createBuild(c *serviceCall) reply {
 		host, path, _ := strings.Cut(image, "/")
 		parts := strings.Split(path, "/")
 		location, ok := strings.CutSuffix(host, "-docker.pkg.dev")
-		if !ok || len(parts) != 3 || p.services.repositories["projects/"+parts[0]+"/locations/"+location+"/repositories/"+parts[1]] == nil {
+		if !ok || len(parts) != 3 || s.repositories["projects/"+parts[0]+"/locations/"+location+"/repositories/"+parts[1]] == nil {
 			b.lacks = image
 		}
 	}
-	p.services.builds[b.id] = b
-	return ok(map[string]any{"name": "operations/build/" + p.name + "/" + b.id, "metadata": map[string]any{
+	s.builds[b.id] = b
+	return ok(map[string]any{"name": "operations/build/" + s.host.urls.project + "/" + b.id, "metadata": map[string]any{
 		"@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata", "build": b.json(c)}})
 }
 
 func (b *build) json(c *serviceCall) map[string]any {
-	out := over(map[string]any{"id": b.id, "projectId": c.p.name, "status": "WORKING"}, b.body)
+	out := over(map[string]any{"id": b.id, "projectId": c.s.host.urls.project, "status": "WORKING"}, b.body)
 	switch {
 	case c.now.Before(b.end):
 	case b.lacks != "":
@@ -123,7 +123,7 @@ func (b *build) json(c *serviceCall) map[string]any {
 }
 
 func getBuild(c *serviceCall) reply {
-	b := c.p.services.builds[c.args[0]]
+	b := c.s.builds[c.args[0]]
 	if b == nil {
 		return refused(denied(http.StatusNotFound, "NOT_FOUND", "Requested entity was not found."))
 	}

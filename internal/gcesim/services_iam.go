@@ -51,28 +51,28 @@ var iamRoutes = []serviceRoute{
 	serviceMethod("cloudresourcemanager.projects.setIamPolicy", http.MethodPost, "v1/projects/([^/:]+):setIamPolicy", setPolicy),
 }
 
-func (a *serviceAccount) json(p *Project) map[string]any {
-	return map[string]any{"name": "projects/" + p.name + "/serviceAccounts/" + a.email, "projectId": p.name, "email": a.email,
+func (a *serviceAccount) json(s *services) map[string]any {
+	return map[string]any{"name": "projects/" + s.host.urls.project + "/serviceAccounts/" + a.email, "projectId": s.host.urls.project, "email": a.email,
 		"uniqueId": strconv.FormatUint(a.id, 10), "displayName": a.displayName}
 }
 
 func createAccount(c *serviceCall) reply {
-	p, id := c.p, text(c.body["accountId"])
-	email := id + "@" + p.name + ".iam.gserviceaccount.com"
+	s, id := c.s, text(c.body["accountId"])
+	email := id + "@" + s.host.urls.project + ".iam.gserviceaccount.com"
 	switch {
 	case !validAccountID.MatchString(id):
 		return refused(denied(http.StatusBadRequest, "INVALID_ARGUMENT", "The account ID %q does not have a length between 6 and 30, or not its form.", id))
-	case p.services.accounts[email] != nil:
-		return refused(denied(http.StatusConflict, "ALREADY_EXISTS", "Service account %s already exists within project projects/%s.", id, p.name))
+	case s.accounts[email] != nil:
+		return refused(denied(http.StatusConflict, "ALREADY_EXISTS", "Service account %s already exists within project projects/%s.", id, s.host.urls.project))
 	}
 	a := &serviceAccount{email: email, displayName: text(object(c.body["serviceAccount"])["displayName"]),
-		id: resourceID(p.draw("service account", email, c.now.UnixNano())), created: c.now}
-	p.services.accounts[email] = a
-	return ok(a.json(p))
+		id: resourceID(s.host.draw("service account", email, c.now.UnixNano())), created: c.now}
+	s.accounts[email] = a
+	return ok(a.json(s))
 }
 
 func (c *serviceCall) account() (*serviceAccount, *apiError) {
-	if a := c.p.services.accounts[c.args[0]]; a != nil {
+	if a := c.s.accounts[c.args[0]]; a != nil {
 		return a, nil
 	}
 	return nil, denied(http.StatusNotFound, "NOT_FOUND", "Unknown service account")
@@ -83,7 +83,7 @@ func getAccount(c *serviceCall) reply {
 	if err != nil {
 		return refused(err)
 	}
-	return ok(a.json(c.p))
+	return ok(a.json(c.s))
 }
 
 // deleteAccount leaves the account's bindings behind, under a name that says so, as IAM does.
@@ -92,20 +92,20 @@ func deleteAccount(c *serviceCall) reply {
 	if err != nil {
 		return refused(err)
 	}
-	delete(c.p.services.accounts, a.email)
-	for role, members := range c.p.services.policy {
+	delete(c.s.accounts, a.email)
+	for role, members := range c.s.policy {
 		for i, m := range members {
 			if m == "serviceAccount:"+a.email {
-				c.p.services.policy[role][i] = "deleted:" + m + "?uid=" + strconv.FormatUint(a.id, 10)
+				c.s.policy[role][i] = "deleted:" + m + "?uid=" + strconv.FormatUint(a.id, 10)
 			}
 		}
 	}
 	return ok(map[string]any{})
 }
 
-func (r *role) json(p *Project) map[string]any {
+func (r *role) json(s *services) map[string]any {
 	out := over(map[string]any{}, r.body)
-	out["name"] = "projects/" + p.name + "/roles/" + r.id
+	out["name"] = "projects/" + s.host.urls.project + "/roles/" + r.id
 	if r.deleted {
 		out["deleted"] = true
 	}
@@ -114,14 +114,14 @@ func (r *role) json(p *Project) map[string]any {
 
 func createRole(c *serviceCall) reply {
 	id := text(c.body["roleId"])
-	old := c.p.services.roles[id]
+	old := c.s.roles[id]
 	switch {
 	case !validRoleID.MatchString(id):
 		return refused(denied(http.StatusBadRequest, "INVALID_ARGUMENT", "The role_id %q must match %s.", id, validRoleID))
 	case old != nil && old.deleted:
 		return refused(denied(http.StatusBadRequest, "FAILED_PRECONDITION", "You can't create a role with role_id (%s) where there is an existing role with that role_id in a deleted state.", id))
 	case old != nil:
-		return refused(denied(http.StatusConflict, "ALREADY_EXISTS", "A role named %s in projects/%s already exists.", id, c.p.name))
+		return refused(denied(http.StatusConflict, "ALREADY_EXISTS", "A role named %s in projects/%s already exists.", id, c.s.host.urls.project))
 	}
 	for _, permission := range list(object(c.body["role"])["includedPermissions"]) {
 		if !validPermission.MatchString(text(permission)) {
@@ -129,8 +129,8 @@ func createRole(c *serviceCall) reply {
 		}
 	}
 	r := &role{id: id, body: object(c.body["role"])}
-	c.p.services.roles[id] = r
-	return ok(r.json(c.p))
+	c.s.roles[id] = r
+	return ok(r.json(c.s))
 }
 
 // noPermissions answers permissions.queryTestablePermissions, by which gcloud looks for those that are still being tested.
@@ -139,20 +139,20 @@ func noPermissions(*serviceCall) reply { return ok(map[string]any{}) }
 // onRole answers a call that concerns a role in one of two states.
 func onRole(deleted bool, do func(c *serviceCall, r *role)) func(*serviceCall) reply {
 	return func(c *serviceCall) reply {
-		r := c.p.services.roles[c.args[0]]
+		r := c.s.roles[c.args[0]]
 		switch {
 		case r == nil:
-			return refused(denied(http.StatusNotFound, "NOT_FOUND", "The role named projects/%s/roles/%s was not found.", c.p.name, c.args[0]))
+			return refused(denied(http.StatusNotFound, "NOT_FOUND", "The role named projects/%s/roles/%s was not found.", c.s.host.urls.project, c.args[0]))
 		case r.deleted != deleted:
 			return refused(denied(http.StatusBadRequest, "FAILED_PRECONDITION", "The role %s is not in the state for this: deleted is %t.", r.id, r.deleted))
 		}
 		do(c, r)
-		return ok(r.json(c.p))
+		return ok(r.json(c.s))
 	}
 }
 
 func getRole(c *serviceCall) reply {
-	r := c.p.services.roles[c.args[0]]
+	r := c.s.roles[c.args[0]]
 	return onRole(r != nil && r.deleted, func(*serviceCall, *role) {})(c)
 }
 
@@ -164,7 +164,7 @@ var (
 
 // mine refuses what is asked of another project.
 func (c *serviceCall) mine() *apiError {
-	if c.p.isMe(c.args[0]) {
+	if c.s.host.urls.isMe(c.args[0]) {
 		return nil
 	}
 	return denied(http.StatusForbidden, "PERMISSION_DENIED", "The caller does not have permission")
@@ -174,24 +174,24 @@ func getProjectResource(c *serviceCall) reply {
 	if err := c.mine(); err != nil {
 		return refused(err)
 	}
-	return ok(map[string]any{"projectId": c.p.name, "projectNumber": strconv.FormatUint(c.p.number, 10), "name": c.p.name, "lifecycleState": "ACTIVE"})
+	return ok(map[string]any{"projectId": c.s.host.urls.project, "projectNumber": strconv.FormatUint(c.s.host.urls.number, 10), "name": c.s.host.urls.project, "lifecycleState": "ACTIVE"})
 }
 
-func (p *Project) policyJSON() map[string]any {
+func (s *services) policyJSON() map[string]any {
 	var bindings []any
-	roles := make([]string, 0, len(p.services.policy))
-	for role := range p.services.policy {
+	roles := make([]string, 0, len(s.policy))
+	for role := range s.policy {
 		roles = append(roles, role)
 	}
 	slices.Sort(roles)
 	for _, role := range roles {
 		members := []any{}
-		for _, m := range p.services.policy[role] {
+		for _, m := range s.policy[role] {
 			members = append(members, m)
 		}
 		bindings = append(bindings, map[string]any{"role": role, "members": members})
 	}
-	out := map[string]any{"version": 1, "etag": fingerprint(p.draw("policy", show(bindings)))}
+	out := map[string]any{"version": 1, "etag": fingerprint(s.host.draw("policy", show(bindings)))}
 	if bindings != nil {
 		out["bindings"] = bindings
 	}
@@ -202,7 +202,7 @@ func getPolicy(c *serviceCall) reply {
 	if err := c.mine(); err != nil {
 		return refused(err)
 	}
-	return ok(c.p.policyJSON())
+	return ok(c.s.policyJSON())
 }
 
 func setPolicy(c *serviceCall) reply {
@@ -210,7 +210,7 @@ func setPolicy(c *serviceCall) reply {
 		return refused(err)
 	}
 	policy := object(c.body["policy"])
-	if etag := text(policy["etag"]); etag != "" && etag != c.p.policyJSON()["etag"] {
+	if etag := text(policy["etag"]); etag != "" && etag != c.s.policyJSON()["etag"] {
 		return refused(denied(http.StatusConflict, "ABORTED", "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."))
 	}
 	given := map[string][]string{}
@@ -223,23 +223,23 @@ func setPolicy(c *serviceCall) reply {
 			given[name] = append(given[name], text(m))
 		}
 	}
-	c.p.services.policy = given
-	return ok(c.p.policyJSON())
+	c.s.policy = given
+	return ok(c.s.policyJSON())
 }
 
 // checkBinding refuses accounts and custom roles of the project that are not there. What is bound already may stay.
 func (c *serviceCall) checkBinding(name, member string) *apiError {
-	p := c.p
-	if slices.Contains(p.services.policy[name], member) {
+	s := c.s
+	if slices.Contains(s.policy[name], member) {
 		return nil
 	}
-	if email, ok := strings.CutPrefix(member, "serviceAccount:"); ok && strings.HasSuffix(email, "@"+p.name+".iam.gserviceaccount.com") {
-		if a := p.services.accounts[email]; a == nil || c.now.Before(a.created.Add(accountDelay)) {
+	if email, ok := strings.CutPrefix(member, "serviceAccount:"); ok && strings.HasSuffix(email, "@"+s.host.urls.project+".iam.gserviceaccount.com") {
+		if a := s.accounts[email]; a == nil || c.now.Before(a.created.Add(accountDelay)) {
 			return denied(http.StatusBadRequest, "INVALID_ARGUMENT", "Service account %s does not exist.", email)
 		}
 	}
-	if id, ok := strings.CutPrefix(name, "projects/"+p.name+"/roles/"); ok {
-		if r := p.services.roles[id]; r == nil || r.deleted {
+	if id, ok := strings.CutPrefix(name, "projects/"+s.host.urls.project+"/roles/"); ok {
+		if r := s.roles[id]; r == nil || r.deleted {
 			return denied(http.StatusBadRequest, "INVALID_ARGUMENT", "Role %s does not exist in the resource's hierarchy.", name)
 		}
 	}

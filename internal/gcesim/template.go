@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
+var instanceTemplates = &kind{methods: "instanceTemplates", collection: "instanceTemplates", scope: "global", schema: "InstanceTemplate",
+	settle: settleInstanceTemplate}
+
 // settleInstanceTemplate refuses an instance template that no VM could be made from.
-func settleInstanceTemplate(_ *Project, t *thing) *apiError {
+func settleInstanceTemplate(_ *store, t *thing) *apiError {
 	properties := object(t.body["properties"])
 	for _, field := range []string{"machineType", "disks", "networkInterfaces"} {
 		if properties[field] == nil {
@@ -32,7 +35,7 @@ func addInstanceTemplate(p *Project, args []string, now time.Time) (string, erro
 	body["name"] = args[0]
 	x, refusal := conform("InstanceTemplate", "resource", body)
 	if refusal == nil {
-		_, refusal = p.makeThing(kindOf("InstanceTemplate"), "global", object(x), now)
+		_, refusal = p.store.insert(instanceTemplates, "global", object(x), now)
 	}
 	if refusal != nil {
 		return "", fmt.Errorf("%s", refusal.message)
@@ -49,13 +52,13 @@ func (c *call) source() (*thing, *apiError) {
 	if url == "" {
 		return nil, nil
 	}
-	path := c.p.localPath(url)
-	t := c.p.things[path]
+	path := c.p.urls.local(url)
+	t := c.p.store.find(path)
 	switch {
 	case strings.HasPrefix(path, "regions/"):
 		return nil, notSimulated("regional instance templates")
-	case t == nil || t.kind.schema != "InstanceTemplate":
-		return nil, notFound("projects/" + c.p.name + "/" + path)
+	case t == nil || t.kind != instanceTemplates:
+		return nil, notFound("projects/" + c.p.urls.project + "/" + path)
 	}
 	return t, nil
 }

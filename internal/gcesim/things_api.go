@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // thingRoutes are the methods of all kinds of things. A fault on them is named after their collection where they change
@@ -14,7 +13,7 @@ import (
 func thingRoutes() []route {
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	var out []route
-	for _, k := range thingKinds {
+	for _, k := range resourceKinds {
 		all := k.scope + "/" + k.collection
 		one := all + "/{thing}"
 		out = append(out,
@@ -23,7 +22,7 @@ func thingRoutes() []route {
 			route{id: k.methods + ".get", verb: get, path: one, fault: "project", group: "read_requests", schema: k.schema, handle: getThing(k)},
 			route{id: k.methods + ".list", verb: get, path: all, fault: "project", group: "list_requests", schema: k.schema + "List", handle: listThings(k)})
 	}
-	for _, k := range thingKinds {
+	for _, k := range resourceKinds {
 		if k.schema != "Firewall" { // the only ones that Compute Engine has no such list of
 			out = append(out, route{id: k.methods + ".aggregatedList", verb: get, path: "aggregated/" + k.collection, fault: "project", group: "heavy_weight_read_requests", handle: aggregateThings(k)})
 		}
@@ -32,15 +31,23 @@ func thingRoutes() []route {
 	return append(out,
 		route{id: "regionBackendServices.patch", verb: http.MethodPatch, path: services, fault: "backendServices", group: "default", schema: "Operation", handle: changeBackendService},
 		route{id: "regionBackendServices.update", verb: http.MethodPut, path: services, fault: "backendServices", group: "default", schema: "Operation", handle: changeBackendService},
-		route{id: "networkEndpointGroups.attachNetworkEndpoints", verb: post, path: group + "attachNetworkEndpoints", fault: "networkEndpointGroups", group: "default", schema: "Operation", handle: attachEndpoints},
-		route{id: "networkEndpointGroups.detachNetworkEndpoints", verb: post, path: group + "detachNetworkEndpoints", fault: "networkEndpointGroups", group: "default", schema: "Operation", handle: detachEndpoints},
+		route{id: "networkEndpointGroups.attachNetworkEndpoints", verb: post, path: group + "attachNetworkEndpoints", fault: "networkEndpointGroups", group: "default", schema: "Operation", handle: changeEndpoints((*thing).attach, "NetworkEndpointGroupsAttachEndpointsRequest")},
+		route{id: "networkEndpointGroups.detachNetworkEndpoints", verb: post, path: group + "detachNetworkEndpoints", fault: "networkEndpointGroups", group: "default", schema: "Operation", handle: changeEndpoints((*thing).detach, "NetworkEndpointGroupsDetachEndpointsRequest")},
 		route{id: "networkEndpointGroups.listNetworkEndpoints", verb: post, path: group + "listNetworkEndpoints", fault: "project", group: "list_requests", schema: "NetworkEndpointGroupsListNetworkEndpoints", handle: listEndpoints})
+}
+
+// resourceKinds are all kinds of resources that the project keeps beside VMs.
+var resourceKinds = append(slices.Clone(driveKinds), instanceTemplates)
+
+// kindOf returns the kind of resource that a schema belongs to.
+func kindOf(schema string) *kind {
+	return resourceKinds[slices.IndexFunc(resourceKinds, func(k *kind) bool { return k.schema == schema })]
 }
 
 // thingCollections are the names under which faults can be put on things.
 func thingCollections() []string {
-	names := make([]string, len(thingKinds))
-	for i, k := range thingKinds {
+	names := make([]string, len(resourceKinds))
+	for i, k := range resourceKinds {
 		names[i] = k.collection
 	}
 	return names
@@ -56,16 +63,16 @@ func (c *call) read(schema string) (map[string]any, *apiError) {
 	return object(x), err
 }
 
-// thing finds the thing that the path names.
-func (c *call) thing(k *thingKind) (*thing, *apiError) {
+// thing finds the resource that the path names.
+func (c *call) thing(k *kind) (*thing, *apiError) {
 	path := c.scope() + "/" + k.collection + "/" + c.param("thing")
-	if t := c.p.things[path]; t != nil {
+	if t := c.p.store.find(path); t != nil {
 		return t, nil
 	}
-	return nil, notFound("projects/" + c.p.name + "/" + path)
+	return nil, notFound("projects/" + c.p.urls.project + "/" + path)
 }
 
-func insertThing(k *thingKind) func(*call) reply {
+func insertThing(k *kind) func(*call) reply {
 	return func(c *call) reply {
 		if op, err := c.p.repeated(c); op != nil || err != nil {
 			return c.operation(op, err)
@@ -74,41 +81,12 @@ func insertThing(k *thingKind) func(*call) reply {
 		if err != nil {
 			return refused(err)
 		}
-		t, err := c.p.makeThing(k, c.scope(), body, c.now)
+		t, err := c.p.store.insert(k, c.scope(), body, c.now)
 		if err != nil {
 			return refused(err)
 		}
 		return c.changed(t, "insert")
 	}
-}
-
-// makeThing adds a thing to a scope, unless something is wrong with it.
-func (p *Project) makeThing(k *thingKind, scope string, body map[string]any, now time.Time) (*thing, *apiError) {
-	name := text(body["name"])
-	if !validName.MatchString(name) {
-		return nil, invalidField("resource.name", name, "Must be a match of regex '%s'", nameRule)
-	}
-	for _, field := range k.needs {
-		if text(body[field]) == "" {
-			return nil, missing("resource." + field)
-		}
-	}
-	path := scope + "/" + k.collection + "/" + name
-	if p.things[path] != nil {
-		return nil, refuse(http.StatusConflict, "alreadyExists", "The resource 'projects/%s/%s' already exists", p.name, path)
-	}
-	body, uses, err := p.resolve(over(over(map[string]any{}, k.defaults), body))
-	if err != nil {
-		return nil, err
-	}
-	t := &thing{kind: k, path: path, id: resourceID(p.draw("thing id", path, now.UnixNano())), created: now, body: body, uses: uses}
-	if k.settle != nil {
-		if err := k.settle(p, t); err != nil {
-			return nil, err
-		}
-	}
-	p.things[path] = t
-	return t, nil
 }
 
 // changed answers a call that has changed a thing: the change is there at once, only the operation takes a moment.
@@ -121,69 +99,53 @@ func (c *call) changed(t *thing, kind string) reply {
 	return c.operation(op, nil)
 }
 
-func deleteThing(k *thingKind) func(*call) reply {
+func deleteThing(k *kind) func(*call) reply {
 	return func(c *call) reply {
 		if op, err := c.p.repeated(c); op != nil || err != nil {
 			return c.operation(op, err)
 		}
 		t, err := c.thing(k)
 		if err == nil {
-			err = c.p.inUse(t)
+			err = c.p.store.remove(t)
 		}
 		if err != nil {
 			return refused(err)
 		}
-		delete(c.p.things, t.path)
 		return c.changed(t, "delete")
 	}
 }
 
-func getThing(k *thingKind) func(*call) reply {
+func getThing(k *kind) func(*call) reply {
 	return func(c *call) reply {
 		t, err := c.thing(k)
 		if err != nil {
 			return refused(err)
 		}
-		return ok(render(c.p.describe(t), c.mask))
+		return ok(render(c.p.store.describe(t), c.mask))
 	}
 }
 
-func listThings(k *thingKind) func(*call) reply {
+func listThings(k *kind) func(*call) reply {
 	return func(c *call) reply {
-		return c.listPlain("compute#"+camel(k.schema)+"List", c.scope()+"/"+k.collection, c.p.thingsIn(c.scope()+"/"+k.collection+"/"))
+		return c.listPlain("compute#"+camel(k.schema)+"List", c.scope()+"/"+k.collection, c.p.store.within(c.scope()+"/"+k.collection+"/"))
 	}
 }
 
-func aggregateThings(k *thingKind) func(*call) reply {
+func aggregateThings(k *kind) func(*call) reply {
 	return func(c *call) reply {
 		return c.aggregate(camel(k.schema), k.collection, func(s scope, _ *listQuery) iter.Seq[resource] {
 			if !strings.HasPrefix(k.scope, strings.Split(s.path, "/")[0]) {
 				return nil
 			}
-			return c.p.thingsIn(s.path + "/" + k.collection + "/")
+			return c.p.store.within(s.path + "/" + k.collection + "/")
 		})
 	}
 }
 
-// thingsIn yields the things whose paths have a prefix, by path.
-func (p *Project) thingsIn(prefix string) iter.Seq[resource] {
-	return func(yield func(resource) bool) {
-		for _, path := range slices.Sorted(maps.Keys(p.things)) {
-			if strings.HasPrefix(path, prefix) && !yield(p.describe(p.things[path])) {
-				return
-			}
-		}
-	}
-}
-
-// camel is a type's name as kinds begin with it.
-func camel(schema string) string { return strings.ToLower(schema[:1]) + schema[1:] }
-
 // changeBackendService answers regionBackendServices.patch and update, which differ in what becomes of fields that are
 // not sent. Both want the fingerprint of what they change.
 func changeBackendService(c *call) reply {
-	p := c.p
-	if op, err := p.repeated(c); op != nil || err != nil {
+	if op, err := c.p.repeated(c); op != nil || err != nil {
 		return c.operation(op, err)
 	}
 	t, err := c.thing(kindOf("BackendService"))
@@ -191,23 +153,70 @@ func changeBackendService(c *call) reply {
 		return refused(err)
 	}
 	body, err := c.read("BackendService")
+	if err == nil {
+		err = c.p.store.change(t, body, c.route.verb == http.MethodPatch)
+	}
 	if err != nil {
 		return refused(err)
 	}
-	if text(body["fingerprint"]) != p.thingFingerprint(t) {
-		return refused(refuse(http.StatusPreconditionFailed, "conditionNotMet", "Invalid fingerprint."))
-	}
-	base := map[string]any{}
-	if c.route.verb == http.MethodPatch {
-		maps.Copy(base, t.body)
-	}
-	for _, name := range []string{"fingerprint", "id", "kind", "selfLink", "creationTimestamp", "region"} {
-		delete(body, name)
-	}
-	body, uses, err := p.resolve(over(base, body))
-	if err != nil {
-		return refused(err)
-	}
-	t.body, t.uses = body, uses
 	return c.changed(t, "update")
+}
+
+// changeEndpoints reads the VMs that a call names and attaches or detaches them.
+func changeEndpoints(change func(t *thing, vms map[string]uint64) *apiError, schema string) func(*call) reply {
+	return func(c *call) reply {
+		if op, err := c.p.repeated(c); op != nil || err != nil {
+			return c.operation(op, err)
+		}
+		t, err := c.thing(kindOf("NetworkEndpointGroup"))
+		if err != nil {
+			return refused(err)
+		}
+		body, err := c.read(schema)
+		if err != nil {
+			return refused(err)
+		}
+		vms := map[string]uint64{}
+		for _, one := range list(body["networkEndpoints"]) {
+			v, err := c.endpoint(text(object(one)["instance"]))
+			if err != nil {
+				return refused(err)
+			}
+			vms[v.name] = v.id
+		}
+		if err := change(t, vms); err != nil {
+			return refused(err)
+		}
+		return c.changed(t, "compute."+c.route.id)
+	}
+}
+
+// endpoint finds a VM of the call's zone, by name or URL.
+func (c *call) endpoint(name string) (*vm, *apiError) {
+	path := c.p.urls.local(name)
+	if !strings.Contains(path, "/") {
+		path = c.scope() + "/instances/" + name
+	}
+	name, ok := strings.CutPrefix(path, c.scope()+"/instances/")
+	if v := c.zone.find(name); ok && v != nil {
+		return v, nil
+	}
+	return nil, notFound("projects/" + c.p.urls.project + "/" + path)
+}
+
+// listEndpoints answers networkEndpointGroups.listNetworkEndpoints.
+func listEndpoints(c *call) reply {
+	t, err := c.thing(kindOf("NetworkEndpointGroup"))
+	if err != nil {
+		return refused(err)
+	}
+	out := map[string]any{"kind": "compute#networkEndpointGroupsListNetworkEndpoints", "id": "projects/" + c.p.urls.project + "/" + t.path}
+	var items []any
+	for _, name := range slices.Sorted(maps.Keys(t.members)) {
+		items = append(items, map[string]any{"networkEndpoint": map[string]any{"instance": name}})
+	}
+	if items != nil {
+		out["items"] = items
+	}
+	return ok(c.mask.apply(out))
 }

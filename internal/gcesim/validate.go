@@ -3,19 +3,10 @@ package gcesim
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-)
-
-// nameRule is what names of instances, zones and tags have to look like.
-const nameRule = `(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)`
-
-var (
-	validName = regexp.MustCompile("^" + nameRule + "$")
-	validUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 )
 
 // instanceSpec is what the simulator needs to know of an inserted instance.
@@ -79,7 +70,7 @@ func (p *Project) checkMachineType(z *zone, s *instanceSpec) *apiError {
 	}
 	parts := resourcePath(url)
 	if len(parts) == 6 && parts[0] == "projects" {
-		if !p.isMe(parts[1]) {
+		if !p.urls.isMe(parts[1]) {
 			return invalidField(field, url, "Cross project referencing is not allowed for this resource.")
 		}
 		parts = parts[2:]
@@ -96,26 +87,6 @@ func (p *Project) checkMachineType(z *zone, s *instanceSpec) *apiError {
 	}
 	s.body["machineType"] = p.link("zones/%s/machineTypes/%s", z.name, s.machineType)
 	return nil
-}
-
-// resourcePath splits a full or partial URL of a resource into the parts after the API's version.
-func resourcePath(url string) []string {
-	for _, base := range []string{"https://www.googleapis.com/compute/", "https://compute.googleapis.com/compute/",
-		"http://www.googleapis.com/compute/", "//compute.googleapis.com/compute/"} {
-		if rest, ok := strings.CutPrefix(url, base); ok {
-			_, url, _ = strings.Cut(rest, "/") // v1, beta
-		}
-	}
-	for _, version := range []string{"/compute/v1/", "/compute/beta/"} { // clients that are pointed at the simulator use its address
-		if _, after, ok := strings.Cut(url, version); ok {
-			url = after
-		}
-	}
-	return strings.Split(strings.Trim(url, "/"), "/")
-}
-
-func (p *Project) isMe(project string) bool {
-	return project == p.name || project == fmt.Sprint(p.number)
 }
 
 func (p *Project) checkDisks(z *zone, s *instanceSpec) *apiError {
@@ -170,7 +141,7 @@ func (p *Project) checkReference(field, url, collection string) *apiError {
 	}
 	parts := resourcePath(url)
 	if parts[0] != "projects" {
-		parts = append([]string{"projects", p.name}, parts...)
+		parts = append([]string{"projects", p.urls.project}, parts...)
 	}
 	kind := collection[strings.LastIndexByte(collection, '/')+1:]
 	switch n := len(parts); {
@@ -238,12 +209,4 @@ func (p *Project) checkTags(_ *zone, s *instanceSpec) *apiError {
 		return err
 	}
 	return nil
-}
-
-// requestID reads the query parameter by which a repeated request is recognised.
-func requestID(id string) (string, *apiError) {
-	if id != "" && (!validUUID.MatchString(id) || id == "00000000-0000-0000-0000-000000000000") {
-		return "", invalidField("requestId", id, "The request ID must be a valid UUID, with the exception that zero UUID is not supported.")
-	}
-	return id, nil
 }

@@ -126,7 +126,7 @@ func (w vmView) networkInterfaces() any {
 			"networkIP":   fmt.Sprintf("10.%d.%d.%d", 128+w.v.zone.index, host/250, host%250+2),
 			"fingerprint": w.fingerprint("nic"),
 		}, given[i])
-		nic["network"] = w.p.canonical(text(nic["network"]))
+		nic["network"] = w.p.urls.canonical(text(nic["network"]))
 		access := list(nic["accessConfigs"])
 		for j := range access {
 			access[j] = over(map[string]any{"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT",

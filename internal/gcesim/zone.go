@@ -42,7 +42,7 @@ type zone struct {
 
 func newZone(p *Project, name string) *zone {
 	return &zone{
-		project: p.name, name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
+		project: p.urls.project, name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
 		live: map[string]int{}, capacity: map[string]int{},
 		state: "up", stockout: "details",
 		insertTime:  span{8 * time.Second, 20 * time.Second},
@@ -82,7 +82,7 @@ func (p *Project) remove(v *vm, at time.Time) {
 	delete(z.ids, v.id)
 	v.gone = at
 	z.past = append(z.past, v)
-	p.leaveGroups(v)
+	p.store.leave(v.name, v.id)
 	p.signal()
 }
 

@@ -1,0 +1,57 @@
+package gcesim
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// servicesPath is where Google's other APIs are, each below its name: /apis/iam/v1/...
+const servicesPath = "/apis/"
+
+// uploadPath is where clients of Cloud Storage upload, whatever else they were told of its address.
+const uploadPath = "/upload/storage/v1/"
+
+// maxUpload is the most of a request that is read: an archive of sources.
+const maxUpload = 64 << 20
+
+// serveService answers one call of another API. Faults apply to calls that change something.
+func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
+	service, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, servicesPath), "/")
+	if upload, ok := strings.CutPrefix(r.URL.Path, uploadPath); ok {
+		service, path = "storage", "upload/"+upload
+	}
+	route, args := findService(service, r.Method, path)
+	if route == nil {
+		p.notSimulated(w, r)
+		return
+	}
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxUpload))
+	if err != nil {
+		abort(w, io.ErrUnexpectedEOF)
+	}
+	now := p.enter()
+	var f *fault
+	if route.changes() {
+		f = p.takeFault(service, "", now)
+	}
+	var a reply
+	if f != nil && f.before() {
+		a = f.reply(r, raw)
+	} else {
+		a = p.services.call(route, args, r.URL.Query(), r.Header.Get("Content-Type"), raw, now)
+	}
+	p.mu.Unlock()
+	p.deliver(w, r, a, f, Call{Time: now, Method: route.id, Name: strings.Join(args, "/")})
+}
+
+// resourceLines lists what the project has besides VMs, a line each, for a test to compare.
+func (p *Project) resourceLines() []string {
+	out := slices.Concat(p.store.lines(), p.services.lines())
+	for key := range p.items.values {
+		out = append(out, "metadata "+key)
+	}
+	slices.Sort(out)
+	return out
+}
