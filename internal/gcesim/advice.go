@@ -10,35 +10,37 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // advise answers advice.capacity: how likely it is that so many VMs are obtained now, how long they will live, and where to make
 // them. It goes by the room that zones have and by their mean life. See
 // https://cloud.google.com/compute/docs/instances/view-vm-availability.
-func advise(c *call) reply {
+func advise(c *call) api.Reply {
 	body, err := c.read("CapacityAdviceRequest")
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
-	size, _ := strconv.Atoi(plainText(body["size"]))
-	model := text(object(object(body["instanceProperties"])["scheduling"])["provisioningModel"])
-	policy := object(body["distributionPolicy"])
-	shape := text(policy["targetShape"])
+	size, _ := strconv.Atoi(api.PlainText(body["size"]))
+	model := api.Text(api.Object(api.Object(body["instanceProperties"])["scheduling"])["provisioningModel"])
+	policy := api.Object(body["distributionPolicy"])
+	shape := api.Text(policy["targetShape"])
 	switch {
 	case size < 1:
-		return refused(invalidField("size", plainText(body["size"]), "Must be at least 1."))
+		return api.Refused(api.InvalidField("size", api.PlainText(body["size"]), "Must be at least 1."))
 	case model != "SPOT":
-		return refused(invalidField("instanceProperties.scheduling.provisioningModel", model, "Must be SPOT."))
+		return api.Refused(api.InvalidField("instanceProperties.scheduling.provisioningModel", model, "Must be SPOT."))
 	case !slices.Contains([]string{"ANY", "ANY_SINGLE_ZONE", "BALANCED"}, shape):
-		return refused(invalidField("distributionPolicy.targetShape", shape, "Must be one of ANY, ANY_SINGLE_ZONE and BALANCED."))
+		return api.Refused(api.InvalidField("distributionPolicy.targetShape", shape, "Must be one of ANY, ANY_SINGLE_ZONE and BALANCED."))
 	}
 	zones, err := c.advisedZones(policy)
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	types, err := c.advisedTypes(body)
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	best := placement{}
 	for _, name := range types {
@@ -49,17 +51,17 @@ func advise(c *call) reply {
 			break
 		}
 	}
-	return ok(c.mask.apply(map[string]any{"recommendations": []any{best.json(c.p)}}))
+	return api.OK(c.mask.Apply(map[string]any{"recommendations": []any{best.json(c.p)}}))
 }
 
 // advisedZones are the zones that a request for advice allows, all of the region where it names none.
-func (c *call) advisedZones(policy map[string]any) ([]*zone, *apiError) {
+func (c *call) advisedZones(policy map[string]any) ([]*zone, *api.Error) {
 	var zones []*zone
-	for _, x := range list(policy["zones"]) {
-		url := text(object(x)["zone"])
-		z := c.p.zones[strings.TrimPrefix(c.p.urls.local(url), "zones/")]
+	for _, x := range api.List(policy["zones"]) {
+		url := api.Text(api.Object(x)["zone"])
+		z := c.p.zones[strings.TrimPrefix(c.p.urls.Local(url), "zones/")]
 		if z == nil || z.region != c.param("region") {
-			return nil, invalidField("distributionPolicy.zones", url, "Must be a zone of the region.")
+			return nil, api.InvalidField("distributionPolicy.zones", url, "Must be a zone of the region.")
 		}
 		zones = append(zones, z)
 	}
@@ -74,31 +76,31 @@ func (c *call) advisedZones(policy map[string]any) ([]*zone, *apiError) {
 }
 
 // advisedTypes are the machine types that a request for advice names, by the rank of their selection.
-func (c *call) advisedTypes(body map[string]any) ([]string, *apiError) {
-	selections := object(object(body["instanceFlexibilityPolicy"])["instanceSelections"])
+func (c *call) advisedTypes(body map[string]any) ([]string, *api.Error) {
+	selections := api.Object(api.Object(body["instanceFlexibilityPolicy"])["instanceSelections"])
 	names := slices.SortedFunc(maps.Keys(selections), func(a, b string) int {
-		rank := func(name string) int { n, _ := strconv.Atoi(text(object(selections[name])["rank"])); return n }
+		rank := func(name string) int { n, _ := strconv.Atoi(api.Text(api.Object(selections[name])["rank"])); return n }
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 	})
 	var types []string
 	for _, name := range names {
-		for _, x := range list(object(selections[name])["machineTypes"]) {
-			if err := checkAdvisable("instanceFlexibilityPolicy", text(x)); err != nil {
+		for _, x := range api.List(api.Object(selections[name])["machineTypes"]) {
+			if err := checkAdvisable("instanceFlexibilityPolicy", api.Text(x)); err != nil {
 				return nil, err
 			}
-			types = append(types, text(x))
+			types = append(types, api.Text(x))
 		}
 	}
 	if types == nil {
-		return nil, missing("instanceFlexibilityPolicy.instanceSelections")
+		return nil, api.Missing("instanceFlexibilityPolicy.instanceSelections")
 	}
 	return types, nil
 }
 
 // checkAdvisable refuses machine types that there is no advice on; TPUs are among them.
-func checkAdvisable(field, machineType string) *apiError {
+func checkAdvisable(field, machineType string) *api.Error {
 	if !machineTypePattern.MatchString(machineType) || strings.HasPrefix(machineType, "ct") {
-		return invalidField(field, machineType, "There is no advice on this machine type.")
+		return api.InvalidField(field, machineType, "There is no advice on this machine type.")
 	}
 	return nil
 }
@@ -199,25 +201,25 @@ func (z *zone) estimatedUptime() time.Duration {
 
 // adviseHistory answers advice.capacityHistory: for each of the last days, which part of the Spot VMs that stopped were
 // preempted, and what they cost.
-func adviseHistory(c *call) reply {
+func adviseHistory(c *call) api.Reply {
 	body, err := c.read("CapacityHistoryRequest")
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
-	properties := object(body["instanceProperties"])
-	machineType := text(properties["machineType"])
-	if model := text(object(properties["scheduling"])["provisioningModel"]); model != "SPOT" {
-		return refused(invalidField("instanceProperties.scheduling.provisioningModel", model, "Must be SPOT."))
+	properties := api.Object(body["instanceProperties"])
+	machineType := api.Text(properties["machineType"])
+	if model := api.Text(api.Object(properties["scheduling"])["provisioningModel"]); model != "SPOT" {
+		return api.Refused(api.InvalidField("instanceProperties.scheduling.provisioningModel", model, "Must be SPOT."))
 	}
 	if err := checkAdvisable("instanceProperties.machineType", machineType); err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
-	location, zones, err := c.historyLocation(text(object(body["locationPolicy"])["location"]))
+	location, zones, err := c.historyLocation(api.Text(api.Object(body["locationPolicy"])["location"]))
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	out := map[string]any{"location": c.p.link("%s", location), "machineType": machineType}
-	for _, x := range list(body["types"]) {
+	for _, x := range api.List(body["types"]) {
 		switch x {
 		case "PREEMPTION":
 			out["preemptionHistory"] = c.p.days(c.now, func(from, to time.Time) map[string]any {
@@ -229,23 +231,23 @@ func adviseHistory(c *call) reply {
 				return map[string]any{"listPrice": map[string]any{"currencyCode": "USD", "units": strconv.Itoa(int(units)), "nanos": int(fraction * 1e9)}}
 			})
 		default:
-			return refused(invalidField("types", text(x), "Must be PREEMPTION or PRICE."))
+			return api.Refused(api.InvalidField("types", api.Text(x), "Must be PREEMPTION or PRICE."))
 		}
 	}
-	return ok(c.mask.apply(out))
+	return api.OK(c.mask.Apply(out))
 }
 
 // historyLocation finds the zone that a request for history is about, or all of the region.
-func (c *call) historyLocation(url string) (path string, zones []*zone, err *apiError) {
+func (c *call) historyLocation(url string) (path string, zones []*zone, err *api.Error) {
 	region := "regions/" + c.param("region")
-	path = cmp.Or(c.p.urls.local(url), region)
+	path = cmp.Or(c.p.urls.Local(url), region)
 	for _, name := range c.p.zoneNames() {
 		if z := c.p.zones[name]; z.region == c.param("region") && (path == region || path == "zones/"+name) {
 			zones = append(zones, z)
 		}
 	}
 	if zones == nil {
-		return "", nil, invalidField("locationPolicy.location", url, "Must be the region or a zone of it.")
+		return "", nil, api.InvalidField("locationPolicy.location", url, "Must be the region or a zone of it.")
 	}
 	return path, zones, nil
 }

@@ -3,6 +3,8 @@ package gcesim
 import (
 	"iter"
 	"strings"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // scope is a place that resources belong to: a zone, a region, or neither.
@@ -28,19 +30,19 @@ func (p *Project) scopes() []scope {
 
 // aggregate answers an aggregatedList. A zone that is down is unreachable; the answer is 200 all the same, as the API behaves
 // since returnPartialSuccess became its only way. list returns nil for a scope that cannot have such resources.
-func (c *call) aggregate(kind, collection string, list func(s scope, q *listQuery) iter.Seq[resource]) reply {
+func (c *call) aggregate(kind, collection string, list func(s scope, q *api.Query) iter.Seq[api.Item]) api.Reply {
 	p := c.p
 	q, err := c.listQuery()
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	all := strings.EqualFold(c.query.Get("includeAllScopes"), "true") // gcloud writes True
 	items := map[string]any{}
 	var unreachable []any
-	left, token := q.max, ""
+	left, token := q.Max, ""
 	for _, s := range p.scopes() {
 		sq := q
-		sq.max, sq.started = left, q.started && s.path == q.after.Scope
+		sq.Max, sq.Started = left, q.Started && s.path == q.After.Scope
 		here := list(s, &sq)
 		if here == nil && !all {
 			continue
@@ -50,17 +52,17 @@ func (c *call) aggregate(kind, collection string, list func(s scope, q *listQuer
 			items[s.path] = scopeWarning("UNREACHABLE", "The scope '"+s.path+"' was unreachable.", s.path)
 			continue
 		}
-		var page []resource
-		if here != nil && token == "" && !(q.started && s.path < q.after.Scope) {
+		var page []api.Item
+		if here != nil && token == "" && !(q.Started && s.path < q.After.Scope) {
 			var more bool
-			page, more = sq.page(here)
+			page, more = sq.Page(here)
 			if left -= len(page); len(page) > 0 && (more || left == 0) {
-				token = q.token(s.path, page[len(page)-1])
+				token = q.Token(s.path, page[len(page)-1])
 			}
 		}
 		items[s.path] = scopePage(s, collection, page)
 	}
-	out := map[string]any{"kind": "compute#" + kind + "AggregatedList", "id": "projects/" + p.urls.project + "/aggregated/" + collection,
+	out := map[string]any{"kind": "compute#" + kind + "AggregatedList", "id": "projects/" + p.urls.Project + "/aggregated/" + collection,
 		"items": items, "selfLink": p.link("aggregated/%s", collection)}
 	if token != "" {
 		out["nextPageToken"] = token
@@ -68,17 +70,17 @@ func (c *call) aggregate(kind, collection string, list func(s scope, q *listQuer
 	if len(unreachable) > 0 {
 		out["unreachables"] = unreachable
 	}
-	return ok(c.mask.apply(out))
+	return api.OK(c.mask.Apply(out))
 }
 
 // scopePage is what an aggregated list shows of one scope.
-func scopePage(s scope, collection string, page []resource) map[string]any {
+func scopePage(s scope, collection string, page []api.Item) map[string]any {
 	if len(page) == 0 {
 		return scopeWarning("NO_RESULTS_ON_PAGE", "There are no results for scope '"+s.path+"' on this page.", s.path)
 	}
 	shown := make([]any, len(page))
 	for i, r := range page {
-		shown[i] = render(r, nil)
+		shown[i] = api.Render(r, nil)
 	}
 	return map[string]any{collection: shown}
 }

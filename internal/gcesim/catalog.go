@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // commonMachineTypes are those that a list of machine types shows.
@@ -64,9 +66,9 @@ func checkAbsent(path string) error {
 
 // imagePath returns the path of the image, or family of images, that a URL names; ok is false where there is none.
 func (p *Project) imagePath(url string) (path string, ok bool) {
-	parts := resourcePath(url)
+	parts := api.PathOf(url)
 	if parts[0] == "global" { // of the project itself
-		parts = append([]string{"projects", p.urls.project}, parts...)
+		parts = append([]string{"projects", p.urls.Project}, parts...)
 	}
 	if len(parts) < 5 || parts[0] != "projects" {
 		return "", false
@@ -75,7 +77,7 @@ func (p *Project) imagePath(url string) (path string, ok bool) {
 	if where == "zones/-/imageFamilyViews" { // how gcloud names a family
 		where = "global/images/family"
 	}
-	ok = (where == "global/images" || where == "global/images/family") && validName.MatchString(name)
+	ok = (where == "global/images" || where == "global/images/family") && api.ValidName.MatchString(name)
 	return "projects/" + project + "/" + where + "/" + name, ok
 }
 
@@ -87,30 +89,30 @@ func (p *Project) knowsImage(url string) bool {
 }
 
 // getProject answers projects.get.
-func getProject(c *call) reply {
+func getProject(c *call) api.Reply {
 	p := c.p
-	r := plain{"kind": "compute#project", "id": strconv.FormatUint(p.urls.number, 10), "name": p.urls.project,
+	r := api.Plain{"kind": "compute#project", "id": strconv.FormatUint(p.urls.Number, 10), "name": p.urls.Project,
 		"creationTimestamp": p.stamp(p.born), "commonInstanceMetadata": p.commonMetadata(),
-		"quotas": []any{}, "selfLink": "https://www.googleapis.com/compute/v1/projects/" + p.urls.project,
-		"defaultServiceAccount": strconv.FormatUint(p.urls.number, 10) + "-compute@developer.gserviceaccount.com",
+		"quotas": []any{}, "selfLink": "https://www.googleapis.com/compute/v1/projects/" + p.urls.Project,
+		"defaultServiceAccount": strconv.FormatUint(p.urls.Number, 10) + "-compute@developer.gserviceaccount.com",
 		"defaultNetworkTier":    "PREMIUM", "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS", "vmDnsSetting": "ZONAL_ONLY"}
-	return ok(render(r, c.mask))
+	return api.OK(api.Render(r, c.mask))
 }
 
-func (p *Project) describeZone(z *zone) plain {
+func (p *Project) describeZone(z *zone) api.Plain {
 	status := "UP"
 	if z.state == "down" {
 		status = "DOWN"
 	}
-	return plain{"kind": "compute#zone", "id": strconv.Itoa(2000 + z.index), "name": z.name, "description": z.name,
+	return api.Plain{"kind": "compute#zone", "id": strconv.Itoa(2000 + z.index), "name": z.name, "description": z.name,
 		"creationTimestamp": p.stamp(p.born), "status": status, "region": p.link("regions/%s", z.region),
 		"selfLink": p.link("zones/%s", z.name), "availableCpuPlatforms": []any{"Intel Broadwell"}, "supportsPzs": false}
 }
 
-func getZone(c *call) reply { return ok(render(c.p.describeZone(c.zone), c.mask)) }
+func getZone(c *call) api.Reply { return api.OK(api.Render(c.p.describeZone(c.zone), c.mask)) }
 
-func listZones(c *call) reply {
-	return c.listPlain("compute#zoneList", "zones", func(yield func(resource) bool) {
+func listZones(c *call) api.Reply {
+	return c.listPlain("compute#zoneList", "zones", func(yield func(api.Item) bool) {
 		for _, name := range c.p.zoneNames() {
 			if z := c.p.zones[name]; z.state != "absent" && z.state != "unknown" && !yield(c.p.describeZone(z)) {
 				return
@@ -120,25 +122,25 @@ func listZones(c *call) reply {
 }
 
 // listQuery reads what a list request asks for.
-func (c *call) listQuery() (listQuery, *apiError) {
-	q, err := parseListQuery(c.query)
+func (c *call) listQuery() (api.Query, *api.Error) {
+	q, err := api.ParseQuery(c.query)
 	if c.p.settings.orderMode == "ignore" {
-		q.newest = false
+		q.Newest = false
 	}
 	return q, err
 }
 
 // listPlain answers a list of resources that are made on the spot.
-func (c *call) listPlain(kind, path string, all iter.Seq[resource]) reply {
+func (c *call) listPlain(kind, path string, all iter.Seq[api.Item]) api.Reply {
 	q, err := c.listQuery()
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
-	page, more := q.page(all)
-	return ok(q.answerList(kind, c.p.link("%s", path), page, more, c.mask))
+	page, more := q.Page(all)
+	return api.OK(q.List(kind, c.p.link("%s", path), page, more, c.mask))
 }
 
-func (p *Project) describeRegion(name string) plain {
+func (p *Project) describeRegion(name string) api.Plain {
 	var zones []any
 	for _, z := range p.zoneNames() {
 		if p.zones[z].region == name {
@@ -151,17 +153,17 @@ func (p *Project) describeRegion(name string) plain {
 			quotas = append(quotas, map[string]any{"metric": q.metric, "limit": q.limit, "usage": q.used(p.zones)})
 		}
 	}
-	return plain{"kind": "compute#region", "id": strconv.FormatUint(1000+p.draw("region", name)%900, 10), "name": name,
+	return api.Plain{"kind": "compute#region", "id": strconv.FormatUint(1000+p.draw("region", name)%900, 10), "name": name,
 		"description": name, "creationTimestamp": p.stamp(p.born), "status": "UP", "zones": zones, "quotas": quotas,
 		"selfLink": p.link("regions/%s", name), "supportsPzs": false}
 }
 
-func getRegion(c *call) reply {
-	return ok(render(c.p.describeRegion(c.param("region")), c.mask))
+func getRegion(c *call) api.Reply {
+	return api.OK(api.Render(c.p.describeRegion(c.param("region")), c.mask))
 }
 
-func listRegions(c *call) reply {
-	return c.listPlain("compute#regionList", "regions", func(yield func(resource) bool) {
+func listRegions(c *call) api.Reply {
+	return c.listPlain("compute#regionList", "regions", func(yield func(api.Item) bool) {
 		for _, name := range c.p.regions() {
 			if !yield(c.p.describeRegion(name)) {
 				return
@@ -170,13 +172,13 @@ func listRegions(c *call) reply {
 	})
 }
 
-func (p *Project) describeMachineType(z *zone, name string) plain {
+func (p *Project) describeMachineType(z *zone, name string) api.Plain {
 	cpus := cpusOf(name)
 	memory, shared := sharedCores[name]
 	if !shared {
 		memory = cpus * 3840
 	}
-	return plain{"kind": "compute#machineType", "id": strconv.FormatUint(800000+p.draw("machine type", name)%100000, 10), "name": name,
+	return api.Plain{"kind": "compute#machineType", "id": strconv.FormatUint(800000+p.draw("machine type", name)%100000, 10), "name": name,
 		"creationTimestamp": "1969-12-31T16:00:00.000-08:00", "description": strconv.Itoa(cpus) + " vCPUs", "guestCpus": cpus,
 		"memoryMb": memory, "zone": z.name, "isSharedCpu": shared, "imageSpaceGb": 0, "maximumPersistentDisks": 128,
 		"maximumPersistentDisksSizeGb": "263168", "architecture": "X86_64",
@@ -186,17 +188,17 @@ func (p *Project) describeMachineType(z *zone, name string) plain {
 // sharedCores are the machine types with less than a CPU, and their memory in MB.
 var sharedCores = map[string]int{"e2-micro": 1024, "e2-small": 2048, "e2-medium": 4096, "f1-micro": 614, "g1-small": 1740}
 
-func getMachineType(c *call) reply {
+func getMachineType(c *call) api.Reply {
 	name := c.param("machineType")
 	if !c.p.knowsMachineType(c.zone, name) {
-		return refused(notFound("projects/" + c.p.urls.project + "/zones/" + c.zone.name + "/machineTypes/" + name))
+		return api.Refused(api.NotFound("projects/" + c.p.urls.Project + "/zones/" + c.zone.name + "/machineTypes/" + name))
 	}
-	return ok(render(c.p.describeMachineType(c.zone, name), c.mask))
+	return api.OK(api.Render(c.p.describeMachineType(c.zone, name), c.mask))
 }
 
-func listMachineTypes(c *call) reply {
+func listMachineTypes(c *call) api.Reply {
 	names := slices.DeleteFunc(slices.Clone(commonMachineTypes), func(name string) bool { return !c.p.knowsMachineType(c.zone, name) })
-	return c.listPlain("compute#machineTypeList", "zones/"+c.zone.name+"/machineTypes", func(yield func(resource) bool) {
+	return c.listPlain("compute#machineTypeList", "zones/"+c.zone.name+"/machineTypes", func(yield func(api.Item) bool) {
 		for _, name := range names {
 			if !yield(c.p.describeMachineType(c.zone, name)) {
 				return
@@ -205,32 +207,32 @@ func listMachineTypes(c *call) reply {
 	})
 }
 
-func (c *call) image(path, name, family string) reply {
+func (c *call) image(path, name, family string) api.Reply {
 	if path = "projects/" + c.project + "/global/images/" + path; !c.p.knowsImage(path) {
-		return refused(notFound(path))
+		return api.Refused(api.NotFound(path))
 	}
-	r := plain{"kind": "compute#image", "id": strconv.FormatUint(resourceID(c.p.draw("image", c.project, name)), 10), "name": name,
+	r := api.Plain{"kind": "compute#image", "id": strconv.FormatUint(api.ResourceID(c.p.draw("image", c.project, name)), 10), "name": name,
 		"creationTimestamp": "2026-08-27T09:00:00.000-07:00", "status": "READY", "sourceType": "RAW", "architecture": "X86_64",
 		"archiveSizeBytes": "1000000000", "diskSizeGb": "10", "licenses": []any{}, "guestOsFeatures": []any{},
 		"selfLink": "https://www.googleapis.com/compute/v1/projects/" + c.project + "/global/images/" + name}
 	if family != "" {
 		r["family"] = family
 	}
-	return ok(render(r, c.mask))
+	return api.OK(api.Render(r, c.mask))
 }
 
-func getImage(c *call) reply { return c.image(c.param("image"), c.param("image"), "") }
+func getImage(c *call) api.Reply { return c.image(c.param("image"), c.param("image"), "") }
 
-func getImageFamily(c *call) reply {
+func getImageFamily(c *call) api.Reply {
 	family := c.param("family")
 	return c.image("family/"+family, family+"-v20260827", family)
 }
 
-func getNetwork(c *call) reply {
+func getNetwork(c *call) api.Reply {
 	name := c.param("network")
-	if path := "global/networks/" + name; !validName.MatchString(name) || c.p.isAbsent("projects/"+c.p.urls.project+"/"+path) {
-		return refused(notFound("projects/" + c.p.urls.project + "/" + path))
+	if path := "global/networks/" + name; !api.ValidName.MatchString(name) || c.p.isAbsent("projects/"+c.p.urls.Project+"/"+path) {
+		return api.Refused(api.NotFound("projects/" + c.p.urls.Project + "/" + path))
 	}
-	return ok(render(plain{"kind": "compute#network", "id": strconv.FormatUint(resourceID(c.p.draw("network", name)), 10), "name": name,
+	return api.OK(api.Render(api.Plain{"kind": "compute#network", "id": strconv.FormatUint(api.ResourceID(c.p.draw("network", name)), 10), "name": name,
 		"autoCreateSubnetworks": true, "creationTimestamp": c.p.stamp(c.p.born), "selfLink": c.p.link("global/networks/%s", name)}, c.mask))
 }

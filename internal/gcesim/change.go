@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // vmChange is what a caller can do to a VM beside making and deleting it.
@@ -39,21 +41,21 @@ func (x vmChange) run(p *Project, v *vm, user, requestID string, now time.Time) 
 }
 
 // changeInstance answers instances.stop, start, suspend, resume, reset and simulateMaintenanceEvent.
-func changeInstance(name string) func(*call) reply {
-	return func(c *call) reply {
+func changeInstance(name string) func(*call) api.Reply {
+	return func(c *call) api.Reply {
 		p, change := c.p, vmChanges[name]
 		if op, err := p.repeated(c); op != nil || err != nil {
 			return c.operation(op, err)
 		}
 		v, err := c.instance()
 		if err != nil {
-			return refused(err)
+			return api.Refused(err)
 		}
 		switch status := v.status(c.now); {
 		case v.busy != nil && !v.busy.done(c.now):
-			return refused(notReady(v))
+			return api.Refused(notReady(v))
 		case !change.allows(status):
-			return refused(refuse(http.StatusBadRequest, "invalid", "Invalid usage: %s of instance '%s' whose status is %s.", name, v.name, status))
+			return api.Refused(api.Refuse(http.StatusBadRequest, "invalid", "Invalid usage: %s of instance '%s' whose status is %s.", name, v.name, status))
 		}
 		op := change.run(p, v, "", c.requestID, c.now)
 		p.remember(c, op)
@@ -112,7 +114,7 @@ func maintainVM(p *Project, v *vm, op *operation, now time.Time) {
 	}
 }
 
-func notReady(v *vm) *apiError {
-	return refuse(http.StatusBadRequest, "resourceNotReady",
+func notReady(v *vm) *api.Error {
+	return api.Refuse(http.StatusBadRequest, "resourceNotReady",
 		"The resource 'projects/%s/zones/%s/instances/%s' is not ready", v.zone.project, v.zone.name, v.name)
 }

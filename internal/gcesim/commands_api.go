@@ -107,7 +107,7 @@ func setDuration(of func(*Project) *time.Duration) func(*Project, []string, time
 func (p *Project) setCheckedItem(key, value string) error {
 	all := map[string]any{"items": []any{map[string]any{"key": key, "value": value}}}
 	if err := checkMetadataItems("metadata", all); err != nil {
-		return fmt.Errorf("%s", err.message)
+		return fmt.Errorf("%s", err.Message)
 	}
 	p.setItem(key, value)
 	return nil

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 var vmCommands = []command{
@@ -95,7 +97,7 @@ func putVM(p *Project, args []string, now time.Time) (string, error) {
 			status = word // the API may have values that nobody knows yet
 		}
 	}
-	if !validName.MatchString(name) {
+	if !api.ValidName.MatchString(name) {
 		return "", fmt.Errorf("%q is no name of a VM", name)
 	}
 	if z.find(name) != nil {
@@ -108,7 +110,7 @@ func putVM(p *Project, args []string, now time.Time) (string, error) {
 	body := map[string]any{"name": name, "machineType": p.link("zones/%s/machineTypes/e2-micro", z.name), "scheduling": scheduling,
 		"disks":             []any{map[string]any{"boot": true, "autoDelete": true, "initializeParams": map[string]any{"sourceImage": "projects/debian-cloud/global/images/family/debian-13"}}},
 		"networkInterfaces": []any{map[string]any{"network": "global/networks/default"}}}
-	v := p.newVM(z, &instanceSpec{name: name, machineType: "e2-micro", spot: spot, stop: true, body: body, raw: show(body)}, now)
+	v := p.newVM(z, &instanceSpec{name: name, machineType: "e2-micro", spot: spot, stop: true, body: body, raw: api.Show(body)}, now)
 	z.add(v)
 	if takesRoom(status) {
 		p.live(v, now, 0)

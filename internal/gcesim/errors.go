@@ -3,6 +3,8 @@ package gcesim
 import (
 	"fmt"
 	"net/http"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // opError is the error inside an operation that is done.
@@ -40,7 +42,7 @@ var stockoutForms = []struct{ name, about string }{
 
 // stockout is the operation error of a full zone in its form.
 func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError {
-	where := fmt.Sprintf("The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.", p.urls.project, z.name)
+	where := fmt.Sprintf("The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.", p.urls.Project, z.name)
 	e := &opError{status: http.StatusServiceUnavailable, text: "SERVICE UNAVAILABLE",
 		message: where + "  Try a different zone, or try again later.",
 		details: []any{map[string]any{"help": map[string]any{"links": []any{map[string]any{
@@ -52,7 +54,7 @@ func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError
 		e.code = "RESOURCE_POOL_EXHAUSTED"
 	case "region":
 		e.code = "REGION_RESOURCE_POOL_EXHAUSTED"
-		e.message = fmt.Sprintf("The region 'projects/%s/regions/%s' does not have enough resources available to fulfill the request.  Try a different region, or try again later.", p.urls.project, z.region)
+		e.message = fmt.Sprintf("The region 'projects/%s/regions/%s' does not have enough resources available to fulfill the request.  Try a different region, or try again later.", p.urls.Project, z.region)
 	case "gpu":
 		e.code = "GPU_STOCKOUT"
 	case "message":
@@ -71,7 +73,7 @@ func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError
 	return e
 }
 
-func (p *Project) stockoutHTTP(z *zone) *apiError {
-	return refuse(http.StatusServiceUnavailable, "insufficientCapacity",
-		"The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.  Try a different zone, or try again later.", p.urls.project, z.name)
+func (p *Project) stockoutHTTP(z *zone) *api.Error {
+	return api.Refuse(http.StatusServiceUnavailable, "insufficientCapacity",
+		"The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.  Try a different zone, or try again later.", p.urls.Project, z.name)
 }

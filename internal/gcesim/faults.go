@@ -7,11 +7,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
+
+	"prevmtable/internal/gcesim/drive"
 )
 
 // faultMethods are what a fault can be put on.
 var faultMethods = slices.Concat([]string{"insert", "delete", "get", "list", "operations", "operation", "wait", "project",
-	"metadata", "attribute", "token", "instances", "advice", "*"}, thingCollections(), serviceNames())
+	"metadata", "attribute", "token", "instances", "advice", "*"}, thingCollections(), drive.ServiceNames())
 
 // faultKinds are what can go wrong, with the number of words that follow and what they are.
 var faultKinds = map[string]struct {
@@ -85,43 +89,43 @@ func (f *fault) fits(method string) bool {
 func (f *fault) ofOperation() bool { return strings.HasPrefix(f.kind, "op-") && f.kind != "op-other" }
 
 // reply is the answer of a fault that keeps a request from having an effect.
-func (f *fault) reply(r *http.Request, body []byte) reply {
-	a := reply{}
+func (f *fault) reply(r *http.Request, body []byte) api.Reply {
+	a := api.Reply{}
 	switch f.kind {
 	case "status":
-		e := refuse(f.status, f.code, "%s", f.message)
-		if slices.Contains(serviceNames(), f.method) {
-			e = denied(f.status, f.code, "%s", f.message)
+		e := api.Refuse(f.status, f.code, "%s", f.message)
+		if slices.Contains(drive.ServiceNames(), f.method) {
+			e = api.RefuseNewer(f.status, f.code, "%s", f.message)
 		}
 		if f.code == "rateLimitExceeded" {
-			e.domain = "usageLimits"
+			e.Domain = "usageLimits"
 		}
-		a = refused(e)
+		a = api.Refused(e)
 	case "html":
-		a = htmlPage(f.status, "The server encountered a temporary error.")
+		a = api.HTMLPage(f.status, "The server encountered a temporary error.")
 	case "echo":
 		a = f.echo(r, body)
 	}
 	if f.retryAfter > 0 {
-		a.setHeader("Retry-After", strconv.Itoa(int(f.retryAfter.Seconds())))
+		a.SetHeader("Retry-After", strconv.Itoa(int(f.retryAfter.Seconds())))
 	}
 	return a
 }
 
 // echo refuses a request and quotes it, as a proxy that is set up for debugging may do.
-func (f *fault) echo(r *http.Request, body []byte) reply {
+func (f *fault) echo(r *http.Request, body []byte) api.Reply {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\r\n", r.Method, r.URL.RequestURI())
 	_ = r.Header.Write(&b)
 	fmt.Fprintf(&b, "\r\n%s", body)
 	switch f.form {
 	case "html":
-		return htmlPage(f.status, b.String())
+		return api.HTMLPage(f.status, b.String())
 	case "json":
-		return refused(refuse(f.status, "badRequest", "%s", b.String()))
+		return api.Refused(api.Refuse(f.status, "badRequest", "%s", b.String()))
 	}
-	a := refused(refuse(f.status, "badRequest", "The request is in a header."))
-	a.setHeader("X-Request", strings.Join(strings.Fields(b.String()), " "))
+	a := api.Refused(api.Refuse(f.status, "badRequest", "The request is in a header."))
+	a.SetHeader("X-Request", strings.Join(strings.Fields(b.String()), " "))
 	return a
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // ServeHTTP answers as the metadata server, as the Compute API, as another API or as the control API, by the path.
@@ -18,9 +20,9 @@ func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "/compute/v1/"), strings.HasPrefix(path, "/compute/beta/"):
 		p.serveAPI(w, r)
 	case strings.HasPrefix(path, "/batch/compute/"):
-		if err := serveBatch(p, w, r); err != nil {
-			e := refuse(http.StatusBadRequest, "badRequest", "Failed to parse batch request: %v", err)
-			p.deliver(w, r, refused(e), nil, Call{Time: time.Now(), Method: "batch"})
+		if err := api.ServeBatch(p, w, r); err != nil {
+			e := api.Refuse(http.StatusBadRequest, "badRequest", "Failed to parse batch request: %v", err)
+			p.deliver(w, r, api.Refused(e), nil, Call{Time: time.Now(), Method: "batch"})
 		}
 	case strings.HasPrefix(path, servicesPath), strings.HasPrefix(path, uploadPath):
 		p.serveService(w, r)
@@ -31,9 +33,6 @@ func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// maxBody is the most of a request that is read; no instance or metadata that is allowed is longer.
-const maxBody = 4 << 20
-
 // serveAPI answers one call of the Compute API.
 func (p *Project) serveAPI(w http.ResponseWriter, r *http.Request) {
 	_, below, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/compute/"), "/") // after v1 or beta, which are the same here
@@ -42,17 +41,17 @@ func (p *Project) serveAPI(w http.ResponseWriter, r *http.Request) {
 		p.notSimulated(w, r)
 		return
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	body, err := io.ReadAll(io.LimitReader(r.Body, api.MaxBody))
 	if err != nil {
-		abort(w, io.ErrUnexpectedEOF)
+		api.Abort(w, io.ErrUnexpectedEOF)
 	}
 	c.body, c.query = body, r.URL.Query()
 	if !p.delay(r, c) {
-		abort(w, r.Context().Err())
+		api.Abort(w, r.Context().Err())
 	}
 	a, f := p.perform(r, c)
 	if r.Context().Err() != nil {
-		abort(w, r.Context().Err())
+		api.Abort(w, r.Context().Err())
 	}
 	entry := Call{Time: c.now, Method: c.route.id, Zone: c.param("zone"), Name: c.name(), RequestID: c.query.Get("requestId"),
 		APIVersion: r.Header.Get("X-Goog-Api-Version"), Group: c.quotaGroup()}
@@ -74,11 +73,11 @@ func (p *Project) delay(r *http.Request, c *call) bool {
 }
 
 // perform lets a call happen, or not, and says what is wrong with its answer.
-func (p *Project) perform(r *http.Request, c *call) (reply, *fault) {
+func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 	c.now = p.enter()
 	if err := p.checkToken(r); err != nil {
 		p.mu.Unlock()
-		return refused(err), nil
+		return api.Refused(err), nil
 	}
 	f := p.takeFault(c.route.fault, c.param("zone"), c.now)
 	if f != nil && f.before() {
@@ -87,7 +86,7 @@ func (p *Project) perform(r *http.Request, c *call) (reply, *fault) {
 	}
 	if err := p.admit(c); err != nil {
 		p.mu.Unlock()
-		return refused(err), f
+		return api.Refused(err), f
 	}
 	if strings.HasSuffix(c.route.id, ".wait") {
 		p.mu.Unlock()
@@ -102,28 +101,28 @@ func (p *Project) perform(r *http.Request, c *call) (reply, *fault) {
 	if c.route.verb != http.MethodGet {
 		p.signal()
 	}
-	if f != nil && answer.err == nil {
+	if f != nil && answer.Err == nil {
 		answer = p.misguide(c, f, answer)
 	}
 	return answer, f
 }
 
 // misguide puts something into a good answer that does not belong there.
-func (p *Project) misguide(c *call, f *fault, a reply) reply {
+func (p *Project) misguide(c *call, f *fault, a api.Reply) api.Reply {
 	if f.kind == "op-other" {
 		return c.operation(p.otherOperation(c), nil)
 	}
-	body := object(a.body)
-	if _, wanted := c.mask.selects("nextPageToken"); !wanted || body == nil {
+	body := api.Object(a.Body)
+	if _, wanted := c.mask.Selects("nextPageToken"); !wanted || body == nil {
 		return a
 	}
 	switch f.kind {
 	case "page-repeat":
-		body["nextPageToken"] = cmp.Or(c.query.Get("pageToken"), listKey{}.token())
+		body["nextPageToken"] = cmp.Or(c.query.Get("pageToken"), api.PageKey{}.Token())
 	case "page-endless":
 		if body["nextPageToken"] == nil {
 			p.serial++
-			body["nextPageToken"] = listKey{"~", "~", int64(p.serial)}.token()
+			body["nextPageToken"] = api.PageKey{Scope: "~", Key: "~", Born: int64(p.serial)}.Token()
 		}
 	}
 	return a
@@ -148,11 +147,11 @@ func (p *Project) otherOperation(c *call) *operation {
 }
 
 // admit checks all that has nothing to do with the method, and charges the call to its quota.
-func (p *Project) admit(c *call) (err *apiError) {
-	if c.mask, err = parseMask(c.query.Get("fields")); err != nil {
+func (p *Project) admit(c *call) (err *api.Error) {
+	if c.mask, err = api.ParseMask(c.query.Get("fields")); err != nil {
 		return err
 	}
-	if err := c.mask.check(c.route.schema, ""); err != nil {
+	if err := c.mask.Check(c.route.schema, ""); err != nil {
 		return err
 	}
 	if err := p.checkScope(c); err != nil {
@@ -165,7 +164,7 @@ func (p *Project) admit(c *call) (err *apiError) {
 }
 
 // deliver writes an answer, or damages it as a fault says, and keeps the books.
-func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a reply, f *fault, entry Call) {
+func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a api.Reply, f *fault, entry Call) {
 	p.mu.Lock()
 	w.Header().Set("Date", p.google(entry.Time).UTC().Format(http.TimeFormat))
 	p.mu.Unlock()
@@ -173,10 +172,10 @@ func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a reply, f *fa
 	if f != nil {
 		damage = f.kind
 	}
-	a.deliver(w, r, damage, func(status, bytes int) { p.count(entry, status, bytes) })
+	a.Deliver(w, r, damage, func(status, bytes int) { p.count(entry, status, bytes) })
 }
 
 func (p *Project) notSimulated(w http.ResponseWriter, r *http.Request) {
-	p.deliver(w, r, refused(notSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path,
+	p.deliver(w, r, api.Refused(api.NotSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path,
 		APIVersion: r.Header.Get("X-Goog-Api-Version")})
 }

@@ -3,34 +3,36 @@ package gcesim
 import (
 	"net/http"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // insertInstance answers instances.insert. How the creation ends is settled now, and becomes visible when its time has
 // come: a VM that does not fit is listed for some seconds, then its operation fails and it is gone.
-func insertInstance(c *call) reply {
+func insertInstance(c *call) api.Reply {
 	p, z := c.p, c.zone
 	if op, err := p.repeated(c); op != nil || err != nil {
 		return c.operation(op, err)
 	}
 	source, err := c.source()
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	spec, err := p.checkInstance(z, c.body, source)
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	if z.find(spec.name) != nil {
-		return refused(refuse(http.StatusConflict, "alreadyExists",
-			"The resource 'projects/%s/zones/%s/instances/%s' already exists", p.urls.project, z.name, spec.name))
+		return api.Refused(api.Refuse(http.StatusConflict, "alreadyExists",
+			"The resource 'projects/%s/zones/%s/instances/%s' already exists", p.urls.Project, z.name, spec.name))
 	}
 	kinds := kindsOf(spec.machineType, spec.spot)
 	quota := p.usedUpQuota(z, spec)
 	if quota != nil && quota.http {
-		return refused(refuse(http.StatusForbidden, "quotaExceeded", "%s", quota.message(p)))
+		return api.Refused(api.Refuse(http.StatusForbidden, "quotaExceeded", "%s", quota.message(p)))
 	}
 	if z.stockout == "http" && z.room(kinds) == 0 && z.preemptNext == 0 {
-		return refused(p.stockoutHTTP(z))
+		return api.Refused(p.stockoutHTTP(z))
 	}
 	v := p.newVM(z, spec, c.now)
 	op := p.operationOn(v, "insert", "", c.requestID, c.now)
@@ -42,7 +44,7 @@ func insertInstance(c *call) reply {
 func (p *Project) newVM(z *zone, spec *instanceSpec, now time.Time) *vm {
 	return &vm{
 		name: spec.name, zone: z, created: now, spot: spec.spot, stop: spec.stop, maxRun: spec.maxRun, endsAt: spec.endsAt,
-		id:    resourceID(p.draw("instance id", z.name, spec.name, now.UnixNano())),
+		id:    api.ResourceID(p.draw("instance id", z.name, spec.name, now.UnixNano())),
 		shape: p.shapeOf(spec, z.name),
 	}
 }
@@ -107,18 +109,18 @@ func (p *Project) preemptInsert(v *vm, op *operation, end time.Time) {
 }
 
 // deleteInstance answers instances.delete.
-func deleteInstance(c *call) reply {
+func deleteInstance(c *call) api.Reply {
 	p, now := c.p, c.now
 	if op, err := p.repeated(c); op != nil || err != nil {
 		return c.operation(op, err)
 	}
 	v, err := c.instance()
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	if busy := v.busy; busy != nil && !busy.done(now) {
 		if p.settings.notReady {
-			return refused(notReady(v))
+			return api.Refused(notReady(v))
 		}
 		if busy.kind == "insert" {
 			busy.end = now
@@ -126,8 +128,8 @@ func deleteInstance(c *call) reply {
 				message: "Instance '" + v.name + "' was deleted while it was being created."})
 		}
 	}
-	if truth(v.body("deletionProtection")) {
-		return refused(invalidField("resource.deletionProtection", "true",
+	if api.Truth(v.body("deletionProtection")) {
+		return api.Refused(api.InvalidField("resource.deletionProtection", "true",
 			"Resource cannot be deleted if it's protected against deletion."))
 	}
 	op := p.operationOn(v, "delete", "", c.requestID, now)
@@ -166,8 +168,8 @@ func (p *Project) endLife(v *vm, now, end time.Time, by string) {
 }
 
 // repeated finds the operation of a request that is sent again with the same requestId.
-func (p *Project) repeated(c *call) (*operation, *apiError) {
-	id, err := requestID(c.query.Get("requestId"))
+func (p *Project) repeated(c *call) (*operation, *api.Error) {
+	id, err := api.RequestID(c.query.Get("requestId"))
 	if err != nil {
 		return nil, err
 	}

@@ -5,48 +5,50 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // getInstance answers instances.get. A get is never stale.
-func getInstance(c *call) reply {
+func getInstance(c *call) api.Reply {
 	v, err := c.instance()
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
-	return ok(render(vmView{c.p, v, c.now}, c.mask))
+	return api.OK(api.Render(vmView{c.p, v, c.now}, c.mask))
 }
 
 // instance finds the VM that the path names.
-func (c *call) instance() (*vm, *apiError) {
+func (c *call) instance() (*vm, *api.Error) {
 	name := c.param("instance")
 	if v := c.zone.find(name); v != nil {
 		return v, nil
 	}
-	if _, isID := numericID(name); !isID && !validName.MatchString(name) {
-		return nil, invalidField("instance", name, "Must be a match of regex '%s'", nameRule)
+	if _, isID := api.NumericID(name); !isID && !api.ValidName.MatchString(name) {
+		return nil, api.InvalidField("instance", name, "Must be a match of regex '%s'", api.NameRule)
 	}
-	return nil, notFound("projects/" + c.p.urls.project + "/zones/" + c.zone.name + "/instances/" + name)
+	return nil, api.NotFound("projects/" + c.p.urls.Project + "/zones/" + c.zone.name + "/instances/" + name)
 }
 
 // listInstances answers instances.list.
-func listInstances(c *call) reply {
+func listInstances(c *call) api.Reply {
 	q, err := c.listQuery()
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	all := c.p.visible(c.zone, c.now, &q)
-	page, more := q.page(all)
-	return ok(q.answerList("compute#instanceList", c.p.link("zones/%s/instances", c.zone.name), page, more, c.mask))
+	page, more := q.Page(all)
+	return api.OK(q.List("compute#instanceList", c.p.link("zones/%s/instances", c.zone.name), page, more, c.mask))
 }
 
 // visible yields what a list of a zone shows, in name order, with all that commands do to lists.
-func (p *Project) visible(z *zone, now time.Time, q *listQuery) iter.Seq[resource] {
-	if q.filtered {
+func (p *Project) visible(z *zone, now time.Time, q *api.Query) iter.Seq[api.Item] {
+	if q.Filtered {
 		switch p.settings.filterMode {
 		case "none":
-			return func(func(resource) bool) {}
+			return func(func(api.Item) bool) {}
 		case "ignore":
-			q.filter, _ = parseFilter("")
+			q.Filter, _ = api.ParseFilter("")
 		}
 	}
 	at, vms := now, z.vms
@@ -54,12 +56,12 @@ func (p *Project) visible(z *zone, now time.Time, q *listQuery) iter.Seq[resourc
 		at = now.Add(-z.stale)
 		vms = z.asOf(at)
 	}
-	filter, hide := q.filter, z.hide
+	filter, hide := q.Filter, z.hide
 	start := 0
-	if q.started && !q.newest && hide == 0 {
-		start, _ = slices.BinarySearchFunc(vms, q.after.Key, byName)
+	if q.Started && !q.Newest && hide == 0 {
+		start, _ = slices.BinarySearchFunc(vms, q.After.Key, byName)
 	}
-	return func(yield func(resource) bool) {
+	return func(yield func(api.Item) bool) {
 		for _, v := range vms[start:] {
 			if z.hideNames[v.name] {
 				continue
@@ -94,8 +96,8 @@ func (z *zone) asOf(at time.Time) []*vm {
 }
 
 // aggregateInstances answers instances.aggregatedList.
-func aggregateInstances(c *call) reply {
-	return c.aggregate("instance", "instances", func(s scope, q *listQuery) iter.Seq[resource] {
+func aggregateInstances(c *call) api.Reply {
+	return c.aggregate("instance", "instances", func(s scope, q *api.Query) iter.Seq[api.Item] {
 		if s.zone == nil {
 			return nil
 		}

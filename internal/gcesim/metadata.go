@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"prevmtable/internal/metadataserver"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // self is the VM that asks the metadata server.
@@ -28,8 +30,8 @@ type metadataItems struct {
 func (p *Project) setUpMetadata(zones []string) {
 	m := p.meta
 	p.items = metadataItems{values: map[string]string{}, waiters: map[*http.Request]context.CancelFunc{}}
-	m.Set("project/project-id", p.urls.project)
-	number := fmt.Sprint(p.urls.number)
+	m.Set("project/project-id", p.urls.Project)
+	number := fmt.Sprint(p.urls.Number)
 	m.SetJSON("project/numeric-project-id", number, number)
 	m.SetJSON("instance/tags", `["gcesim"]`, `["gcesim"]`)
 	for path, value := range map[string]string{
@@ -54,7 +56,7 @@ func (p *Project) setUpMetadata(zones []string) {
 	} {
 		m.Set(path, value)
 	}
-	m.SetAccount(fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.urls.number), "https://www.googleapis.com/auth/cloud-platform")
+	m.SetAccount(fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.urls.Number), "https://www.googleapis.com/auth/cloud-platform")
 	m.Token = p.token
 	if len(zones) > 0 {
 		p.setSelf(zones[0], "gcesim-master")
@@ -74,13 +76,13 @@ func (p *Project) token(_ context.Context, account string, scopes []string) (met
 }
 
 // checkToken refuses a token that was revoked. A token from elsewhere is good, and so is none.
-func (p *Project) checkToken(r *http.Request) *apiError {
+func (p *Project) checkToken(r *http.Request) *api.Error {
 	own, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "+tokenPrefix)
 	made, _, _ := strings.Cut(own, "-")
 	if !ok || made == strconv.Itoa(p.revocations) {
 		return nil
 	}
-	e := refuse(http.StatusUnauthorized, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.")
+	e := api.Refuse(http.StatusUnauthorized, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.")
 	return e
 }
 
@@ -93,15 +95,15 @@ func (p *Project) setSelf(zone, name string) {
 		}
 		return
 	}
-	id := resourceID(p.draw("self", zone, name))
+	id := api.ResourceID(p.draw("self", zone, name))
 	if z := p.zones[zone]; z != nil {
 		if v := z.find(name); v != nil {
 			id = v.id
 		}
 	}
-	p.meta.Set("instance/zone", fmt.Sprintf("projects/%d/zones/%s", p.urls.number, zone))
+	p.meta.Set("instance/zone", fmt.Sprintf("projects/%d/zones/%s", p.urls.Number, zone))
 	p.meta.Set("instance/name", name)
-	p.meta.Set("instance/hostname", fmt.Sprintf("%s.%s.c.%s.internal", name, zone, p.urls.project))
+	p.meta.Set("instance/hostname", fmt.Sprintf("%s.%s.c.%s.internal", name, zone, p.urls.Project))
 	p.meta.SetJSON("instance/id", fmt.Sprint(id), fmt.Sprint(id))
 }
 
@@ -162,13 +164,13 @@ func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case mode == "down":
 		p.count(entry, 0, 0)
-		abort(w, refusedConnection())
+		api.Abort(w, api.ConnectionRefused())
 	case mode == "hang":
 		p.count(entry, 0, 0)
 		<-ctx.Done()
-		abort(w, cmp.Or(r.Context().Err(), reset()))
+		api.Abort(w, cmp.Or(r.Context().Err(), api.ConnectionReset()))
 	case !sleep(ctx, slow):
-		abort(w, cmp.Or(r.Context().Err(), reset()))
+		api.Abort(w, cmp.Or(r.Context().Err(), api.ConnectionReset()))
 	case f != nil:
 		w.Header().Set("Metadata-Flavor", "Google")
 		p.deliver(w, r, f.reply(r, nil), f, entry)
@@ -177,7 +179,7 @@ func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	p.count(entry, http.StatusOK, 0)
 	p.meta.ServeHTTP(w, r.WithContext(ctx))
 	if ctx.Err() != nil {
-		abort(w, cmp.Or(r.Context().Err(), reset()))
+		api.Abort(w, cmp.Or(r.Context().Err(), api.ConnectionReset()))
 	}
 }
 

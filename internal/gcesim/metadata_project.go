@@ -9,29 +9,31 @@ import (
 	"time"
 
 	"prevmtable/internal/metadataserver"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 const maxMetadata = 512 << 10
 
 // checkMetadataItems holds metadata, of a VM or of the project, to its limits.
-func checkMetadataItems(field string, m map[string]any) *apiError {
+func checkMetadataItems(field string, m map[string]any) *api.Error {
 	total, seen := 0, map[string]bool{}
-	for i, it := range list(m["items"]) {
-		key, value := text(object(it)["key"]), text(object(it)["value"])
+	for i, it := range api.List(m["items"]) {
+		key, value := api.Text(api.Object(it)["key"]), api.Text(api.Object(it)["value"])
 		at := fmt.Sprintf("%s.items[%d]", field, i)
 		switch {
 		case !metadataserver.IsKey(key):
-			return invalidField(at+".key", key, "Must be a match of regex '[a-zA-Z0-9-_]{1,128}'")
+			return api.InvalidField(at+".key", key, "Must be a match of regex '[a-zA-Z0-9-_]{1,128}'")
 		case seen[key]:
-			return invalidField(field, "", "Duplicate metadata key: '%s'.", key)
+			return api.InvalidField(field, "", "Duplicate metadata key: '%s'.", key)
 		case len(value) > metadataserver.MaxValue:
-			return invalidField(at+".value", value[:20]+"...", "Value is too large: maximum size %d character(s); actual size %d.", metadataserver.MaxValue, len(value))
+			return api.InvalidField(at+".value", value[:20]+"...", "Value is too large: maximum size %d character(s); actual size %d.", metadataserver.MaxValue, len(value))
 		}
 		seen[key] = true
 		total += len(key) + len(value)
 	}
 	if total >= maxMetadata {
-		return invalidField(field, "", "Metadata is too large: maximum size %d bytes in all.", maxMetadata)
+		return api.InvalidField(field, "", "Metadata is too large: maximum size %d bytes in all.", maxMetadata)
 	}
 	return nil
 }
@@ -42,7 +44,7 @@ func (p *Project) itemsFingerprint() string {
 	for _, key := range slices.Sorted(maps.Keys(p.items.values)) {
 		fmt.Fprintf(h, "%q=%q,", key, p.items.values[key])
 	}
-	return fingerprint(h.Sum64())
+	return api.Fingerprint(h.Sum64())
 }
 
 func (p *Project) commonMetadata() map[string]any {
@@ -59,27 +61,27 @@ func (p *Project) commonMetadata() map[string]any {
 
 // setCommonMetadata answers projects.setCommonInstanceMetadata. The new attributes are there at once; only the
 // operation takes a moment.
-func setCommonMetadata(c *call) reply {
+func setCommonMetadata(c *call) api.Reply {
 	p := c.p
 	if op, err := p.repeated(c); op != nil || err != nil {
 		return c.operation(op, err)
 	}
-	m, bad := readObject(c.body)
+	m, bad := api.ReadObject(c.body)
 	if bad != nil {
-		return refused(refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad))
+		return api.Refused(api.Refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad))
 	}
-	if _, err := conform("Metadata", "metadata", m); err != nil {
-		return refused(err)
+	if _, err := api.Conform("Metadata", "metadata", m); err != nil {
+		return api.Refused(err)
 	}
-	if text(m["fingerprint"]) != p.itemsFingerprint() {
-		return refused(refuse(http.StatusPreconditionFailed, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint."))
+	if api.Text(m["fingerprint"]) != p.itemsFingerprint() {
+		return api.Refused(api.Refuse(http.StatusPreconditionFailed, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint."))
 	}
 	if err := checkMetadataItems("metadata", m); err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	given := map[string]string{}
-	for _, it := range list(m["items"]) {
-		given[text(object(it)["key"])] = text(object(it)["value"])
+	for _, it := range api.List(m["items"]) {
+		given[api.Text(api.Object(it)["key"])] = api.Text(api.Object(it)["value"])
 	}
 	for key := range maps.Clone(p.items.values) {
 		if _, keep := given[key]; !keep {
@@ -91,7 +93,7 @@ func setCommonMetadata(c *call) reply {
 			p.setItem(key, value)
 		}
 	}
-	op := p.startOperation(&operation{kind: "compute.projects.setCommonInstanceMetadata", requestID: c.requestID, targetID: p.urls.number}, c.now)
+	op := p.startOperation(&operation{kind: "compute.projects.setCommonInstanceMetadata", requestID: c.requestID, targetID: p.urls.Number}, c.now)
 	op.end = c.now.Add(p.within(span{500 * time.Millisecond, 2 * time.Second}, "metadata", op.name))
 	locations := map[string]any{}
 	for _, name := range p.zoneNames() {

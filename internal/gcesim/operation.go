@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // operation is a mutation under way or over. It is done from its end on; no end means that it never will be.
@@ -78,7 +80,7 @@ func (p *Project) startOperation(o *operation, at time.Time) *operation {
 	for n := 0; ; n++ {
 		x := p.draw("operation", o.kind, o.target, o.targetID, o.requestID, at.UnixNano(), n)
 		o.name = fmt.Sprintf("%s-%d-%013x-%08x-%08x", prefix, at.UnixMilli(), at.UnixMicro()&(1<<52-1), uint32(x>>32), uint32(x))
-		o.id = resourceID(p.draw("operation id", o.name))
+		o.id = api.ResourceID(p.draw("operation id", o.name))
 		if ops.byName[o.name] == nil {
 			break
 		}
@@ -123,7 +125,7 @@ func (ops *operations) find(name string) *operation {
 	if o := ops.byName[name]; o != nil {
 		return o
 	}
-	if id, ok := numericID(name); ok {
+	if id, ok := api.NumericID(name); ok {
 		for _, o := range ops.list {
 			if o.id == id {
 				return o
@@ -158,18 +160,18 @@ type opView struct {
 	at time.Time
 }
 
-func (v opView) key() string { return v.o.name }
+func (v opView) Key() string { return v.o.name }
 
-func (v opView) born() time.Time { return v.o.start }
+func (v opView) Born() time.Time { return v.o.start }
 
 var opFields = []string{"kind", "id", "name", "zone", "region", "clientOperationId", "operationType", "targetLink", "targetId",
 	"status", "user", "progress", "insertTime", "startTime", "endTime", "error", "httpErrorStatusCode",
 	"httpErrorMessage", "selfLink", "setCommonInstanceMetadataOperationMetadata"}
 
-func (v opView) fields() []string { return opFields }
+func (v opView) Fields() []string { return opFields }
 
-// field returns one field of the JSON form, nil where it is absent.
-func (v opView) field(name string) any {
+// Field returns one field of the JSON form, nil where it is absent.
+func (v opView) Field(name string) any {
 	o, done := v.o, v.o.done(v.at)
 	switch name {
 	case "kind":
@@ -192,7 +194,7 @@ func (v opView) field(name string) any {
 		return o.kind
 	case "targetLink":
 		if o.target == "" {
-			return "https://www.googleapis.com/compute/v1/projects/" + v.p.urls.project
+			return "https://www.googleapis.com/compute/v1/projects/" + v.p.urls.Project
 		}
 		return v.p.link("%s", o.target)
 	case "targetId":

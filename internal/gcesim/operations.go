@@ -5,29 +5,31 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // getOperation answers zoneOperations.get, regionOperations.get and globalOperations.get.
-func getOperation(c *call) reply {
+func getOperation(c *call) api.Reply {
 	o, err := c.findOperation()
 	return c.operation(o, err)
 }
 
 // operation answers with an operation as it is now.
-func (c *call) operation(o *operation, err *apiError) reply {
+func (c *call) operation(o *operation, err *api.Error) api.Reply {
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
-	return ok(render(opView{c.p, o, c.now}, c.mask))
+	return api.OK(api.Render(opView{c.p, o, c.now}, c.mask))
 }
 
-func (c *call) findOperation() (*operation, *apiError) {
+func (c *call) findOperation() (*operation, *api.Error) {
 	ops, name := c.p.opsOf(c.zone, c.param("region")), c.param("operation")
 	c.p.forget(ops, c.now)
 	if o := ops.find(name); o != nil {
 		return o, nil
 	}
-	return nil, notFound("projects/" + c.p.urls.project + "/" + c.scope() + "/operations/" + name)
+	return nil, api.NotFound("projects/" + c.p.urls.Project + "/" + c.scope() + "/operations/" + name)
 }
 
 func (c *call) scope() string {
@@ -35,31 +37,31 @@ func (c *call) scope() string {
 }
 
 // listOperations answers zoneOperations.list, regionOperations.list and globalOperations.list.
-func listOperations(c *call) reply {
+func listOperations(c *call) api.Reply {
 	q, err := c.listQuery()
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	all := c.p.visibleOps(c.zone, c.param("region"), c.now, &q)
-	page, more := q.page(all)
-	return ok(q.answerList("compute#operationList", c.p.link("%s/operations", c.scope()), page, more, c.mask))
+	page, more := q.Page(all)
+	return api.OK(q.List("compute#operationList", c.p.link("%s/operations", c.scope()), page, more, c.mask))
 }
 
 // aggregateOperations answers globalOperations.aggregatedList.
-func aggregateOperations(c *call) reply {
-	return c.aggregate("operation", "operations", func(s scope, q *listQuery) iter.Seq[resource] {
+func aggregateOperations(c *call) api.Reply {
+	return c.aggregate("operation", "operations", func(s scope, q *api.Query) iter.Seq[api.Item] {
 		return c.p.visibleOps(s.zone, s.region, c.now, q)
 	})
 }
 
 // visibleOps yields what a list of operations shows, by name.
-func (p *Project) visibleOps(z *zone, region string, now time.Time, q *listQuery) iter.Seq[resource] {
-	if q.filtered {
+func (p *Project) visibleOps(z *zone, region string, now time.Time, q *api.Query) iter.Seq[api.Item] {
+	if q.Filtered {
 		switch p.settings.opsFilterMode {
 		case "none":
-			return func(func(resource) bool) {}
+			return func(func(api.Item) bool) {}
 		case "ignore":
-			q.filter, _ = parseFilter("")
+			q.Filter, _ = api.ParseFilter("")
 		}
 	}
 	ops := p.opsOf(z, region)
@@ -68,8 +70,8 @@ func (p *Project) visibleOps(z *zone, region string, now time.Time, q *listQuery
 	if z != nil {
 		at, hide = now.Add(-z.opsStale), z.opsHide
 	}
-	filter := q.filter
-	return func(yield func(resource) bool) {
+	filter := q.Filter
+	return func(yield func(api.Item) bool) {
 		for _, o := range ops.list {
 			r := opView{p, o, at}
 			if o.start.After(at) {
@@ -120,13 +122,13 @@ func (p *Project) waitForOperation(ctx context.Context, zone, region, name strin
 }
 
 // deleteOperation answers zoneOperations.delete, regionOperations.delete and globalOperations.delete.
-func deleteOperation(c *call) reply {
+func deleteOperation(c *call) api.Reply {
 	o, err := c.findOperation()
 	if err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	ops := c.p.opsOf(c.zone, c.param("region"))
 	delete(ops.byName, o.name)
 	ops.list = slices.DeleteFunc(ops.list, func(x *operation) bool { return x == o })
-	return reply{}
+	return api.Reply{}
 }

@@ -10,6 +10,10 @@ import (
 	"time"
 
 	"prevmtable/internal/metadataserver"
+
+	"prevmtable/internal/gcesim/api"
+
+	"prevmtable/internal/gcesim/drive"
 )
 
 // Options says what project to simulate. The zero value is good.
@@ -33,7 +37,7 @@ var DefaultZones = []string{
 
 // Project is a simulated Compute Engine project with its metadata server: an http.Handler.
 type Project struct {
-	urls      urls
+	urls      api.URLs
 	seed      uint64
 	keepCalls int
 	meta      *metadataserver.Server
@@ -48,8 +52,8 @@ type Project struct {
 	zones    map[string]*zone
 	global   operations // those of no zone and no region
 	regional map[string]*operations
-	store    *store    // resources besides VMs
-	services *services // Google's other APIs
+	store    *drive.Store    // resources besides VMs
+	services *drive.Services // Google's other APIs
 	shapes   map[shapeKey]*shape
 	requests map[string]*operation // by requestId
 	faults   []*fault
@@ -88,7 +92,7 @@ type settings struct {
 // New makes a project. All its zones have room without limit until told otherwise.
 func New(o Options) *Project {
 	p := &Project{
-		urls: urls{o.Project, o.Number}, seed: o.Seed, keepCalls: o.KeepCalls,
+		urls: api.URLs{Project: o.Project, Number: o.Number}, seed: o.Seed, keepCalls: o.KeepCalls,
 		meta: metadataserver.New(), born: time.Now().Round(0), changed: make(chan struct{}), global: newOperations(), regional: map[string]*operations{},
 
 		zones: map[string]*zone{}, shapes: map[shapeKey]*shape{}, requests: map[string]*operation{},
@@ -105,11 +109,11 @@ func New(o Options) *Project {
 			filterMode:   "normal", opsFilterMode: "normal", orderMode: "normal", metaMode: "up",
 		},
 	}
-	if p.urls.project == "" {
-		p.urls.project = "gcesim-project"
+	if p.urls.Project == "" {
+		p.urls.Project = "gcesim-project"
 	}
-	if p.urls.number == 0 {
-		p.urls.number = 123456789012
+	if p.urls.Number == 0 {
+		p.urls.Number = 123456789012
 	}
 	if p.keepCalls == 0 {
 		p.keepCalls = 1000
@@ -121,10 +125,10 @@ func New(o Options) *Project {
 	for _, name := range zones {
 		p.zones[name] = newZone(p, name)
 	}
-	h := host{urls: p.urls, draw: p.draw, stamp: p.stamp, took: func(purpose string, key ...any) time.Duration {
+	h := drive.Host{URLs: p.urls, Draw: p.draw, Stamp: p.stamp, Took: func(purpose string, key ...any) time.Duration {
 		return p.within(p.settings.resourceTime, purpose, key...)
 	}}
-	p.store, p.services = newStore(h, resourceKinds...), newServices(h)
+	p.store, p.services = drive.NewStore(h, resourceKinds...), drive.NewServices(h)
 	p.routes = apiRoutes(p)
 	p.rates.init()
 	p.calls.init()
@@ -136,7 +140,7 @@ func New(o Options) *Project {
 }
 
 // Name returns the project's ID.
-func (p *Project) Name() string { return p.urls.project }
+func (p *Project) Name() string { return p.urls.Project }
 
 // zonesNamed returns the zones a command means: one by name, or all in name order for "*".
 func (p *Project) zonesNamed(name string) ([]*zone, error) {
@@ -172,8 +176,8 @@ func regionOf(zone string) string {
 }
 
 // link is the form in which Compute Engine names its resources, whatever address it was asked at.
-func (p *Project) link(format string, args ...any) string { return p.urls.link(format, args...) }
+func (p *Project) link(format string, args ...any) string { return p.urls.Link(format, args...) }
 
 // Client returns a client that reaches the project without a network: the handler runs in the goroutine of the caller,
 // so it can be used where time is virtual. Every host leads to the project.
-func (p *Project) Client() *http.Client { return newClient(p) }
+func (p *Project) Client() *http.Client { return api.NewClient(p) }

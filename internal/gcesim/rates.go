@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // rates counts calls against the API's quotas as Compute Engine does: by project, region, group and minute, all minutes
@@ -111,17 +113,17 @@ func (r *rates) take(region, group string, now time.Time) (used *rateKey) {
 	return nil
 }
 
-func (p *Project) rateLimited(key *rateKey) *apiError {
+func (p *Project) rateLimited(key *rateKey) *api.Error {
 	_, metric, _ := groupOf(key.group)
 	per := "per " + key.window.String()
 	if key.region != "" {
 		per += " per region"
 	}
-	e := refuse(http.StatusForbidden, "rateLimitExceeded",
+	e := api.Refuse(http.StatusForbidden, "rateLimitExceeded",
 		"Quota exceeded for quota metric '%s' and limit '%s %s' of service 'compute.googleapis.com' for consumer 'project_number:%d'.",
-		metric, metric, per, p.urls.number)
-	e.domain = "usageLimits"
-	e.retryAfter = p.rates.limit(*key).retryAfter
+		metric, metric, per, p.urls.Number)
+	e.Domain = "usageLimits"
+	e.RetryAfter = p.rates.limit(*key).retryAfter
 	return e
 }
 
@@ -133,8 +135,8 @@ func (c *call) name() string {
 		}
 	}
 	if c.route.id == "instances.insert" {
-		if m, err := readObject(c.body); err == nil {
-			return text(m["name"])
+		if m, err := api.ReadObject(c.body); err == nil {
+			return api.Text(m["name"])
 		}
 	}
 	return ""

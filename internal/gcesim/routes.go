@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // route is one method of the API.
@@ -16,9 +18,9 @@ type route struct {
 	fault  string // what the fault command calls it
 	group  string // the API quota it is charged to, without the scope
 	schema string // the type of its answer
-	handle func(*call) reply
+	handle func(*call) api.Reply
 
-	pattern pattern
+	pattern api.Pattern
 }
 
 func apiRoutes(p *Project) []route {
@@ -59,7 +61,7 @@ func apiRoutes(p *Project) []route {
 	}
 	routes = append(routes, slices.Concat(thingRoutes(), adviceRoutes())...)
 	for i := range routes {
-		routes[i].pattern = parsePattern(routes[i].path)
+		routes[i].pattern = api.ParsePattern(routes[i].path)
 	}
 	return routes
 }
@@ -72,7 +74,7 @@ type call struct {
 	params    map[string]string
 	zone      *zone // nil where the method is not of a zone
 	query     url.Values
-	mask      mask
+	mask      api.Mask
 	body      []byte
 	requestID string
 	opFault   *fault // what shall become of the operation that this call starts
@@ -104,13 +106,13 @@ func (c *call) group() string {
 
 // findRoute finds the method that a verb and the escaped path below /compute/v1/ name.
 func (p *Project) findRoute(verb, escaped string) *call {
-	parts, ok := splitPath(escaped)
+	parts, ok := api.SplitPath(escaped)
 	if !ok || len(parts) < 2 || parts[0] != "projects" {
 		return nil
 	}
 	for i := range p.routes {
 		r := &p.routes[i]
-		if params, ok := r.pattern.match(parts[2:]); ok && r.verb == verb {
+		if params, ok := r.pattern.Match(parts[2:]); ok && r.verb == verb {
 			return &call{p: p, route: r, project: parts[1], params: params}
 		}
 	}
@@ -118,13 +120,13 @@ func (p *Project) findRoute(verb, escaped string) *call {
 }
 
 // checkScope finds the project and the zone that a call names.
-func (p *Project) checkScope(c *call) *apiError {
+func (p *Project) checkScope(c *call) *api.Error {
 	public := strings.HasPrefix(c.route.id, "images.")
-	if !p.urls.isMe(c.project) && !public {
-		return notFound("projects/" + c.project)
+	if !p.urls.IsMe(c.project) && !public {
+		return api.NotFound("projects/" + c.project)
 	}
 	if region, ok := c.params["region"]; ok && !slices.Contains(p.regions(), region) {
-		return notFound("projects/" + p.urls.project + "/regions/" + region)
+		return api.NotFound("projects/" + p.urls.Project + "/regions/" + region)
 	}
 	name, ok := c.params["zone"]
 	if !ok {
@@ -132,12 +134,12 @@ func (p *Project) checkScope(c *call) *apiError {
 	}
 	z := p.zones[name]
 	switch {
-	case z == nil && !validName.MatchString(name):
-		return invalidField("zone", name, "Must be a match of regex '%s'", nameRule)
+	case z == nil && !api.ValidName.MatchString(name):
+		return api.InvalidField("zone", name, "Must be a match of regex '%s'", api.NameRule)
 	case z == nil || z.state == "absent":
-		return notFound("projects/" + p.urls.project + "/zones/" + name)
+		return api.NotFound("projects/" + p.urls.Project + "/zones/" + name)
 	case z.state == "unknown":
-		return invalidField("zone", name, "Unknown zone.")
+		return api.InvalidField("zone", name, "Unknown zone.")
 	case z.state == "down" && c.route.id != "zones.get":
 		return z.outage()
 	}
@@ -146,7 +148,7 @@ func (p *Project) checkScope(c *call) *apiError {
 }
 
 // outage is how a zone that is down refuses.
-func (z *zone) outage() *apiError {
-	return refuse(http.StatusServiceUnavailable, "backendError",
+func (z *zone) outage() *api.Error {
+	return api.Refuse(http.StatusServiceUnavailable, "backendError",
 		"Internal error. Please try again or contact Google Support. (Code: '%s is down')", z.name)
 }

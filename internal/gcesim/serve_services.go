@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"prevmtable/internal/gcesim/api"
+
+	"prevmtable/internal/gcesim/drive"
 )
 
 // servicesPath is where Google's other APIs are, each below its name: /apis/iam/v1/...
@@ -22,33 +26,33 @@ func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
 	if upload, ok := strings.CutPrefix(r.URL.Path, uploadPath); ok {
 		service, path = "storage", "upload/"+upload
 	}
-	route, args := findService(service, r.Method, path)
+	route, args := drive.FindMethod(service, r.Method, path)
 	if route == nil {
 		p.notSimulated(w, r)
 		return
 	}
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxUpload))
 	if err != nil {
-		abort(w, io.ErrUnexpectedEOF)
+		api.Abort(w, io.ErrUnexpectedEOF)
 	}
 	now := p.enter()
 	var f *fault
-	if route.changes() {
+	if route.Changes() {
 		f = p.takeFault(service, "", now)
 	}
-	var a reply
+	var a api.Reply
 	if f != nil && f.before() {
 		a = f.reply(r, raw)
 	} else {
-		a = p.services.call(route, args, r.URL.Query(), r.Header.Get("Content-Type"), raw, now)
+		a = p.services.Call(route, args, r.URL.Query(), r.Header.Get("Content-Type"), raw, now)
 	}
 	p.mu.Unlock()
-	p.deliver(w, r, a, f, Call{Time: now, Method: route.id, Name: strings.Join(args, "/")})
+	p.deliver(w, r, a, f, Call{Time: now, Method: route.ID, Name: strings.Join(args, "/")})
 }
 
 // resourceLines lists what the project has besides VMs, a line each, for a test to compare.
 func (p *Project) resourceLines() []string {
-	out := slices.Concat(p.store.lines(), p.services.lines())
+	out := slices.Concat(p.store.Lines(), p.services.Lines())
 	for key := range p.items.values {
 		out = append(out, "metadata "+key)
 	}

@@ -2,6 +2,8 @@ package gcesim
 
 import (
 	"strings"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // shape is the body of an insert with name and zone cut out. The VMs of a pool share one, so that a hundred thousand of
@@ -43,12 +45,12 @@ func fill(s, name, zone string) string {
 }
 
 func cutAll(x any, name, zone string) any {
-	return mapStrings(x, func(s string) string { return cut(s, name, zone) })
+	return api.MapStrings(x, func(s string) string { return cut(s, name, zone) })
 }
 
 // body returns a field of what the VM was inserted with.
 func (v *vm) body(field string) any {
-	return mapStrings(v.shape.body[field], func(s string) string { return fill(s, v.name, v.zone.name) })
+	return api.MapStrings(v.shape.body[field], func(s string) string { return fill(s, v.name, v.zone.name) })
 }
 
 // bodyText returns the JSON that the VM was inserted with.

@@ -267,6 +267,6 @@ func (p *Project) stateJSON() any {
 	for _, f := range p.faults {
 		faults = append(faults, f.line)
 	}
-	return map[string]any{"project": p.urls.project, "seed": p.seed, "time": p.stamp(now), "zones": zones, "vms": vms,
+	return map[string]any{"project": p.urls.Project, "seed": p.seed, "time": p.stamp(now), "zones": zones, "vms": vms,
 		"gone": ended, "unfinishedOperations": ops, "faults": faults, "calls": p.callsJSON()}
 }

@@ -4,28 +4,32 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
+
+	"prevmtable/internal/gcesim/drive"
 )
 
-var instanceTemplates = &kind{methods: "instanceTemplates", collection: "instanceTemplates", scope: "global", schema: "InstanceTemplate",
-	settle: settleInstanceTemplate}
+var instanceTemplates = &drive.Kind{Methods: "instanceTemplates", Collection: "instanceTemplates", Scope: "global", Schema: "InstanceTemplate",
+	Settle: settleInstanceTemplate}
 
 // settleInstanceTemplate refuses an instance template that no VM could be made from.
-func settleInstanceTemplate(_ *store, t *thing) *apiError {
-	properties := object(t.body["properties"])
+func settleInstanceTemplate(_ *drive.Store, t *drive.Resource) *api.Error {
+	properties := api.Object(t.Body["properties"])
 	for _, field := range []string{"machineType", "disks", "networkInterfaces"} {
 		if properties[field] == nil {
-			return missing("resource.properties." + field)
+			return api.Missing("resource.properties." + field)
 		}
 	}
-	if machineType := text(properties["machineType"]); strings.Contains(machineType, "/") {
-		return invalidField("resource.properties.machineType", machineType, "An instance template names a machine type without its zone.")
+	if machineType := api.Text(properties["machineType"]); strings.Contains(machineType, "/") {
+		return api.InvalidField("resource.properties.machineType", machineType, "An instance template names a machine type without its zone.")
 	}
 	return nil
 }
 
 // addInstanceTemplate makes an instance template from JSON: the whole resource or its properties only.
 func addInstanceTemplate(p *Project, args []string, now time.Time) (string, error) {
-	body, err := readObject([]byte(args[1]))
+	body, err := api.ReadObject([]byte(args[1]))
 	if err != nil {
 		return "", err
 	}
@@ -33,32 +37,32 @@ func addInstanceTemplate(p *Project, args []string, now time.Time) (string, erro
 		body = map[string]any{"properties": body}
 	}
 	body["name"] = args[0]
-	x, refusal := conform("InstanceTemplate", "resource", body)
+	x, refusal := api.Conform("InstanceTemplate", "resource", body)
 	if refusal == nil {
-		_, refusal = p.store.insert(instanceTemplates, "global", object(x), now)
+		_, refusal = p.store.Insert(instanceTemplates, "global", api.Object(x), now)
 	}
 	if refusal != nil {
-		return "", fmt.Errorf("%s", refusal.message)
+		return "", fmt.Errorf("%s", refusal.Message)
 	}
 	return "", nil
 }
 
 // source is the instance template that an insert names.
-func (c *call) source() (*thing, *apiError) {
+func (c *call) source() (*drive.Resource, *api.Error) {
 	if c.query.Get("sourceMachineImage") != "" {
-		return nil, notSimulated("instances from machine images (sourceMachineImage)")
+		return nil, api.NotSimulated("instances from machine images (sourceMachineImage)")
 	}
 	url := c.query.Get("sourceInstanceTemplate")
 	if url == "" {
 		return nil, nil
 	}
-	path := c.p.urls.local(url)
-	t := c.p.store.find(path)
+	path := c.p.urls.Local(url)
+	t := c.p.store.Find(path)
 	switch {
 	case strings.HasPrefix(path, "regions/"):
-		return nil, notSimulated("regional instance templates")
-	case t == nil || t.kind != instanceTemplates:
-		return nil, notFound("projects/" + c.p.urls.project + "/" + path)
+		return nil, api.NotSimulated("regional instance templates")
+	case t == nil || t.Kind != instanceTemplates:
+		return nil, api.NotFound("projects/" + c.p.urls.Project + "/" + path)
 	}
 	return t, nil
 }
@@ -66,13 +70,13 @@ func (c *call) source() (*thing, *apiError) {
 // fillIn lays the body of an insert over what an instance template says. Overrides follow the rules of a JSON merge patch,
 // by https://cloud.google.com/compute/docs/instances/create-vm-from-instance-template#creating_a_vm_from_an_instance_template_with_overrides:
 // objects merge, lists are replaced whole.
-func (p *Project) fillIn(t *thing, z *zone, body map[string]any) map[string]any {
+func (p *Project) fillIn(t *drive.Resource, z *zone, body map[string]any) map[string]any {
 	base := map[string]any{}
-	for name, value := range object(t.body["properties"]) {
-		if schema["Instance"][name] != "" { // the others, such as resourceManagerTags, have no place of the same name
-			base[name] = mapStrings(value, func(s string) string { return s })
+	for name, value := range api.Object(t.Body["properties"]) {
+		if api.Schema["Instance"][name] != "" { // the others, such as resourceManagerTags, have no place of the same name
+			base[name] = api.MapStrings(value, func(s string) string { return s })
 		}
 	}
-	base["machineType"] = p.link("zones/%s/machineTypes/%s", z.name, text(base["machineType"]))
-	return mergePatch(base, body)
+	base["machineType"] = p.link("zones/%s/machineTypes/%s", z.name, api.Text(base["machineType"]))
+	return api.MergePatch(base, body)
 }

@@ -7,6 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
+
+	"prevmtable/internal/gcesim/drive"
 )
 
 // instanceSpec is what the simulator needs to know of an inserted instance.
@@ -24,24 +28,24 @@ type instanceSpec struct {
 
 // checkInstance reads the body of an insert and refuses what Compute Engine refuses, as far as a template for Spot VMs
 // can be wrong.
-func (p *Project) checkInstance(z *zone, raw []byte, source *thing) (*instanceSpec, *apiError) {
-	m, bad := readObject(raw)
+func (p *Project) checkInstance(z *zone, raw []byte, source *drive.Resource) (*instanceSpec, *api.Error) {
+	m, bad := api.ReadObject(raw)
 	if bad != nil {
-		return nil, refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad)
+		return nil, api.Refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad)
 	}
 	s := &instanceSpec{raw: strings.TrimSpace(string(raw))}
 	if source != nil {
-		m, s.source = p.fillIn(source, z, m), source.id
+		m, s.source = p.fillIn(source, z, m), source.ID
 	}
-	x, err := conform("Instance", "resource", m)
+	x, err := api.Conform("Instance", "resource", m)
 	if err != nil {
 		return nil, err
 	}
-	s.body = object(x)
+	s.body = api.Object(x)
 	if s.body["sourceMachineImage"] != nil {
-		return nil, notSimulated("instances from machine images (sourceMachineImage)")
+		return nil, api.NotSimulated("instances from machine images (sourceMachineImage)")
 	}
-	for _, check := range []func(*zone, *instanceSpec) *apiError{
+	for _, check := range []func(*zone, *instanceSpec) *api.Error{
 		p.checkName, p.checkMachineType, p.checkDisks, p.checkNetwork, p.checkScheduling, p.checkTags,
 	} {
 		if err := check(z, s); err != nil {
@@ -51,82 +55,82 @@ func (p *Project) checkInstance(z *zone, raw []byte, source *thing) (*instanceSp
 	return s, nil
 }
 
-func (p *Project) checkName(_ *zone, s *instanceSpec) *apiError {
-	s.name = text(s.body["name"])
+func (p *Project) checkName(_ *zone, s *instanceSpec) *api.Error {
+	s.name = api.Text(s.body["name"])
 	if s.name == "" {
-		return missing("resource.name")
+		return api.Missing("resource.name")
 	}
-	if !validName.MatchString(s.name) {
-		return invalidField("resource.name", s.name, "Must be a match of regex '%s'", nameRule)
+	if !api.ValidName.MatchString(s.name) {
+		return api.InvalidField("resource.name", s.name, "Must be a match of regex '%s'", api.NameRule)
 	}
 	return nil
 }
 
-func (p *Project) checkMachineType(z *zone, s *instanceSpec) *apiError {
+func (p *Project) checkMachineType(z *zone, s *instanceSpec) *api.Error {
 	const field = "resource.machineType"
-	url := text(s.body["machineType"])
+	url := api.Text(s.body["machineType"])
 	if url == "" {
-		return missing(field)
+		return api.Missing(field)
 	}
-	parts := resourcePath(url)
+	parts := api.PathOf(url)
 	if len(parts) == 6 && parts[0] == "projects" {
-		if !p.urls.isMe(parts[1]) {
-			return invalidField(field, url, "Cross project referencing is not allowed for this resource.")
+		if !p.urls.IsMe(parts[1]) {
+			return api.InvalidField(field, url, "Cross project referencing is not allowed for this resource.")
 		}
 		parts = parts[2:]
 	}
 	if len(parts) != 4 || parts[0] != "zones" || parts[2] != "machineTypes" {
-		return invalidField(field, url, "The URL is malformed.")
+		return api.InvalidField(field, url, "The URL is malformed.")
 	}
 	if parts[1] != z.name {
-		return invalidField(field, url, "Machine type must be in the zone of the instance, '%s'.", z.name)
+		return api.InvalidField(field, url, "Machine type must be in the zone of the instance, '%s'.", z.name)
 	}
 	s.machineType = parts[3]
 	if !p.knowsMachineType(z, s.machineType) {
-		return invalidField(field, url, "Machine type with name '%s' does not exist in zone '%s'.", s.machineType, z.name)
+		return api.InvalidField(field, url, "Machine type with name '%s' does not exist in zone '%s'.", s.machineType, z.name)
 	}
 	s.body["machineType"] = p.link("zones/%s/machineTypes/%s", z.name, s.machineType)
 	return nil
 }
 
-func (p *Project) checkDisks(z *zone, s *instanceSpec) *apiError {
-	disks := list(s.body["disks"])
+func (p *Project) checkDisks(z *zone, s *instanceSpec) *api.Error {
+	disks := api.List(s.body["disks"])
 	if len(disks) == 0 {
-		return invalidField("resource.disks", "", "At least one disk is required.")
+		return api.InvalidField("resource.disks", "", "At least one disk is required.")
 	}
-	boot := object(disks[0])
-	if !truth(boot["boot"]) {
-		return invalidField("resource.disks", "", "Boot disk must be the first disk and have boot set.")
+	boot := api.Object(disks[0])
+	if !api.Truth(boot["boot"]) {
+		return api.InvalidField("resource.disks", "", "Boot disk must be the first disk and have boot set.")
 	}
 	for i, d := range disks {
-		disk, field := object(d), fmt.Sprintf("resource.disks[%d]", i)
-		params := object(disk["initializeParams"])
-		image, source := text(params["sourceImage"]), text(disk["source"])
+		disk, field := api.Object(d), fmt.Sprintf("resource.disks[%d]", i)
+		params := api.Object(disk["initializeParams"])
+		image, source := api.Text(params["sourceImage"]), api.Text(disk["source"])
 		switch {
 		case params != nil && source != "":
-			return invalidField(field, "", "Cannot specify both source and initializeParams.")
-		case i == 0 && source == "" && image == "" && text(params["sourceSnapshot"]) == "":
-			return invalidField(field, "", "Boot disk must have a source or a source image specified.")
+			return api.InvalidField(field, "", "Cannot specify both source and initializeParams.")
+		case i == 0 && source == "" && image == "" && api.Text(params["sourceSnapshot"]) == "":
+			return api.InvalidField(field, "", "Boot disk must have a source or a source image specified.")
 		case params == nil && source == "":
-			return invalidField(field, "", "Disk must have a source or initializeParams.")
+			return api.InvalidField(field, "", "Disk must have a source or initializeParams.")
 		case image != "" && !p.knowsImage(image):
-			return invalidField(field+".initializeParams.sourceImage", image, "The referenced image resource cannot be found.")
+			return api.InvalidField(field+".initializeParams.sourceImage", image, "The referenced image resource cannot be found.")
 		}
 	}
 	return nil
 }
 
-func (p *Project) checkNetwork(z *zone, s *instanceSpec) *apiError {
-	nics := list(s.body["networkInterfaces"])
+func (p *Project) checkNetwork(z *zone, s *instanceSpec) *api.Error {
+	nics := api.List(s.body["networkInterfaces"])
 	if len(nics) == 0 {
-		return invalidField("resource.networkInterfaces", "", "At least one network interface is required.")
+		return api.InvalidField("resource.networkInterfaces", "", "At least one network interface is required.")
 	}
 	for i, n := range nics {
 		field := fmt.Sprintf("resource.networkInterfaces[%d].", i)
-		if err := p.checkReference(field+"network", text(object(n)["network"]), "global/networks"); err != nil {
+		if err := p.checkReference(field+"network", api.Text(api.Object(n)["network"]), "global/networks"); err != nil {
 			return err
 		}
-		if err := p.checkReference(field+"subnetwork", text(object(n)["subnetwork"]), "regions/"+z.region+"/subnetworks"); err != nil {
+		if err := p.checkReference(field+"subnetwork", api.Text(api.Object(n)["subnetwork"]), "regions/"+z.region+"/subnetworks"); err != nil {
 			return err
 		}
 	}
@@ -135,45 +139,45 @@ func (p *Project) checkNetwork(z *zone, s *instanceSpec) *apiError {
 
 // checkReference refuses the URL of a resource, of this project or of one that shares its network, that is not in a collection
 // or is absent. No URL means the default.
-func (p *Project) checkReference(field, url, collection string) *apiError {
+func (p *Project) checkReference(field, url, collection string) *api.Error {
 	if url == "" {
 		return nil
 	}
-	parts := resourcePath(url)
+	parts := api.PathOf(url)
 	if parts[0] != "projects" {
-		parts = append([]string{"projects", p.urls.project}, parts...)
+		parts = append([]string{"projects", p.urls.Project}, parts...)
 	}
 	kind := collection[strings.LastIndexByte(collection, '/')+1:]
 	switch n := len(parts); {
-	case n < 4 || parts[n-2] != kind || !validName.MatchString(parts[n-1]):
-		return invalidField(field, url, "The URL is malformed.")
+	case n < 4 || parts[n-2] != kind || !api.ValidName.MatchString(parts[n-1]):
+		return api.InvalidField(field, url, "The URL is malformed.")
 	case strings.Join(parts[2:n-1], "/") != collection || p.isAbsent(strings.Join(parts, "/")):
-		return invalidField(field, url, "The referenced %s resource cannot be found.", strings.TrimSuffix(kind, "s"))
+		return api.InvalidField(field, url, "The referenced %s resource cannot be found.", strings.TrimSuffix(kind, "s"))
 	}
 	return nil
 }
 
-func (p *Project) checkScheduling(_ *zone, s *instanceSpec) *apiError {
-	sch := object(s.body["scheduling"])
-	model, action := text(sch["provisioningModel"]), text(sch["instanceTerminationAction"])
-	s.spot = truth(sch["preemptible"]) || model == "SPOT"
+func (p *Project) checkScheduling(_ *zone, s *instanceSpec) *api.Error {
+	sch := api.Object(s.body["scheduling"])
+	model, action := api.Text(sch["provisioningModel"]), api.Text(sch["instanceTerminationAction"])
+	s.spot = api.Truth(sch["preemptible"]) || model == "SPOT"
 	s.stop = action != "DELETE"
 	switch {
 	case !slices.Contains([]string{"", "STANDARD", "SPOT", "FLEX_START", "RESERVATION_BOUND"}, model):
-		return invalidField("resource.scheduling.provisioningModel", model, "Unknown provisioning model.")
-	case truth(sch["preemptible"]) && model == "STANDARD":
-		return invalidField("resource.scheduling.preemptible", "true",
+		return api.InvalidField("resource.scheduling.provisioningModel", model, "Unknown provisioning model.")
+	case api.Truth(sch["preemptible"]) && model == "STANDARD":
+		return api.InvalidField("resource.scheduling.preemptible", "true",
 			"Scheduling must have preemptible be false when provisioningModel is STANDARD.")
 	case !slices.Contains([]string{"", "STOP", "DELETE"}, action):
-		return invalidField("resource.scheduling.instanceTerminationAction", action, "Unknown termination action.")
-	case s.spot && truth(sch["automaticRestart"]):
-		return invalidField("resource.scheduling.preemptible", "true",
+		return api.InvalidField("resource.scheduling.instanceTerminationAction", action, "Unknown termination action.")
+	case s.spot && api.Truth(sch["automaticRestart"]):
+		return api.InvalidField("resource.scheduling.preemptible", "true",
 			"Scheduling must have preemptible be false when AutomaticRestart is true.")
-	case s.spot && !slices.Contains([]string{"", "TERMINATE"}, text(sch["onHostMaintenance"])):
-		return invalidField("resource.scheduling.preemptible", "true",
+	case s.spot && !slices.Contains([]string{"", "TERMINATE"}, api.Text(sch["onHostMaintenance"])):
+		return api.InvalidField("resource.scheduling.preemptible", "true",
 			"Scheduling must have preemptible be false when OnHostMaintenance isn't TERMINATE.")
 	case action != "" && !s.spot && sch["maxRunDuration"] == nil && sch["terminationTime"] == nil:
-		return invalidField("resource.scheduling.instanceTerminationAction", action,
+		return api.InvalidField("resource.scheduling.instanceTerminationAction", action,
 			"You cannot specify a termination action for a VM instance that has the standard provisioning model (default). To use instance termination action, the VM instance must use the spot provisioning model.")
 	}
 	return p.checkRunTime(s, sch)
@@ -181,31 +185,31 @@ func (p *Project) checkScheduling(_ *zone, s *instanceSpec) *apiError {
 
 // checkRunTime reads the limits of how long a VM may run, by
 // https://cloud.google.com/compute/docs/instances/limit-vm-runtime.
-func (p *Project) checkRunTime(s *instanceSpec, scheduling map[string]any) *apiError {
-	if limit := object(scheduling["maxRunDuration"]); limit != nil {
-		seconds, err := strconv.ParseInt(text(limit["seconds"]), 10, 64)
+func (p *Project) checkRunTime(s *instanceSpec, scheduling map[string]any) *api.Error {
+	if limit := api.Object(scheduling["maxRunDuration"]); limit != nil {
+		seconds, err := strconv.ParseInt(api.Text(limit["seconds"]), 10, 64)
 		if err != nil || seconds < 30 || seconds > 120*24*3600 {
-			return invalidField("resource.scheduling.maxRunDuration", show(limit), "Must be between 30 seconds and 120 days.")
+			return api.InvalidField("resource.scheduling.maxRunDuration", api.Show(limit), "Must be between 30 seconds and 120 days.")
 		}
 		s.maxRun = time.Duration(seconds) * time.Second
 	}
-	if end := text(scheduling["terminationTime"]); end != "" {
-		at, ok := readTime(end)
+	if end := api.Text(scheduling["terminationTime"]); end != "" {
+		at, ok := api.ParseTime(end)
 		if !ok {
-			return invalidField("resource.scheduling.terminationTime", end, "Must be a time in RFC 3339 format.")
+			return api.InvalidField("resource.scheduling.terminationTime", end, "Must be a time in RFC 3339 format.")
 		}
 		s.endsAt = at.Add(-p.settings.clock)
 	}
 	return nil
 }
 
-func (p *Project) checkTags(_ *zone, s *instanceSpec) *apiError {
-	for i, tag := range list(object(s.body["tags"])["items"]) {
-		if !validName.MatchString(text(tag)) {
-			return invalidField(fmt.Sprintf("resource.tags.items[%d]", i), text(tag), "Must be a match of regex '%s'", nameRule)
+func (p *Project) checkTags(_ *zone, s *instanceSpec) *api.Error {
+	for i, tag := range api.List(api.Object(s.body["tags"])["items"]) {
+		if !api.ValidName.MatchString(api.Text(tag)) {
+			return api.InvalidField(fmt.Sprintf("resource.tags.items[%d]", i), api.Text(tag), "Must be a match of regex '%s'", api.NameRule)
 		}
 	}
-	if err := checkMetadataItems("resource.metadata", object(s.body["metadata"])); err != nil {
+	if err := checkMetadataItems("resource.metadata", api.Object(s.body["metadata"])); err != nil {
 		return err
 	}
 	return nil

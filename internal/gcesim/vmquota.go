@@ -73,5 +73,5 @@ func (q *vmQuota) opError(p *Project) *opError {
 // addressSpaceError is what a full subnet answers.
 func (p *Project) addressSpaceError(z *zone) *opError {
 	return &opError{code: "IP_SPACE_EXHAUSTED", status: http.StatusBadRequest, text: "BAD REQUEST",
-		message: fmt.Sprintf("IP space of 'projects/%s/regions/%s/subnetworks/default' is exhausted.", p.urls.project, z.region)}
+		message: fmt.Sprintf("IP space of 'projects/%s/regions/%s/subnetworks/default' is exhausted.", p.urls.Project, z.region)}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // vmView is a VM as it looks at a time.
@@ -13,8 +15,8 @@ type vmView struct {
 	at time.Time
 }
 
-func (w vmView) key() string     { return w.v.name }
-func (w vmView) born() time.Time { return w.v.created }
+func (w vmView) Key() string     { return w.v.name }
+func (w vmView) Born() time.Time { return w.v.created }
 
 // vmFields are the fields that the simulator fills in. What else was inserted comes back as it was sent.
 var vmFields = []string{"kind", "id", "creationTimestamp", "name", "tags", "machineType", "status", "zone",
@@ -23,7 +25,7 @@ var vmFields = []string{"kind", "id", "creationTimestamp", "name", "tags", "mach
 	"shieldedInstanceIntegrityPolicy", "fingerprint", "lastStartTimestamp", "lastStopTimestamp", "resourceStatus",
 	"satisfiesPzi"}
 
-func (w vmView) fields() []string {
+func (w vmView) Fields() []string {
 	names := append([]string(nil), vmFields...)
 	known := map[string]bool{}
 	for _, name := range names {
@@ -37,8 +39,8 @@ func (w vmView) fields() []string {
 	return names
 }
 
-// field returns one field of the JSON form, nil where it is absent.
-func (w vmView) field(name string) any {
+// Field returns one field of the JSON form, nil where it is absent.
+func (w vmView) Field(name string) any {
 	v := w.v
 	switch name {
 	case "kind":
@@ -56,7 +58,7 @@ func (w vmView) field(name string) any {
 	case "selfLink":
 		return w.p.link("zones/%s/instances/%s", v.zone.name, v.name)
 	case "canIpForward", "deletionProtection":
-		return truth(v.shape.body[name])
+		return api.Truth(v.shape.body[name])
 	case "startRestricted":
 		return false
 	case "satisfiesPzi":
@@ -81,7 +83,7 @@ func (w vmView) field(name string) any {
 	case "scheduling":
 		return w.scheduling()
 	case "shieldedInstanceConfig":
-		return over(map[string]any{"enableSecureBoot": false, "enableVtpm": true, "enableIntegrityMonitoring": true}, v.body(name))
+		return api.Overlay(map[string]any{"enableSecureBoot": false, "enableVtpm": true, "enableIntegrityMonitoring": true}, v.body(name))
 	case "shieldedInstanceIntegrityPolicy":
 		return map[string]any{"updateAutoLearnPolicy": true}
 	case "resourceStatus":
@@ -101,10 +103,10 @@ func (w vmView) stampOf(status string) any {
 	return nil
 }
 
-func (w vmView) fingerprint(of string) string { return fingerprint(w.p.draw(of, w.v.id)) }
+func (w vmView) fingerprint(of string) string { return api.Fingerprint(w.p.draw(of, w.v.id)) }
 
 func (w vmView) withFingerprint(name string) any {
-	m := over(map[string]any{"fingerprint": w.fingerprint(name)}, w.v.body(name))
+	m := api.Overlay(map[string]any{"fingerprint": w.fingerprint(name)}, w.v.body(name))
 	if name == "metadata" {
 		m["kind"] = "compute#metadata"
 	}
@@ -115,24 +117,24 @@ func (w vmView) withFingerprint(name string) any {
 func (w vmView) hostNumber() uint64 { return w.v.id % 65000 }
 
 func (w vmView) networkInterfaces() any {
-	given := list(w.v.body("networkInterfaces"))
+	given := api.List(w.v.body("networkInterfaces"))
 	out := make([]any, len(given))
 	host := w.hostNumber()
 	for i := range given {
-		nic := over(map[string]any{
+		nic := api.Overlay(map[string]any{
 			"kind": "compute#networkInterface", "name": fmt.Sprintf("nic%d", i), "stackType": "IPV4_ONLY",
 			"network":     w.p.link("global/networks/default"),
 			"subnetwork":  w.p.link("regions/%s/subnetworks/default", w.v.zone.region),
 			"networkIP":   fmt.Sprintf("10.%d.%d.%d", 128+w.v.zone.index, host/250, host%250+2),
 			"fingerprint": w.fingerprint("nic"),
 		}, given[i])
-		nic["network"] = w.p.urls.canonical(text(nic["network"]))
-		access := list(nic["accessConfigs"])
+		nic["network"] = w.p.urls.Canonical(api.Text(nic["network"]))
+		access := api.List(nic["accessConfigs"])
 		for j := range access {
-			access[j] = over(map[string]any{"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT",
+			access[j] = api.Overlay(map[string]any{"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT",
 				"networkTier": "PREMIUM"}, access[j])
 			if takesRoom(w.v.status(w.at)) {
-				object(access[j])["natIP"] = fmt.Sprintf("203.0.%d.%d", host/250%256, host%250+2)
+				api.Object(access[j])["natIP"] = fmt.Sprintf("203.0.%d.%d", host/250%256, host%250+2)
 			}
 		}
 		out[i] = nic
@@ -141,27 +143,27 @@ func (w vmView) networkInterfaces() any {
 }
 
 func (w vmView) disks() any {
-	given := list(w.v.body("disks"))
+	given := api.List(w.v.body("disks"))
 	out := make([]any, len(given))
 	for i := range given {
-		d := over(map[string]any{
+		d := api.Overlay(map[string]any{
 			"kind": "compute#attachedDisk", "type": "PERSISTENT", "mode": "READ_WRITE", "index": i, "boot": i == 0,
 			"autoDelete": false, "interface": "SCSI", "deviceName": fmt.Sprintf("persistent-disk-%d", i),
 			"diskSizeGb": "10", "architecture": "X86_64",
 		}, given[i])
-		params := object(d["initializeParams"])
+		params := api.Object(d["initializeParams"])
 		delete(d, "initializeParams")
 		name := w.v.name
 		if i > 0 {
 			name = fmt.Sprintf("%s-%d", w.v.name, i)
 		}
-		if n := text(params["diskName"]); n != "" {
+		if n := api.Text(params["diskName"]); n != "" {
 			name = n
 		}
-		if size := text(params["diskSizeGb"]); size != "" {
+		if size := api.Text(params["diskSizeGb"]); size != "" {
 			d["diskSizeGb"] = size
 		}
-		if text(d["source"]) == "" {
+		if api.Text(d["source"]) == "" {
 			d["source"] = w.p.link("zones/%s/disks/%s", w.v.zone.name, name)
 		}
 		out[i] = d
@@ -174,13 +176,13 @@ func (w vmView) scheduling() any {
 	if w.v.spot {
 		out = map[string]any{"automaticRestart": false, "onHostMaintenance": "TERMINATE", "preemptible": true,
 			"provisioningModel": "SPOT", "instanceTerminationAction": "STOP"}
-		inserted := object(w.v.shape.body["scheduling"])
-		if truth(inserted["preemptible"]) && inserted["provisioningModel"] == nil {
+		inserted := api.Object(w.v.shape.body["scheduling"])
+		if api.Truth(inserted["preemptible"]) && inserted["provisioningModel"] == nil {
 			out["provisioningModel"] = "STANDARD" // a preemptible VM of the older kind
 			delete(out, "instanceTerminationAction")
 		}
 	}
-	out = over(out, w.v.body("scheduling"))
+	out = api.Overlay(out, w.v.body("scheduling"))
 	if w.v.spot && out["provisioningModel"] == "SPOT" {
 		out["preemptible"] = true
 	}

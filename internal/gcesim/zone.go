@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // zone is one zone with its VMs, its operations and what commands said about it.
@@ -42,7 +44,7 @@ type zone struct {
 
 func newZone(p *Project, name string) *zone {
 	return &zone{
-		project: p.urls.project, name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
+		project: p.urls.Project, name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
 		live: map[string]int{}, capacity: map[string]int{},
 		state: "up", stockout: "details",
 		insertTime:  span{8 * time.Second, 20 * time.Second},
@@ -59,7 +61,7 @@ func (z *zone) find(name string) *vm {
 	if i, ok := slices.BinarySearchFunc(z.vms, name, byName); ok {
 		return z.vms[i]
 	}
-	if id, ok := numericID(name); ok {
+	if id, ok := api.NumericID(name); ok {
 		return z.ids[id]
 	}
 	return nil
@@ -82,7 +84,7 @@ func (p *Project) remove(v *vm, at time.Time) {
 	delete(z.ids, v.id)
 	v.gone = at
 	z.past = append(z.past, v)
-	p.store.leave(v.name, v.id)
+	p.store.Leave(v.name, v.id)
 	p.signal()
 }
 

@@ -1,4 +1,4 @@
-package gcesim
+package api
 
 import (
 	"io"
@@ -8,12 +8,15 @@ import (
 	"syscall"
 )
 
-// deliver writes an answer, or damages it: hang and hang-after, cut-before and cut-after, empty and truncate are the ways. Just
+// MaxBody is the most of a request that is read; no instance or metadata that is allowed is longer.
+const MaxBody = 4 << 20
+
+// Deliver writes an answer, or damages it: hang and hang-after, cut-before and cut-after, empty and truncate are the ways. Just
 // before the client sees something of it, sent is told its status and its size; a status of 0 stands for no answer.
-func (a reply) deliver(w http.ResponseWriter, r *http.Request, damage string, sent func(status, bytes int)) {
+func (a Reply) Deliver(w http.ResponseWriter, r *http.Request, damage string, sent func(status, bytes int)) {
 	h := w.Header()
-	if a.err != nil && a.err.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(a.err.retryAfter.Seconds())))
+	if a.Err != nil && a.Err.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(a.Err.RetryAfter.Seconds())))
 	}
 	for name, value := range a.header {
 		h.Set(name, value)
@@ -23,10 +26,10 @@ func (a reply) deliver(w http.ResponseWriter, r *http.Request, damage string, se
 	case "hang", "hang-after":
 		sent(0, 0)
 		<-r.Context().Done()
-		abort(w, r.Context().Err())
+		Abort(w, r.Context().Err())
 	case "cut-before", "cut-after":
 		sent(0, 0)
-		abort(w, reset())
+		Abort(w, ConnectionReset())
 	case "empty":
 		body = nil
 	}
@@ -39,7 +42,7 @@ func (a reply) deliver(w http.ResponseWriter, r *http.Request, damage string, se
 		if flusher, ok := w.(http.Flusher); ok {
 			flusher.Flush() // or the server would drop what it has not sent yet
 		}
-		abort(w, io.ErrUnexpectedEOF)
+		Abort(w, io.ErrUnexpectedEOF)
 	}
 	sent(a.status(), len(body))
 	w.WriteHeader(a.status())
@@ -49,18 +52,18 @@ func (a reply) deliver(w http.ResponseWriter, r *http.Request, damage string, se
 // aborter is a ResponseWriter that wants to know how its connection broke.
 type aborter interface{ abortWith(err error) }
 
-// abort breaks the connection. It does not return.
-func abort(w http.ResponseWriter, err error) {
+// Abort breaks the connection. It does not return.
+func Abort(w http.ResponseWriter, err error) {
 	if a, ok := w.(aborter); ok {
 		a.abortWith(err)
 	}
 	panic(http.ErrAbortHandler)
 }
 
-func reset() error {
+func ConnectionReset() error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 }
 
-func refusedConnection() error {
+func ConnectionRefused() error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }

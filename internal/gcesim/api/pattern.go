@@ -1,22 +1,22 @@
-package gcesim
+package api
 
 import (
 	"net/url"
 	"strings"
 )
 
-// pattern is a path in which parts in braces stand for any value: zones/{zone}/instances.
-type pattern []string
+// Pattern is a path in which parts in braces stand for any value: zones/{zone}/instances.
+type Pattern []string
 
-func parsePattern(path string) pattern {
+func ParsePattern(path string) Pattern {
 	if path == "" {
 		return nil
 	}
 	return strings.Split(path, "/")
 }
 
-// splitPath splits a path that is still escaped: a slash that is escaped belongs to a name.
-func splitPath(escaped string) (parts []string, ok bool) {
+// SplitPath splits a path that is still escaped: a slash that is escaped belongs to a name.
+func SplitPath(escaped string) (parts []string, ok bool) {
 	parts = strings.Split(strings.TrimSuffix(escaped, "/"), "/")
 	for i := range parts {
 		plain, err := url.PathUnescape(parts[i])
@@ -28,8 +28,8 @@ func splitPath(escaped string) (parts []string, ok bool) {
 	return parts, true
 }
 
-// match compares the parts of a path with a pattern, and returns what its braces stand for.
-func (p pattern) match(parts []string) (params map[string]string, ok bool) {
+// Match compares the parts of a path with a pattern, and returns what its braces stand for.
+func (p Pattern) Match(parts []string) (params map[string]string, ok bool) {
 	if len(parts) != len(p) {
 		return nil, false
 	}

@@ -1,4 +1,4 @@
-package gcesim
+package api
 
 import (
 	"maps"
@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// mask is a fields= selection, by https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response.
+// Mask is a fields= selection, by https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response.
 // A nil mask selects everything.
-type mask map[string]mask
+type Mask map[string]Mask
 
-// parseMask reads "a,b(c,d/e),*".
-func parseMask(s string) (mask, *apiError) {
+// ParseMask reads "a,b(c,d/e),*".
+func ParseMask(s string) (Mask, *Error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil
 	}
@@ -24,8 +24,8 @@ func parseMask(s string) (mask, *apiError) {
 	return m, nil
 }
 
-func badMask(s string) *apiError {
-	e := refuse(http.StatusBadRequest, "invalidParameter", "Invalid field selection %s", s)
+func badMask(s string) *Error {
+	e := Refuse(http.StatusBadRequest, "invalidParameter", "Invalid field selection %s", s)
 	e.location = "fields"
 	return e
 }
@@ -35,8 +35,8 @@ type maskReader struct {
 	bad  bool
 }
 
-func (r *maskReader) list() mask {
-	m := mask{}
+func (r *maskReader) list() Mask {
+	m := Mask{}
 	for {
 		r.one(m)
 		if r.bad || !strings.HasPrefix(r.rest, ",") {
@@ -47,7 +47,7 @@ func (r *maskReader) list() mask {
 }
 
 // one reads a path such as a/b(c,d) into m.
-func (r *maskReader) one(m mask) {
+func (r *maskReader) one(m Mask) {
 	n := strings.IndexAny(r.rest, ",()/")
 	if n < 0 {
 		n = len(r.rest)
@@ -58,11 +58,11 @@ func (r *maskReader) one(m mask) {
 		r.bad = true
 		return
 	}
-	var below mask
+	var below Mask
 	switch {
 	case strings.HasPrefix(r.rest, "/"):
 		r.rest = r.rest[1:]
-		below = mask{}
+		below = Mask{}
 		r.one(below)
 	case strings.HasPrefix(r.rest, "("):
 		r.rest = r.rest[1:]
@@ -84,8 +84,8 @@ func (r *maskReader) one(m mask) {
 	}
 }
 
-// selects says whether a field is wanted, and what of it.
-func (m mask) selects(name string) (mask, bool) {
+// Selects says whether a field is wanted, and what of it.
+func (m Mask) Selects(name string) (Mask, bool) {
 	if m == nil {
 		return nil, true
 	}
@@ -96,8 +96,8 @@ func (m mask) selects(name string) (mask, bool) {
 	return below, ok
 }
 
-// apply cuts a JSON value down to what is selected.
-func (m mask) apply(x any) any {
+// Apply cuts a JSON value down to what is selected.
+func (m Mask) Apply(x any) any {
 	if m == nil {
 		return x
 	}
@@ -105,25 +105,25 @@ func (m mask) apply(x any) any {
 	case map[string]any:
 		out := map[string]any{}
 		for k, e := range x {
-			if below, ok := m.selects(k); ok {
-				out[k] = below.apply(e)
+			if below, ok := m.Selects(k); ok {
+				out[k] = below.Apply(e)
 			}
 		}
 		return out
 	case []any:
 		out := make([]any, len(x))
 		for i := range x {
-			out[i] = m.apply(x[i])
+			out[i] = m.Apply(x[i])
 		}
 		return out
 	}
 	return x
 }
 
-// check refuses names that the type does not have, as Compute Engine does: a mask with a typo would otherwise look like
+// Check refuses names that the type does not have, as Compute Engine does: a mask with a typo would otherwise look like
 // an empty answer.
-func (m mask) check(typ, path string) *apiError {
-	fields, ok := schema[strings.TrimLeft(typ, "[]{}")]
+func (m Mask) Check(typ, path string) *Error {
+	fields, ok := Schema[strings.TrimLeft(typ, "[]{}")]
 	if m == nil || !ok {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (m mask) check(typ, path string) *apiError {
 		if !ok {
 			return badMask(path + name)
 		}
-		if err := m[name].check(below, path+name+"/"); err != nil {
+		if err := m[name].Check(below, path+name+"/"); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package gcesim
+package api
 
 import (
 	"encoding/json"
@@ -8,11 +8,11 @@ import (
 )
 
 // lookUp finds a field such as scheduling.preemptible.
-func lookUp(x resource, path string) any {
+func lookUp(x Item, path string) any {
 	name, rest, nested := strings.Cut(path, ".")
-	v := x.field(name)
+	v := x.Field(name)
 	for nested && v != nil {
-		m := object(v)
+		m := Object(v)
 		if whole, ok := m[rest]; ok { // a label's key may have dots
 			return whole
 		}
@@ -22,7 +22,7 @@ func lookUp(x resource, path string) any {
 	return v
 }
 
-func plainText(v any) string {
+func PlainText(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
@@ -33,7 +33,7 @@ func plainText(v any) string {
 	case json.Number:
 		return v.String()
 	}
-	return show(v)
+	return Show(v)
 }
 
 // same is the "=" of AIP-160; matches stands for a value with wildcards.
@@ -50,7 +50,7 @@ func same(v any, want string, matches func(string) bool) bool {
 	if c, ok := compareNumbers(v, want); ok {
 		return c == 0
 	}
-	return plainText(v) == want
+	return PlainText(v) == want
 }
 
 // has is the ":" of AIP-160: a part of a string, an element of a list, a key of a map.
@@ -74,7 +74,7 @@ func compareNumbers(v any, want string) (int, bool) {
 	if _, isString := v.(string); isString {
 		return 0, false
 	}
-	a, errA := strconv.ParseFloat(plainText(v), 64)
+	a, errA := strconv.ParseFloat(PlainText(v), 64)
 	b, errB := strconv.ParseFloat(want, 64)
 	switch {
 	case errA != nil || errB != nil:
@@ -95,10 +95,10 @@ func compare(v any, want string) (int, bool) {
 	if c, ok := compareNumbers(v, want); ok {
 		return c, true
 	}
-	a, okA := readTime(plainText(v))
-	b, okB := readTime(want)
+	a, okA := ParseTime(PlainText(v))
+	b, okB := ParseTime(want)
 	if okA && okB {
 		return a.Compare(b), true
 	}
-	return strings.Compare(plainText(v), want), true
+	return strings.Compare(PlainText(v), want), true
 }

@@ -1,4 +1,4 @@
-package gcesim
+package api
 
 import (
 	"encoding/json"
@@ -7,44 +7,44 @@ import (
 	"net/http"
 )
 
-// reply is what a handler returns: JSON, a refusal, or a page of HTML.
-type reply struct {
-	body   any
-	err    *apiError
+// Reply is what a handler returns: JSON, a refusal, or a page of HTML.
+type Reply struct {
+	Body   any
+	Err    *Error
 	page   string // HTML
 	code   int    // the HTTP status of a page
 	header map[string]string
 }
 
-func ok(body any) reply         { return reply{body: body} }
-func refused(e *apiError) reply { return reply{err: e} }
+func OK(body any) Reply      { return Reply{Body: body} }
+func Refused(e *Error) Reply { return Reply{Err: e} }
 
-func (r *reply) setHeader(name, value string) {
+func (r *Reply) SetHeader(name, value string) {
 	if r.header == nil {
 		r.header = map[string]string{}
 	}
 	r.header[name] = value
 }
 
-func (r reply) status() int {
+func (r Reply) status() int {
 	switch {
 	case r.page != "":
 		return r.code
-	case r.err != nil:
-		return r.err.status
+	case r.Err != nil:
+		return r.Err.status
 	}
 	return http.StatusOK
 }
 
 // encode makes the body that is sent.
-func (r reply) encode(pretty bool) (body []byte, mime string) {
+func (r Reply) encode(pretty bool) (body []byte, mime string) {
 	if r.page != "" {
 		return []byte(r.page), "text/html; charset=UTF-8"
 	}
 	mime = "application/json; charset=UTF-8"
-	x := r.body
-	if r.err != nil {
-		x = r.err.envelope()
+	x := r.Body
+	if r.Err != nil {
+		x = r.Err.envelope()
 	}
 	if x == nil {
 		return nil, mime
@@ -60,6 +60,6 @@ func (r reply) encode(pretty bool) (body []byte, mime string) {
 	return append(b, '\n'), mime
 }
 
-func htmlPage(status int, text string) reply {
-	return reply{code: status, page: fmt.Sprintf("<!DOCTYPE html>\n<html lang=en>\n<title>Error %d</title>\n<p>%s</p>\n</html>\n", status, html.EscapeString(text))}
+func HTMLPage(status int, text string) Reply {
+	return Reply{code: status, page: fmt.Sprintf("<!DOCTYPE html>\n<html lang=en>\n<title>Error %d</title>\n<p>%s</p>\n</html>\n", status, html.EscapeString(text))}
 }

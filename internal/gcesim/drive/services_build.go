@@ -1,4 +1,4 @@
-package gcesim
+package drive
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"prevmtable/internal/gcesim/api"
 )
 
 // build is a build of Cloud Build. Nothing is built: it succeeds if each of its images has a repository to go to.
@@ -31,39 +33,39 @@ var buildRoutes = []serviceRoute{
 }
 
 func bucketJSON(c *serviceCall, name string) map[string]any {
-	return map[string]any{"kind": "storage#bucket", "id": name, "name": name, "projectNumber": c.s.host.urls.number, "location": "US"}
+	return map[string]any{"kind": "storage#bucket", "id": name, "name": name, "projectNumber": c.s.host.URLs.Number, "location": "US"}
 }
 
-func listBuckets(c *serviceCall) reply {
+func listBuckets(c *serviceCall) api.Reply {
 	items := []any{}
 	for name := range c.s.buckets {
 		if strings.HasPrefix(name, c.query.Get("prefix")) {
 			items = append(items, bucketJSON(c, name))
 		}
 	}
-	return ok(map[string]any{"kind": "storage#buckets", "items": items})
+	return api.OK(map[string]any{"kind": "storage#buckets", "items": items})
 }
 
-func getBucket(c *serviceCall) reply {
+func getBucket(c *serviceCall) api.Reply {
 	if !c.s.buckets[c.args[0]] {
-		return refused(refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
+		return api.Refused(api.Refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
 	}
-	return ok(bucketJSON(c, c.args[0]))
+	return api.OK(bucketJSON(c, c.args[0]))
 }
 
-func insertBucket(c *serviceCall) reply {
-	name := text(c.body["name"])
+func insertBucket(c *serviceCall) api.Reply {
+	name := api.Text(c.body["name"])
 	if c.s.buckets[name] {
-		return refused(refuse(http.StatusConflict, "conflict", "Your previous request to create the named bucket succeeded and you already own it."))
+		return api.Refused(api.Refuse(http.StatusConflict, "conflict", "Your previous request to create the named bucket succeeded and you already own it."))
 	}
 	c.s.buckets[name] = true
-	return ok(bucketJSON(c, name))
+	return api.OK(bucketJSON(c, name))
 }
 
 // insertObject takes an upload, of its description and its content, and keeps neither. Clients compare the sum.
-func insertObject(c *serviceCall) reply {
+func insertObject(c *serviceCall) api.Reply {
 	if !c.s.buckets[c.args[0]] {
-		return refused(refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
+		return api.Refused(api.Refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
 	}
 	_, boundary, _ := strings.Cut(c.kind, "boundary=") // gcloud quotes it in a way that package mime does not read
 	parts := multipart.NewReader(bytes.NewReader(c.raw), strings.Trim(boundary, `"'`))
@@ -78,25 +80,25 @@ func insertObject(c *serviceCall) reply {
 			size, err = io.Copy(sum, part)
 		}
 		if err != nil {
-			return refused(refuse(http.StatusBadRequest, "badRequest", "%v", err))
+			return api.Refused(api.Refuse(http.StatusBadRequest, "badRequest", "%v", err))
 		}
 	}
-	return ok(map[string]any{"kind": "storage#object", "bucket": c.args[0], "name": c.query.Get("name"), "generation": "1",
+	return api.OK(map[string]any{"kind": "storage#object", "bucket": c.args[0], "name": c.query.Get("name"), "generation": "1",
 		"size": strconv.FormatInt(size, 10), "md5Hash": base64.StdEncoding.EncodeToString(sum.Sum(nil))})
 }
 
-func createBuild(c *serviceCall) reply {
+func createBuild(c *serviceCall) api.Reply {
 	if err := c.needs("cloudbuild"); err != nil {
-		return refused(err)
+		return api.Refused(err)
 	}
 	s := c.s
-	b := &build{id: fmt.Sprintf("%016x", s.host.draw("build", len(s.builds), c.now.UnixNano())), body: c.body,
-		end: c.now.Add(s.host.took("build", c.now.UnixNano()))}
-	values := object(b.body["substitutions"])
-	for _, x := range list(b.body["images"]) {
-		image := text(x)
+	b := &build{id: fmt.Sprintf("%016x", s.host.Draw("build", len(s.builds), c.now.UnixNano())), body: c.body,
+		end: c.now.Add(s.host.Took("build", c.now.UnixNano()))}
+	values := api.Object(b.body["substitutions"])
+	for _, x := range api.List(b.body["images"]) {
+		image := api.Text(x)
 		for name, value := range values {
-			image = strings.ReplaceAll(strings.ReplaceAll(image, "${"+name+"}", text(value)), "$"+name, text(value))
+			image = strings.ReplaceAll(strings.ReplaceAll(image, "${"+name+"}", api.Text(value)), "$"+name, api.Text(value))
 		}
 		host, path, _ := strings.Cut(image, "/")
 		parts := strings.Split(path, "/")
@@ -106,12 +108,12 @@ func createBuild(c *serviceCall) reply {
 		}
 	}
 	s.builds[b.id] = b
-	return ok(map[string]any{"name": "operations/build/" + s.host.urls.project + "/" + b.id, "metadata": map[string]any{
+	return api.OK(map[string]any{"name": "operations/build/" + s.host.URLs.Project + "/" + b.id, "metadata": map[string]any{
 		"@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata", "build": b.json(c)}})
 }
 
 func (b *build) json(c *serviceCall) map[string]any {
-	out := over(map[string]any{"id": b.id, "projectId": c.s.host.urls.project, "status": "WORKING"}, b.body)
+	out := api.Overlay(map[string]any{"id": b.id, "projectId": c.s.host.URLs.Project, "status": "WORKING"}, b.body)
 	switch {
 	case c.now.Before(b.end):
 	case b.lacks != "":
@@ -122,10 +124,10 @@ func (b *build) json(c *serviceCall) map[string]any {
 	return out
 }
 
-func getBuild(c *serviceCall) reply {
+func getBuild(c *serviceCall) api.Reply {
 	b := c.s.builds[c.args[0]]
 	if b == nil {
-		return refused(denied(http.StatusNotFound, "NOT_FOUND", "Requested entity was not found."))
+		return api.Refused(api.RefuseNewer(http.StatusNotFound, "NOT_FOUND", "Requested entity was not found."))
 	}
-	return ok(b.json(c))
+	return api.OK(b.json(c))
 }

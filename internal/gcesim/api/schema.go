@@ -1,4 +1,4 @@
-package gcesim
+package api
 
 import (
 	_ "embed"
@@ -17,9 +17,9 @@ import (
 //go:embed schema.txt
 var schemaText string
 
-// schema is resource → field → type; a type is string, int, int64 (a string in JSON), bool, number, any or a resource,
+// Schema is resource → field → type; a type is string, int, int64 (a string in JSON), bool, number, any or a resource,
 // after [] for a list and {} for a map.
-var schema = parseSchema(schemaText)
+var Schema = parseSchema(schemaText)
 
 func parseSchema(s string) map[string]map[string]string {
 	out := map[string]map[string]string{}
@@ -35,11 +35,11 @@ func parseSchema(s string) map[string]map[string]string {
 	return out
 }
 
-// conform checks a JSON value against a type and returns it the way Compute Engine gives it back: 64-bit integers as
+// Conform checks a JSON value against a type and returns it the way Compute Engine gives it back: 64-bit integers as
 // strings. It refuses unknown names.
-func conform(typ, path string, x any) (any, *apiError) {
-	wrong := func() *apiError {
-		return refuse(http.StatusBadRequest, "invalid", "Invalid value at '%s' (%s), %s", path, typ, show(x))
+func Conform(typ, path string, x any) (any, *Error) {
+	wrong := func() *Error {
+		return Refuse(http.StatusBadRequest, "invalid", "Invalid value at '%s' (%s), %s", path, typ, Show(x))
 	}
 	switch {
 	case x == nil:
@@ -48,8 +48,8 @@ func conform(typ, path string, x any) (any, *apiError) {
 		return conformList(typ[2:], path, x, wrong)
 	case strings.HasPrefix(typ, "{}"):
 		return conformMap(func(string) string { return typ[2:] }, path, x, wrong)
-	case schema[typ] != nil:
-		return conformMap(func(name string) string { return schema[typ][name] }, path, x, wrong)
+	case Schema[typ] != nil:
+		return conformMap(func(name string) string { return Schema[typ][name] }, path, x, wrong)
 	}
 	_, isString := x.(string)
 	number, isNumber := x.(json.Number)
@@ -72,22 +72,22 @@ func conform(typ, path string, x any) (any, *apiError) {
 	return nil, wrong()
 }
 
-func conformList(typ, path string, x any, wrong func() *apiError) (any, *apiError) {
+func conformList(typ, path string, x any, wrong func() *Error) (any, *Error) {
 	l, ok := x.([]any)
 	if !ok {
 		return nil, wrong()
 	}
 	out := make([]any, len(l))
 	for i, e := range l {
-		var err *apiError
-		if out[i], err = conform(typ, fmt.Sprintf("%s[%d]", path, i), e); err != nil {
+		var err *Error
+		if out[i], err = Conform(typ, fmt.Sprintf("%s[%d]", path, i), e); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func conformMap(typeOf func(name string) string, path string, x any, wrong func() *apiError) (any, *apiError) {
+func conformMap(typeOf func(name string) string, path string, x any, wrong func() *Error) (any, *Error) {
 	m, ok := x.(map[string]any)
 	if !ok {
 		return nil, wrong()
@@ -96,10 +96,10 @@ func conformMap(typeOf func(name string) string, path string, x any, wrong func(
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		typ := typeOf(name)
 		if typ == "" {
-			return nil, refuse(http.StatusBadRequest, "invalid",
+			return nil, Refuse(http.StatusBadRequest, "invalid",
 				"Invalid JSON payload received. Unknown name \"%s\" at '%s': Cannot find field.", name, path)
 		}
-		e, err := conform(typ, path+"."+name, m[name])
+		e, err := Conform(typ, path+"."+name, m[name])
 		if err != nil {
 			return nil, err
 		}

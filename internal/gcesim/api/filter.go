@@ -1,4 +1,4 @@
-package gcesim
+package api
 
 import (
 	"net/http"
@@ -9,17 +9,17 @@ import (
 // filter is a parsed filter= expression. Compute Engine reads two languages, AIP-160 comparisons (status = RUNNING) and
 // regular expressions (name eq 'pool-.*'), and refuses a mixture, by
 // https://cloud.google.com/compute/docs/reference/rest/v1/instances/list.
-type filter func(r resource) bool
+type filter func(r Item) bool
 
-func badFilter() *apiError {
-	e := refuse(http.StatusBadRequest, "invalid", "Invalid value for field 'filter': Invalid list filter expression.")
+func badFilter() *Error {
+	e := Refuse(http.StatusBadRequest, "invalid", "Invalid value for field 'filter': Invalid list filter expression.")
 	e.location = "filter"
 	return e
 }
 
-func parseFilter(s string) (filter, *apiError) {
+func ParseFilter(s string) (filter, *Error) {
 	if strings.TrimSpace(s) == "" {
-		return func(resource) bool { return true }, nil
+		return func(Item) bool { return true }, nil
 	}
 	tokens, ok := filterTokens(s)
 	if !ok {
@@ -134,7 +134,7 @@ func (r *filterReader) or() filter {
 	for r.at("OR") && !r.bad {
 		r.next()
 		a, b := f, r.and()
-		f = func(x resource) bool { return a(x) || b(x) }
+		f = func(x Item) bool { return a(x) || b(x) }
 	}
 	return f
 }
@@ -146,7 +146,7 @@ func (r *filterReader) and() filter {
 			r.next()
 		}
 		a, b := f, r.term()
-		f = func(x resource) bool { return a(x) && b(x) }
+		f = func(x Item) bool { return a(x) && b(x) }
 	}
 	return f
 }
@@ -156,7 +156,7 @@ func (r *filterReader) term() filter {
 	case r.at("NOT"):
 		r.next()
 		f := r.term()
-		return func(x resource) bool { return !f(x) }
+		return func(x Item) bool { return !f(x) }
 	case r.at("("):
 		r.next()
 		f := r.or()
@@ -183,9 +183,9 @@ func (r *filterReader) regexTerm(field string, not bool, value string) filter {
 		r.bad = true
 		return nil
 	}
-	return func(x resource) bool {
+	return func(x Item) bool {
 		v := lookUp(x, field)
-		return v != nil && re.MatchString(plainText(v)) != not || v == nil && not
+		return v != nil && re.MatchString(PlainText(v)) != not || v == nil && not
 	}
 }
 
@@ -193,18 +193,18 @@ func (r *filterReader) plainTerm(field, op string, value filterToken) filter {
 	r.plain = true
 	want := value.text
 	if op == ":" && want == "*" && !value.quoted {
-		return func(x resource) bool { return lookUp(x, field) != nil }
+		return func(x Item) bool { return lookUp(x, field) != nil }
 	}
 	matches := wildcard(want)
 	switch op {
 	case "=":
-		return func(x resource) bool { return same(lookUp(x, field), want, matches) }
+		return func(x Item) bool { return same(lookUp(x, field), want, matches) }
 	case "!=":
-		return func(x resource) bool { return !same(lookUp(x, field), want, matches) }
+		return func(x Item) bool { return !same(lookUp(x, field), want, matches) }
 	case ":":
-		return func(x resource) bool { return has(lookUp(x, field), want, matches) }
+		return func(x Item) bool { return has(lookUp(x, field), want, matches) }
 	case "<", ">", "<=", ">=":
-		return func(x resource) bool {
+		return func(x Item) bool {
 			c, ok := compare(lookUp(x, field), want)
 			return ok && (c < 0 && op[0] == '<' || c > 0 && op[0] == '>' || c == 0 && len(op) == 2)
 		}

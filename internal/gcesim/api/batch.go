@@ -1,4 +1,4 @@
-package gcesim
+package api
 
 import (
 	"bufio"
@@ -11,16 +11,16 @@ import (
 	"net/textproto"
 )
 
-// serveBatch lets a handler answer several calls in one request, by https://cloud.google.com/compute/docs/api/how-tos/batch. gcloud
+// ServeBatch lets a handler answer several calls in one request, by https://cloud.google.com/compute/docs/api/how-tos/batch. gcloud
 // sends its calls that way as soon as there are two of them. Where it returns an error, nothing was answered.
-func serveBatch(h http.Handler, w http.ResponseWriter, r *http.Request) error {
+func ServeBatch(h http.Handler, w http.ResponseWriter, r *http.Request) error {
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
 		return err
 	}
 	var out bytes.Buffer
 	answers := multipart.NewWriter(&out)
-	parts := multipart.NewReader(io.LimitReader(r.Body, maxBody), params["boundary"])
+	parts := multipart.NewReader(io.LimitReader(r.Body, MaxBody), params["boundary"])
 	for {
 		part, err := parts.NextPart()
 		if err == io.EOF {

@@ -1,4 +1,4 @@
-package gcesim
+package api
 
 import (
 	"bytes"
@@ -7,9 +7,9 @@ import (
 	"net/http"
 )
 
-// newClient returns a client whose requests a handler answers in the goroutine that makes them, without a network. Every host leads
+// NewClient returns a client whose requests a handler answers in the goroutine that makes them, without a network. Every host leads
 // to the handler.
-func newClient(h http.Handler) *http.Client { return &http.Client{Transport: transport{h}} }
+func NewClient(h http.Handler) *http.Client { return &http.Client{Transport: transport{h}} }
 
 type transport struct{ handler http.Handler }
 
