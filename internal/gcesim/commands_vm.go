@@ -110,7 +110,7 @@ func putVM(p *Project, args []string, now time.Time) (string, error) {
 	body := map[string]any{"name": name, "machineType": p.link("zones/%s/machineTypes/e2-micro", z.name), "scheduling": scheduling,
 		"disks":             []any{map[string]any{"boot": true, "autoDelete": true, "initializeParams": map[string]any{"sourceImage": "projects/debian-cloud/global/images/family/debian-13"}}},
 		"networkInterfaces": []any{map[string]any{"network": "global/networks/default"}}}
-	v := p.newVM(z, &instanceSpec{name: name, machineType: "e2-micro", spot: spot, stop: true, body: body, raw: api.Show(body)}, now)
+	v := p.newVM(z, &instanceSpec{name: name, machineType: "e2-micro", spot: spot, stop: true, body: body, raw: api.JSON(body)}, now)
 	z.add(v)
 	if takesRoom(status) {
 		p.live(v, now, 0)

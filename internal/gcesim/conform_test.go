@@ -73,8 +73,8 @@ func TestAnswersConform(t *testing.T) {
 			t.Errorf("%s: %v", path, x)
 		case refusal != nil:
 			t.Errorf("%s: %s", path, refusal.Message)
-		case api.Show(x) != api.Show(y): // a 64-bit number that is not a string
-			t.Errorf("%s:\n%s\nis not\n%s", path, api.Show(x), api.Show(y))
+		case api.JSON(x) != api.JSON(y): // a 64-bit number that is not a string
+			t.Errorf("%s:\n%s\nis not\n%s", path, api.JSON(x), api.JSON(y))
 		}
 	}
 }

@@ -128,7 +128,7 @@ func deleteInstance(c *call) api.Reply {
 				message: "Instance '" + v.name + "' was deleted while it was being created."})
 		}
 	}
-	if api.Truth(v.body("deletionProtection")) {
+	if api.Bool(v.body("deletionProtection")) {
 		return api.Refused(api.InvalidField("resource.deletionProtection", "true",
 			"Resource cannot be deleted if it's protected against deletion."))
 	}

@@ -99,7 +99,7 @@ func (p *Project) checkDisks(z *zone, s *instanceSpec) *api.Error {
 		return api.InvalidField("resource.disks", "", "At least one disk is required.")
 	}
 	boot := api.Object(disks[0])
-	if !api.Truth(boot["boot"]) {
+	if !api.Bool(boot["boot"]) {
 		return api.InvalidField("resource.disks", "", "Boot disk must be the first disk and have boot set.")
 	}
 	for i, d := range disks {
@@ -160,17 +160,17 @@ func (p *Project) checkReference(field, url, collection string) *api.Error {
 func (p *Project) checkScheduling(_ *zone, s *instanceSpec) *api.Error {
 	sch := api.Object(s.body["scheduling"])
 	model, action := api.Text(sch["provisioningModel"]), api.Text(sch["instanceTerminationAction"])
-	s.spot = api.Truth(sch["preemptible"]) || model == "SPOT"
+	s.spot = api.Bool(sch["preemptible"]) || model == "SPOT"
 	s.stop = action != "DELETE"
 	switch {
 	case !slices.Contains([]string{"", "STANDARD", "SPOT", "FLEX_START", "RESERVATION_BOUND"}, model):
 		return api.InvalidField("resource.scheduling.provisioningModel", model, "Unknown provisioning model.")
-	case api.Truth(sch["preemptible"]) && model == "STANDARD":
+	case api.Bool(sch["preemptible"]) && model == "STANDARD":
 		return api.InvalidField("resource.scheduling.preemptible", "true",
 			"Scheduling must have preemptible be false when provisioningModel is STANDARD.")
 	case !slices.Contains([]string{"", "STOP", "DELETE"}, action):
 		return api.InvalidField("resource.scheduling.instanceTerminationAction", action, "Unknown termination action.")
-	case s.spot && api.Truth(sch["automaticRestart"]):
+	case s.spot && api.Bool(sch["automaticRestart"]):
 		return api.InvalidField("resource.scheduling.preemptible", "true",
 			"Scheduling must have preemptible be false when AutomaticRestart is true.")
 	case s.spot && !slices.Contains([]string{"", "TERMINATE"}, api.Text(sch["onHostMaintenance"])):
@@ -189,7 +189,7 @@ func (p *Project) checkRunTime(s *instanceSpec, scheduling map[string]any) *api.
 	if limit := api.Object(scheduling["maxRunDuration"]); limit != nil {
 		seconds, err := strconv.ParseInt(api.Text(limit["seconds"]), 10, 64)
 		if err != nil || seconds < 30 || seconds > 120*24*3600 {
-			return api.InvalidField("resource.scheduling.maxRunDuration", api.Show(limit), "Must be between 30 seconds and 120 days.")
+			return api.InvalidField("resource.scheduling.maxRunDuration", api.JSON(limit), "Must be between 30 seconds and 120 days.")
 		}
 		s.maxRun = time.Duration(seconds) * time.Second
 	}

@@ -58,7 +58,7 @@ func (w vmView) Field(name string) any {
 	case "selfLink":
 		return w.p.link("zones/%s/instances/%s", v.zone.name, v.name)
 	case "canIpForward", "deletionProtection":
-		return api.Truth(v.shape.body[name])
+		return api.Bool(v.shape.body[name])
 	case "startRestricted":
 		return false
 	case "satisfiesPzi":
@@ -177,7 +177,7 @@ func (w vmView) scheduling() any {
 		out = map[string]any{"automaticRestart": false, "onHostMaintenance": "TERMINATE", "preemptible": true,
 			"provisioningModel": "SPOT", "instanceTerminationAction": "STOP"}
 		inserted := api.Object(w.v.shape.body["scheduling"])
-		if api.Truth(inserted["preemptible"]) && inserted["provisioningModel"] == nil {
+		if api.Bool(inserted["preemptible"]) && inserted["provisioningModel"] == nil {
 			out["provisioningModel"] = "STANDARD" // a preemptible VM of the older kind
 			delete(out, "instanceTerminationAction")
 		}

@@ -11,8 +11,8 @@ import (
 	"net/textproto"
 )
 
-// ServeBatch lets a handler answer several calls in one request, by https://cloud.google.com/compute/docs/api/how-tos/batch. gcloud
-// sends its calls that way as soon as there are two of them. Where it returns an error, nothing was answered.
+// ServeBatch answers several calls in one request, each with h. gcloud sends two or more calls that way; see
+// https://cloud.google.com/compute/docs/api/how-tos/batch. If ServeBatch returns an error, it has written nothing.
 func ServeBatch(h http.Handler, w http.ResponseWriter, r *http.Request) error {
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
@@ -70,7 +70,7 @@ func answerPart(handler http.Handler, answers *multipart.Writer, part *multipart
 	return err
 }
 
-// abortPart stands in for a broken connection inside a batch, which has one connection for all its calls.
+// abortPart answers a call whose connection a fault breaks: the calls of a batch share one connection.
 func abortPart(rec *recorder) {
 	rec.cut = nil
 	rec.status, rec.wrote = http.StatusBadGateway, true

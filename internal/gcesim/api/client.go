@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// NewClient returns a client whose requests a handler answers in the goroutine that makes them, without a network. Every host leads
-// to the handler.
+// NewClient returns a client whose requests h answers in the goroutine that makes them, so that it works in a testing/synctest
+// bubble. Every host name leads to h.
 func NewClient(h http.Handler) *http.Client { return &http.Client{Transport: transport{h}} }
 
 type transport struct{ handler http.Handler }
@@ -49,7 +49,7 @@ type recorder struct {
 	status int
 	body   bytes.Buffer
 	wrote  bool
-	cut    error // how the connection broke, if it did
+	cut    error // how the connection broke; nil: it did not
 }
 
 func (w *recorder) Header() http.Header { return w.header }

@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// filter is a parsed filter= expression. Compute Engine reads two languages, AIP-160 comparisons (status = RUNNING) and
-// regular expressions (name eq 'pool-.*'), and refuses a mixture, by
-// https://cloud.google.com/compute/docs/reference/rest/v1/instances/list.
-type filter func(r Item) bool
+// Filter is a parsed filter parameter. Compute Engine knows two languages, AIP-160 (status = RUNNING) and regular expressions (name
+// eq 'pool-.*'), and refuses a mixture; see https://cloud.google.com/compute/docs/reference/rest/v1/instances/list.
+type Filter func(r Item) bool
 
 func badFilter() *Error {
 	e := Refuse(http.StatusBadRequest, "invalid", "Invalid value for field 'filter': Invalid list filter expression.")
@@ -17,7 +16,8 @@ func badFilter() *Error {
 	return e
 }
 
-func ParseFilter(s string) (filter, *Error) {
+// ParseFilter parses a filter parameter. An empty one selects everything.
+func ParseFilter(s string) (Filter, *Error) {
 	if strings.TrimSpace(s) == "" {
 		return func(Item) bool { return true }, nil
 	}
@@ -71,8 +71,8 @@ func filterTokens(s string) (tokens []filterToken, ok bool) {
 	}
 }
 
-// wordEnd finds the end of a bare word. After eq and ne the word is a regular expression, in which parentheses belong
-// to it as long as they are balanced, and so do the signs of the other language.
+// wordEnd returns the length of a word without quotes. After eq and ne the word is a regular expression, which may hold balanced
+// parentheses and the operators of the other language.
 func wordEnd(s string, before []filterToken) int {
 	regex := len(before) > 0 && isRegexOp(before[len(before)-1])
 	depth := 0
@@ -93,7 +93,7 @@ func wordEnd(s string, before []filterToken) int {
 
 func isRegexOp(t filterToken) bool { return !t.quoted && (t.text == "eq" || t.text == "ne") }
 
-// quoted reads a quoted string and says how long it is in s; 0 where its end is missing.
+// quoted returns the string in quotes at the start of s, and its length in s, which is 0 if the closing quote is missing.
 func quoted(s string) (string, int) {
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {
@@ -111,7 +111,7 @@ func quoted(s string) (string, int) {
 // filterReader reads: or = and {OR and}, and = term {[AND] term}, term = [NOT] (or) | field op value.
 type filterReader struct {
 	tokens       []filterToken
-	regex, plain bool // the languages met
+	regex, plain bool // the languages that occurred
 	bad          bool
 }
 
@@ -129,7 +129,7 @@ func (r *filterReader) at(word string) bool {
 	return len(r.tokens) > 0 && !r.tokens[0].quoted && r.tokens[0].text == word
 }
 
-func (r *filterReader) or() filter {
+func (r *filterReader) or() Filter {
 	f := r.and()
 	for r.at("OR") && !r.bad {
 		r.next()
@@ -139,7 +139,7 @@ func (r *filterReader) or() filter {
 	return f
 }
 
-func (r *filterReader) and() filter {
+func (r *filterReader) and() Filter {
 	f := r.term()
 	for len(r.tokens) > 0 && !r.at("OR") && !r.at(")") && !r.bad {
 		if r.at("AND") {
@@ -151,7 +151,7 @@ func (r *filterReader) and() filter {
 	return f
 }
 
-func (r *filterReader) term() filter {
+func (r *filterReader) term() Filter {
 	switch {
 	case r.at("NOT"):
 		r.next()
@@ -176,7 +176,7 @@ func (r *filterReader) term() filter {
 	return r.plainTerm(field.text, op.text, value)
 }
 
-func (r *filterReader) regexTerm(field string, not bool, value string) filter {
+func (r *filterReader) regexTerm(field string, not bool, value string) Filter {
 	r.regex = true
 	re, err := regexp.Compile("^(?:" + value + ")$")
 	if err != nil {
@@ -189,7 +189,7 @@ func (r *filterReader) regexTerm(field string, not bool, value string) filter {
 	}
 }
 
-func (r *filterReader) plainTerm(field, op string, value filterToken) filter {
+func (r *filterReader) plainTerm(field, op string, value filterToken) Filter {
 	r.plain = true
 	want := value.text
 	if op == ":" && want == "*" && !value.quoted {
@@ -213,8 +213,8 @@ func (r *filterReader) plainTerm(field, op string, value filterToken) filter {
 	return nil
 }
 
-// wildcard returns what matches a value with "*" for any characters in it, as AIP-160 has it for = and !=; nil where there is
-// none. See https://google.aip.dev/160#comparison-operators.
+// wildcard returns a function that matches a value in which * stands for any characters, and nil if there is no * in it. See
+// https://google.aip.dev/160#comparison-operators.
 func wildcard(want string) func(string) bool {
 	if !strings.Contains(want, "*") {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// lookUp finds a field such as scheduling.preemptible.
+// lookUp returns the value of a field, which may be nested, such as scheduling.preemptible.
 func lookUp(x Item, path string) any {
 	name, rest, nested := strings.Cut(path, ".")
 	v := x.Field(name)
@@ -33,10 +33,10 @@ func PlainText(v any) string {
 	case json.Number:
 		return v.String()
 	}
-	return Show(v)
+	return JSON(v)
 }
 
-// same is the "=" of AIP-160; matches stands for a value with wildcards.
+// same is the operator = of AIP-160. Matches is the wildcard of want, if it is one.
 func same(v any, want string, matches func(string) bool) bool {
 	if v == nil {
 		return false
@@ -53,7 +53,7 @@ func same(v any, want string, matches func(string) bool) bool {
 	return PlainText(v) == want
 }
 
-// has is the ":" of AIP-160: a part of a string, an element of a list, a key of a map.
+// has is the operator : of AIP-160: want is a part of a string, an element of a list or a key of a map.
 func has(v any, want string, matches func(string) bool) bool {
 	switch v := v.(type) {
 	case string:
@@ -87,7 +87,7 @@ func compareNumbers(v any, want string) (int, bool) {
 	return 0, true
 }
 
-// compare orders numbers as numbers, times as times and all else as text.
+// compare compares numbers as numbers, times as times and anything else as text.
 func compare(v any, want string) (int, bool) {
 	if v == nil {
 		return 0, false

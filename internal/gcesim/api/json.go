@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// MapStrings copies a JSON value, with f applied to every string in it.
+// MapStrings returns a copy of a JSON value with f applied to every string in it.
 func MapStrings(x any, f func(string) string) any {
 	switch x := x.(type) {
 	case string:
@@ -29,7 +29,7 @@ func MapStrings(x any, f func(string) string) any {
 	return x
 }
 
-// ReadObject reads a JSON object, keeping numbers as they were written.
+// ReadObject decodes a JSON object. Its numbers are json.Numbers, which keep their text.
 func ReadObject(text []byte) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -46,13 +46,13 @@ func ReadObject(text []byte) (map[string]any, error) {
 	return m, nil
 }
 
-// Object, list, text and truth read a JSON value as the type it ought to have; nil is empty.
+// Object, List, Text and Bool return a JSON value as the type that it ought to have, and the zero value for any other.
 func Object(x any) map[string]any { m, _ := x.(map[string]any); return m }
 func List(x any) []any            { l, _ := x.([]any); return l }
 func Text(x any) string           { s, _ := x.(string); return s }
-func Truth(x any) bool            { b, _ := x.(bool); return b }
+func Bool(x any) bool             { b, _ := x.(bool); return b }
 
-// Overlay returns the defaults with what was inserted laid over them.
+// Overlay sets the fields of a JSON object over the defaults, and returns the defaults.
 func Overlay(defaults map[string]any, inserted any) map[string]any {
 	maps.Copy(defaults, Object(inserted))
 	return defaults
@@ -77,7 +77,8 @@ func MergePatch(base, patch map[string]any) map[string]any {
 	return out
 }
 
-func Show(x any) string {
+// JSON encodes a value on one line.
+func JSON(x any) string {
 	b, err := json.Marshal(x)
 	if err != nil {
 		return fmt.Sprint(x)
@@ -85,6 +86,7 @@ func Show(x any) string {
 	return string(b)
 }
 
+// ParseTime parses a time stamp in RFC 3339 form.
 func ParseTime(s string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	return t, err == nil

@@ -12,16 +12,15 @@ import (
 	"time"
 )
 
-// Item is something that lists can hold. Its JSON form is made field by field, so that a masked list of thousands
-// costs no more than what it shows.
+// Item is an element of a list. Render asks it only for the fields that the mask selects, which keeps long masked lists cheap.
 type Item interface {
-	Key() string     // what lists are ordered by
-	Born() time.Time // what creationTimestamp orders by
+	Key() string     // orders a list
+	Born() time.Time // orders a list with orderBy=creationTimestamp desc
 	Fields() []string
-	Field(name string) any // nil: absent
+	Field(name string) any // a JSON value; nil: absent
 }
 
-// Plain is a resource made of ready JSON.
+// Plain is an Item made of a JSON object.
 type Plain map[string]any
 
 func (p Plain) Key() string { return Text(p["name"]) }
@@ -38,7 +37,7 @@ func (p Plain) Fields() []string {
 }
 func (p Plain) Field(name string) any { return p[name] }
 
-// Render makes the JSON form of what the mask selects.
+// Render returns the fields of an item that the mask selects.
 func Render(r Item, m Mask) map[string]any {
 	out := map[string]any{}
 	for _, name := range r.Fields() {
@@ -53,23 +52,24 @@ func Render(r Item, m Mask) map[string]any {
 	return out
 }
 
-// Query is what a list request asks for.
+// Query holds the parameters of a list request.
 type Query struct {
-	Filter   filter
+	Filter   Filter
 	Filtered bool
 	Newest   bool // orderBy creationTimestamp desc
 	Max      int
 	After    PageKey
-	Started  bool // there is a page token
+	Started  bool // After is set: the request has a page token
 }
 
-// PageKey is the place in a list after which the next page begins.
+// PageKey is the content of a page token: the last item of the page before.
 type PageKey struct {
 	Scope string `json:"s,omitempty"`
 	Key   string `json:"k"`
 	Born  int64  `json:"b,omitempty"`
 }
 
+// ParseQuery reads the parameters of a list request.
 func ParseQuery(q url.Values) (Query, *Error) {
 	out := Query{Max: 500, Filtered: strings.TrimSpace(q.Get("filter")) != ""}
 	var err *Error
@@ -102,20 +102,21 @@ func ParseQuery(q url.Values) (Query, *Error) {
 	return out, nil
 }
 
-// Token names the place after r, for the next page.
+// Token returns the token of the page after r. Scope is for aggregated lists.
 func (q Query) Token(scope string, r Item) string {
 	return PageKey{scope, r.Key(), r.Born().UnixNano()}.Token()
 }
 
+// Token encodes the key as a page token.
 func (k PageKey) Token() string {
 	raw, err := json.Marshal(k)
 	if err != nil {
-		panic(err) // three plain fields always encode
+		panic(err) // strings and numbers always encode
 	}
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// Page picks one page of what is listed, which has to come in name order.
+// Page returns one page of the items that the filter selects. All yields the items by key.
 func (q Query) Page(all iter.Seq[Item]) (page []Item, more bool) {
 	if q.Newest {
 		sorted := slices.Collect(all)
@@ -147,7 +148,7 @@ func compareNewest(bornA int64, keyA string, bornB int64, keyB string) int {
 	return cmp.Or(cmp.Compare(bornB, bornA), cmp.Compare(keyA, keyB))
 }
 
-// List writes pages as Compute Engine does.
+// List returns the answer to a list request. Self is its selfLink.
 func (q Query) List(kind, self string, page []Item, more bool, m Mask) map[string]any {
 	out := map[string]any{"kind": kind, "selfLink": self}
 	if _, ok := m.Selects("id"); ok {

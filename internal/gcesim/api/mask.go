@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Mask is a fields= selection, by https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response.
-// A nil mask selects everything.
+// Mask is a parsed fields parameter; nil selects everything. See
+// https://cloud.google.com/compute/docs/api/how-tos/performance#partial-response.
 type Mask map[string]Mask
 
-// ParseMask reads "a,b(c,d/e),*".
+// ParseMask parses a fields parameter such as "a,b(c,d/e),*".
 func ParseMask(s string) (Mask, *Error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil
@@ -84,7 +84,7 @@ func (r *maskReader) one(m Mask) {
 	}
 }
 
-// Selects says whether a field is wanted, and what of it.
+// Selects reports whether a field is selected, and returns the mask for its content.
 func (m Mask) Selects(name string) (Mask, bool) {
 	if m == nil {
 		return nil, true
@@ -96,7 +96,7 @@ func (m Mask) Selects(name string) (Mask, bool) {
 	return below, ok
 }
 
-// Apply cuts a JSON value down to what is selected.
+// Apply returns what the mask selects of a JSON value.
 func (m Mask) Apply(x any) any {
 	if m == nil {
 		return x
@@ -120,8 +120,7 @@ func (m Mask) Apply(x any) any {
 	return x
 }
 
-// Check refuses names that the type does not have, as Compute Engine does: a mask with a typo would otherwise look like
-// an empty answer.
+// Check returns an error for a field that the type does not have, as Compute Engine does.
 func (m Mask) Check(typ, path string) *Error {
 	fields, ok := Schema[strings.TrimLeft(typ, "[]{}")]
 	if m == nil || !ok {

@@ -9,10 +9,11 @@ import (
 	"strings"
 )
 
-// NameRule is what names of instances, zones and tags have to look like.
+// NameRule is the regular expression for names of instances, zones and tags.
 const NameRule = `(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)`
 
 var (
+	// ValidName matches names by NameRule.
 	ValidName = regexp.MustCompile("^" + NameRule + "$")
 	validUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 )
@@ -23,18 +24,17 @@ type URLs struct {
 	Number  uint64
 }
 
-// Link is the form in which Compute Engine names its resources, whatever address it was asked at.
+// Link returns the URL of a resource by its path below the project. Compute Engine uses this form whatever address the client uses.
 func (u URLs) Link(format string, args ...any) string {
 	return "https://www.googleapis.com/compute/v1/projects/" + u.Project + "/" + fmt.Sprintf(format, args...)
 }
 
-// IsMe says whether a project's ID or number is that of this one.
+// IsMe reports whether project is the ID or the number of this project.
 func (u URLs) IsMe(project string) bool {
 	return project == u.Project || project == fmt.Sprint(u.Number)
 }
 
-// Local cuts a URL of one of the project's resources down to what is below the project; others come back without the address
-// and the version of the API.
+// Local returns the path of a resource below the project; for a resource of another project, the path from projects/ on.
 func (u URLs) Local(url string) string {
 	parts := PathOf(url)
 	if len(parts) > 2 && parts[0] == "projects" && u.IsMe(parts[1]) {
@@ -43,7 +43,7 @@ func (u URLs) Local(url string) string {
 	return strings.Join(parts, "/")
 }
 
-// Canonical gives the URL of a resource the form of the answers.
+// Canonical returns the URL of a resource in the form that Link has.
 func (u URLs) Canonical(url string) string {
 	path := u.Local(url)
 	if strings.HasPrefix(path, "projects/") { // another project's
@@ -52,7 +52,7 @@ func (u URLs) Canonical(url string) string {
 	return u.Link("%s", path)
 }
 
-// PathOf splits a full or partial URL of a resource into the parts after the API's version.
+// PathOf splits the URL of a resource, full or partial, into the parts after the API's version.
 func PathOf(url string) []string {
 	for _, base := range []string{"https://www.googleapis.com/compute/", "https://compute.googleapis.com/compute/",
 		"http://www.googleapis.com/compute/", "//compute.googleapis.com/compute/"} {
@@ -60,7 +60,7 @@ func PathOf(url string) []string {
 			_, url, _ = strings.Cut(rest, "/") // v1, beta
 		}
 	}
-	for _, version := range []string{"/compute/v1/", "/compute/beta/"} { // clients that are pointed at the simulator use its address
+	for _, version := range []string{"/compute/v1/", "/compute/beta/"} { // gcloud puts the simulator's address into URLs
 		if _, after, ok := strings.Cut(url, version); ok {
 			url = after
 		}
@@ -68,7 +68,7 @@ func PathOf(url string) []string {
 	return strings.Split(strings.Trim(url, "/"), "/")
 }
 
-// RequestID reads the query parameter by which a repeated request is recognised.
+// RequestID checks the query parameter requestId, which may be empty.
 func RequestID(id string) (string, *Error) {
 	if id != "" && (!validUUID.MatchString(id) || id == "00000000-0000-0000-0000-000000000000") {
 		return "", InvalidField("requestId", id, "The request ID must be a valid UUID, with the exception that zero UUID is not supported.")
@@ -76,15 +76,16 @@ func RequestID(id string) (string, *Error) {
 	return id, nil
 }
 
-// ResourceID makes a draw look like the 19-digit IDs of Compute Engine.
+// ResourceID turns a random number into one of 19 digits, as the IDs of Compute Engine have.
 func ResourceID(x uint64) uint64 { return 1_000_000_000_000_000_000 + x%8_000_000_000_000_000_000 }
 
+// NumericID parses the numeric ID of a resource, which may stand for its name in a path.
 func NumericID(s string) (uint64, bool) {
 	id, err := strconv.ParseUint(s, 10, 64)
 	return id, err == nil && id > 0
 }
 
-// Fingerprint makes a draw look like the fingerprints of Compute Engine.
+// Fingerprint encodes a number as the fingerprints of Compute Engine are encoded.
 func Fingerprint(x uint64) string {
 	return base64.URLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, x))
 }

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// Pattern is a path in which parts in braces stand for any value: zones/{zone}/instances.
+// Pattern is a path with parameters in braces: zones/{zone}/instances.
 type Pattern []string
 
+// ParsePattern splits a pattern into its parts.
 func ParsePattern(path string) Pattern {
 	if path == "" {
 		return nil
@@ -15,7 +16,7 @@ func ParsePattern(path string) Pattern {
 	return strings.Split(path, "/")
 }
 
-// SplitPath splits a path that is still escaped: a slash that is escaped belongs to a name.
+// SplitPath splits an escaped path and unescapes its parts. An escaped slash belongs to a name.
 func SplitPath(escaped string) (parts []string, ok bool) {
 	parts = strings.Split(strings.TrimSuffix(escaped, "/"), "/")
 	for i := range parts {
@@ -28,7 +29,7 @@ func SplitPath(escaped string) (parts []string, ok bool) {
 	return parts, true
 }
 
-// Match compares the parts of a path with a pattern, and returns what its braces stand for.
+// Match returns the values of the parameters if the parts of a path match the pattern.
 func (p Pattern) Match(parts []string) (params map[string]string, ok bool) {
 	if len(parts) != len(p) {
 		return nil, false

@@ -7,18 +7,22 @@ import (
 	"net/http"
 )
 
-// Reply is what a handler returns: JSON, a refusal, or a page of HTML.
+// Reply is the answer of a handler: JSON, an error, or a page of HTML.
 type Reply struct {
-	Body   any
+	Body   any // a JSON value; nil: an empty body
 	Err    *Error
 	page   string // HTML
 	code   int    // the HTTP status of a page
 	header map[string]string
 }
 
-func OK(body any) Reply      { return Reply{Body: body} }
+// OK returns an answer of status 200.
+func OK(body any) Reply { return Reply{Body: body} }
+
+// Refused returns an answer that is an error.
 func Refused(e *Error) Reply { return Reply{Err: e} }
 
+// SetHeader sets a header of the answer.
 func (r *Reply) SetHeader(name, value string) {
 	if r.header == nil {
 		r.header = map[string]string{}
@@ -36,7 +40,7 @@ func (r Reply) status() int {
 	return http.StatusOK
 }
 
-// encode makes the body that is sent.
+// encode returns the body with its content type.
 func (r Reply) encode(pretty bool) (body []byte, mime string) {
 	if r.page != "" {
 		return []byte(r.page), "text/html; charset=UTF-8"
@@ -60,6 +64,7 @@ func (r Reply) encode(pretty bool) (body []byte, mime string) {
 	return append(b, '\n'), mime
 }
 
+// HTMLPage returns an answer that is a page of HTML, as the front end of Google's servers sends it.
 func HTMLPage(status int, text string) Reply {
 	return Reply{code: status, page: fmt.Sprintf("<!DOCTYPE html>\n<html lang=en>\n<title>Error %d</title>\n<p>%s</p>\n</html>\n", status, html.EscapeString(text))}
 }

@@ -8,25 +8,26 @@ import (
 	"syscall"
 )
 
-// MaxBody is the most of a request that is read; no instance or metadata that is allowed is longer.
+// MaxBody is the most that is read of a request. No instance and no metadata within Google's limits is longer.
 const MaxBody = 4 << 20
 
-// Deliver writes an answer, or damages it: hang and hang-after, cut-before and cut-after, empty and truncate are the ways. Just
-// before the client sees something of it, sent is told its status and its size; a status of 0 stands for no answer.
-func (a Reply) Deliver(w http.ResponseWriter, r *http.Request, damage string, sent func(status, bytes int)) {
+// Deliver writes the answer. Damage may be the kind of a fault that spoils it: hang, hang-after, cut-before, cut-after, empty or
+// truncate; any other value has no effect. Deliver calls sent with the status and the size of the body before the client can see
+// them; the status is 0 if there is no answer.
+func (r Reply) Deliver(w http.ResponseWriter, req *http.Request, damage string, sent func(status, bytes int)) {
 	h := w.Header()
-	if a.Err != nil && a.Err.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(a.Err.RetryAfter.Seconds())))
+	if r.Err != nil && r.Err.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(r.Err.RetryAfter.Seconds())))
 	}
-	for name, value := range a.header {
+	for name, value := range r.header {
 		h.Set(name, value)
 	}
-	body, mime := a.encode(r.URL.Query().Get("prettyPrint") != "false")
+	body, mime := r.encode(req.URL.Query().Get("prettyPrint") != "false")
 	switch damage {
 	case "hang", "hang-after":
 		sent(0, 0)
-		<-r.Context().Done()
-		Abort(w, r.Context().Err())
+		<-req.Context().Done()
+		Abort(w, req.Context().Err())
 	case "cut-before", "cut-after":
 		sent(0, 0)
 		Abort(w, ConnectionReset())
@@ -36,23 +37,23 @@ func (a Reply) Deliver(w http.ResponseWriter, r *http.Request, damage string, se
 	h.Set("Content-Type", mime)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if damage == "truncate" {
-		sent(a.status(), len(body)/2)
-		w.WriteHeader(a.status())
+		sent(r.status(), len(body)/2)
+		w.WriteHeader(r.status())
 		_, _ = w.Write(body[:len(body)/2])
 		if flusher, ok := w.(http.Flusher); ok {
 			flusher.Flush() // or the server would drop what it has not sent yet
 		}
 		Abort(w, io.ErrUnexpectedEOF)
 	}
-	sent(a.status(), len(body))
-	w.WriteHeader(a.status())
+	sent(r.status(), len(body))
+	w.WriteHeader(r.status())
 	_, _ = w.Write(body) // a client that went away is no error of ours
 }
 
-// aborter is a ResponseWriter that wants to know how its connection broke.
+// aborter is a ResponseWriter that takes the error with which its connection breaks.
 type aborter interface{ abortWith(err error) }
 
-// Abort breaks the connection. It does not return.
+// Abort breaks the connection with an error. It does not return.
 func Abort(w http.ResponseWriter, err error) {
 	if a, ok := w.(aborter); ok {
 		a.abortWith(err)
@@ -60,10 +61,12 @@ func Abort(w http.ResponseWriter, err error) {
 	panic(http.ErrAbortHandler)
 }
 
+// ConnectionReset returns the error of a connection that the server has reset.
 func ConnectionReset() error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 }
 
+// ConnectionRefused returns the error of a port at which nobody listens.
 func ConnectionRefused() error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }

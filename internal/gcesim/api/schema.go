@@ -10,15 +10,14 @@ import (
 	"strings"
 )
 
-// schemaText names the fields of Compute Engine's resources and their types, one resource a line, taken from the
-// discovery document of the API (https://compute.googleapis.com/discovery/v1/apis/compute/v1/rest). TestSchema
-// compares the two and can write the file anew.
+// schemaText has the fields of Compute Engine's types, a type a line. It is made from the API's discovery document
+// (https://compute.googleapis.com/discovery/v1/apis/compute/v1/rest) by TestSchema with -update.
 //
 //go:embed schema.txt
 var schemaText string
 
-// Schema is resource → field → type; a type is string, int, int64 (a string in JSON), bool, number, any or a resource,
-// after [] for a list and {} for a map.
+// Schema maps the name of a type to its fields and their types: string, int, int64 (a string in JSON), bool, number, any or the name
+// of a type, with [] before it for a list and {} for a map.
 var Schema = parseSchema(schemaText)
 
 func parseSchema(s string) map[string]map[string]string {
@@ -35,11 +34,11 @@ func parseSchema(s string) map[string]map[string]string {
 	return out
 }
 
-// Conform checks a JSON value against a type and returns it the way Compute Engine gives it back: 64-bit integers as
-// strings. It refuses unknown names.
+// Conform checks a JSON value against a type, and returns it with 64-bit integers as strings, as Compute Engine does. An unknown
+// field is an error. Path names the value in errors.
 func Conform(typ, path string, x any) (any, *Error) {
 	wrong := func() *Error {
-		return Refuse(http.StatusBadRequest, "invalid", "Invalid value at '%s' (%s), %s", path, typ, Show(x))
+		return Refuse(http.StatusBadRequest, "invalid", "Invalid value at '%s' (%s), %s", path, typ, JSON(x))
 	}
 	switch {
 	case x == nil:

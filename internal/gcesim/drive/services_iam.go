@@ -193,7 +193,7 @@ func (s *Services) policyJSON() map[string]any {
 		}
 		bindings = append(bindings, map[string]any{"role": role, "members": members})
 	}
-	out := map[string]any{"version": 1, "etag": api.Fingerprint(s.host.Draw("policy", api.Show(bindings)))}
+	out := map[string]any{"version": 1, "etag": api.Fingerprint(s.host.Draw("policy", api.JSON(bindings)))}
 	if bindings != nil {
 		out["bindings"] = bindings
 	}

@@ -206,7 +206,7 @@ func (s *Store) Describe(t *Resource) api.Plain {
 
 // fingerprint changes with the content of a resource.
 func (s *Store) fingerprint(t *Resource) string {
-	return api.Fingerprint(s.host.Draw("thing", t.ID, api.Show(t.Body)))
+	return api.Fingerprint(s.host.Draw("thing", t.ID, api.JSON(t.Body)))
 }
 
 // Camel is a type's name as kinds begin with it: backendService.

@@ -6,23 +6,24 @@ import (
 	"time"
 )
 
-// Error is a refusal as an HTTP answer, in the envelope of Google's older JSON APIs, or of the newer ones.
+// Error is an HTTP answer that refuses a request.
 type Error struct {
-	canonical string // the newer APIs' code, such as NOT_FOUND; it makes the envelope theirs
+	canonical string // the code of the newer APIs, such as NOT_FOUND; "" for the older ones
 	status    int
 	reason    string
 	Message   string
 	Domain    string // "global" where empty
-	location  string // the parameter at fault, where known
+	location  string // the parameter at fault, if known
 
-	RetryAfter time.Duration // 0: no such header
+	RetryAfter time.Duration // the header of that name; 0: none
 }
 
+// Refuse returns an error in the form of Compute Engine and the other older APIs.
 func Refuse(status int, reason, format string, args ...any) *Error {
 	return &Error{status: status, reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// RefuseNewer is a refusal of one of the newer APIs.
+// RefuseNewer returns an error in the form of the newer APIs, such as IAM.
 func RefuseNewer(status int, canonical, format string, args ...any) *Error {
 	return &Error{status: status, canonical: canonical, Message: fmt.Sprintf(format, args...)}
 }
@@ -44,21 +45,24 @@ func (e *Error) envelope() map[string]any {
 	}}
 }
 
+// NotFound returns the error for a path, from projects/ on, that names nothing.
 func NotFound(resource string) *Error {
 	return Refuse(http.StatusNotFound, "notFound", "The resource '%s' was not found", resource)
 }
 
+// InvalidField returns the error for a field of a body, or a parameter, that has a wrong value.
 func InvalidField(field, value, format string, args ...any) *Error {
 	return Refuse(http.StatusBadRequest, "invalid", "Invalid value for field '%s': '%s'. %s",
 		field, value, fmt.Sprintf(format, args...))
 }
 
+// Missing returns the error for a field that a body has to have.
 func Missing(field string) *Error {
 	return Refuse(http.StatusBadRequest, "required", "Required field '%s' not specified", field)
 }
 
-// NotSimulated refuses what the simulator does not know, by name, so that nobody takes a gap for an answer of Google's. Clients
-// give up at a status of 400; after 501 gcloud tries again for half a minute.
+// NotSimulated returns the error for what the simulator does not do. It names the simulator, so that nobody takes the answer for
+// Google's. The status is 400 because gcloud retries after a 501 for half a minute.
 func NotSimulated(what string) *Error {
 	return Refuse(http.StatusBadRequest, "notImplemented", "gcesim does not simulate %s", what)
 }
