@@ -44,9 +44,6 @@ func (x vmChange) run(p *Project, v *vm, user, requestID string, now time.Time) 
 func changeInstance(name string) func(*call) api.Reply {
 	return func(c *call) api.Reply {
 		p, change := c.p, vmChanges[name]
-		if op, err := p.repeated(c); op != nil || err != nil {
-			return c.operation(op, err)
-		}
 		v, err := c.instance()
 		if err != nil {
 			return api.Refused(err)

@@ -9,13 +9,12 @@ import (
 	"time"
 
 	"prevmtable/internal/gcesim/api"
-
 	"prevmtable/internal/gcesim/drive"
 )
 
 // faultMethods are what a fault can be put on.
 var faultMethods = slices.Concat([]string{"insert", "delete", "get", "list", "operations", "operation", "wait", "project",
-	"metadata", "attribute", "token", "instances", "advice", "*"}, thingCollections(), drive.ServiceNames())
+	"metadata", "attribute", "token", "instances", "advice", "*"}, resourceCollections(), drive.ServiceNames())
 
 // faultKinds are what can go wrong, with the number of words that follow and what they are.
 var faultKinds = map[string]struct {

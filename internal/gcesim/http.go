@@ -97,6 +97,11 @@ func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 	if f != nil && f.ofOperation() {
 		c.opFault = f
 	}
+	if c.route.changes() {
+		if op, err := p.repeated(c); op != nil || err != nil {
+			return c.operation(op, err), f
+		}
+	}
 	answer := c.route.handle(c)
 	if c.route.verb != http.MethodGet {
 		p.signal()

@@ -11,9 +11,6 @@ import (
 // come: a VM that does not fit is listed for some seconds, then its operation fails and it is gone.
 func insertInstance(c *call) api.Reply {
 	p, z := c.p, c.zone
-	if op, err := p.repeated(c); op != nil || err != nil {
-		return c.operation(op, err)
-	}
 	source, err := c.source()
 	if err != nil {
 		return api.Refused(err)
@@ -111,9 +108,6 @@ func (p *Project) preemptInsert(v *vm, op *operation, end time.Time) {
 // deleteInstance answers instances.delete.
 func deleteInstance(c *call) api.Reply {
 	p, now := c.p, c.now
-	if op, err := p.repeated(c); op != nil || err != nil {
-		return c.operation(op, err)
-	}
 	v, err := c.instance()
 	if err != nil {
 		return api.Refused(err)

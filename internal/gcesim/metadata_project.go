@@ -63,9 +63,6 @@ func (p *Project) commonMetadata() map[string]any {
 // operation takes a moment.
 func setCommonMetadata(c *call) api.Reply {
 	p := c.p
-	if op, err := p.repeated(c); op != nil || err != nil {
-		return c.operation(op, err)
-	}
 	m, bad := api.ReadObject(c.body)
 	if bad != nil {
 		return api.Refused(api.Refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad))

@@ -15,7 +15,7 @@ func getOperation(c *call) api.Reply {
 	return c.operation(o, err)
 }
 
-// operation answers with an operation as it is now.
+// operation answers with the current state of an operation.
 func (c *call) operation(o *operation, err *api.Error) api.Reply {
 	if err != nil {
 		return api.Refused(err)
@@ -54,7 +54,7 @@ func aggregateOperations(c *call) api.Reply {
 	})
 }
 
-// visibleOps yields what a list of operations shows, by name.
+// visibleOps yields the operations that a list shows, by name.
 func (p *Project) visibleOps(z *zone, region string, now time.Time, q *api.Query) iter.Seq[api.Item] {
 	if q.Filtered {
 		switch p.settings.opsFilterMode {
@@ -88,12 +88,11 @@ func (p *Project) visibleOps(z *zone, region string, now time.Time, q *api.Query
 	}
 }
 
-// longestWait is when zoneOperations.wait answers at the latest, done or not.
+// longestWait is how long a wait call takes at most, whether the operation is done or not.
 const longestWait = 2 * time.Minute
 
-// waitForOperation holds a wait call until the operation is done, by
-// https://cloud.google.com/compute/docs/reference/rest/v1/zoneOperations/wait: a best effort that may answer early. It
-// is called without mu.
+// waitForOperation blocks until the operation is done, for two minutes at most, or less if the command wait-early is on. The caller
+// does not hold mu. See https://cloud.google.com/compute/docs/reference/rest/v1/zoneOperations/wait.
 func (p *Project) waitForOperation(ctx context.Context, zone, region, name string) {
 	var deadline time.Time
 	p.waitUntil(ctx, deadline, func(now time.Time) (bool, time.Time) {
@@ -119,16 +118,4 @@ func (p *Project) waitForOperation(ctx context.Context, zone, region, name strin
 		}
 		return false, o.end
 	})
-}
-
-// deleteOperation answers zoneOperations.delete, regionOperations.delete and globalOperations.delete.
-func deleteOperation(c *call) api.Reply {
-	o, err := c.findOperation()
-	if err != nil {
-		return api.Refused(err)
-	}
-	ops := c.p.opsOf(c.zone, c.param("region"))
-	delete(ops.byName, o.name)
-	ops.list = slices.DeleteFunc(ops.list, func(x *operation) bool { return x == o })
-	return api.Reply{}
 }

@@ -12,7 +12,6 @@ import (
 	"prevmtable/internal/metadataserver"
 
 	"prevmtable/internal/gcesim/api"
-
 	"prevmtable/internal/gcesim/drive"
 )
 
@@ -129,7 +128,7 @@ func New(o Options) *Project {
 		return p.within(p.settings.resourceTime, purpose, key...)
 	}}
 	p.store, p.services = drive.NewStore(h, resourceKinds...), drive.NewServices(h)
-	p.routes = apiRoutes(p)
+	p.routes = apiRoutes()
 	p.rates.init()
 	p.calls.init()
 	p.setUpMetadata(zones)

@@ -10,20 +10,25 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// route is one method of the API.
+// route is a method of the Compute API.
 type route struct {
-	id     string // as Google's documentation calls it, after "compute."
+	id     string // its name in Google's documentation, without "compute."
 	verb   string
 	path   string // below /compute/v1/projects/{project}/
-	fault  string // what the fault command calls it
-	group  string // the API quota it is charged to, without the scope
+	fault  string // its name in the command fault
+	group  string // its API quota, without _per_region
 	schema string // the type of its answer
 	handle func(*call) api.Reply
 
 	pattern api.Pattern
 }
 
-func apiRoutes(p *Project) []route {
+// changes reports whether the method starts an operation.
+func (r *route) changes() bool {
+	return r.verb != http.MethodGet && r.schema == "Operation" && r.fault != "wait"
+}
+
+func apiRoutes() []route {
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	routes := []route{
 		{id: "instances.insert", verb: post, path: "zones/{zone}/instances", fault: "insert", group: "default", schema: "Operation", handle: insertInstance},
@@ -31,19 +36,7 @@ func apiRoutes(p *Project) []route {
 		{id: "instances.get", verb: get, path: "zones/{zone}/instances/{instance}", fault: "get", group: "read_requests", schema: "Instance", handle: getInstance},
 		{id: "instances.list", verb: get, path: "zones/{zone}/instances", fault: "list", group: "list_requests", schema: "InstanceList", handle: listInstances},
 		{id: "instances.aggregatedList", verb: get, path: "aggregated/instances", fault: "list", group: "heavy_weight_read_requests", schema: "InstanceAggregatedList", handle: aggregateInstances},
-		{id: "zoneOperations.get", verb: get, path: "zones/{zone}/operations/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
-		{id: "zoneOperations.list", verb: get, path: "zones/{zone}/operations", fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
-		{id: "zoneOperations.wait", verb: post, path: "zones/{zone}/operations/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation},
-		{id: "zoneOperations.delete", verb: del, path: "zones/{zone}/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
-		{id: "globalOperations.get", verb: get, path: "global/operations/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
-		{id: "globalOperations.list", verb: get, path: "global/operations", fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
 		{id: "globalOperations.aggregatedList", verb: get, path: "aggregated/operations", fault: "operations", group: "heavy_weight_read_requests", schema: "OperationAggregatedList", handle: aggregateOperations},
-		{id: "globalOperations.wait", verb: post, path: "global/operations/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation},
-		{id: "globalOperations.delete", verb: del, path: "global/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
-		{id: "regionOperations.get", verb: get, path: "regions/{region}/operations/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
-		{id: "regionOperations.list", verb: get, path: "regions/{region}/operations", fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
-		{id: "regionOperations.wait", verb: post, path: "regions/{region}/operations/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation},
-		{id: "regionOperations.delete", verb: del, path: "regions/{region}/operations/{operation}", fault: "operation", group: "default", handle: deleteOperation},
 		{id: "projects.get", verb: get, path: "", fault: "project", group: "read_requests", schema: "Project", handle: getProject},
 		{id: "projects.setCommonInstanceMetadata", verb: post, path: "setCommonInstanceMetadata", fault: "project", group: "project_set_common_instance_metadata_requests", schema: "Operation", handle: setCommonMetadata},
 		{id: "zones.get", verb: get, path: "zones/{zone}", fault: "project", group: "read_requests", schema: "Zone", handle: getZone},
@@ -56,28 +49,35 @@ func apiRoutes(p *Project) []route {
 		{id: "images.getFromFamily", verb: get, path: "global/images/family/{family}", fault: "project", group: "read_requests", schema: "Image", handle: getImageFamily},
 		{id: "networks.get", verb: get, path: "global/networks/{network}", fault: "project", group: "read_requests", schema: "Network", handle: getNetwork},
 	}
+	for _, scope := range [][2]string{{"zone", "zones/{zone}"}, {"region", "regions/{region}"}, {"global", "global"}} {
+		methods, all := scope[0]+"Operations.", scope[1]+"/operations"
+		routes = append(routes,
+			route{id: methods + "get", verb: get, path: all + "/{operation}", fault: "operation", group: "operation_read_requests", schema: "Operation", handle: getOperation},
+			route{id: methods + "list", verb: get, path: all, fault: "operations", group: "list_requests", schema: "OperationList", handle: listOperations},
+			route{id: methods + "wait", verb: post, path: all + "/{operation}/wait", fault: "wait", group: "heavy_weight_read_requests", schema: "Operation", handle: getOperation})
+	}
 	for name := range vmChanges {
 		routes = append(routes, route{id: "instances." + name, verb: post, path: "zones/{zone}/instances/{instance}/" + name, fault: "instances", group: "default", schema: "Operation", handle: changeInstance(name)})
 	}
-	routes = append(routes, slices.Concat(thingRoutes(), adviceRoutes())...)
+	routes = append(routes, slices.Concat(resourceRoutes(), adviceRoutes())...)
 	for i := range routes {
 		routes[i].pattern = api.ParsePattern(routes[i].path)
 	}
 	return routes
 }
 
-// call is one request to the API, as far as it is understood.
+// call is a request to the Compute API.
 type call struct {
 	p         *Project
 	route     *route
 	project   string
 	params    map[string]string
-	zone      *zone // nil where the method is not of a zone
+	zone      *zone // nil if the method is not zonal
 	query     url.Values
 	mask      api.Mask
 	body      []byte
 	requestID string
-	opFault   *fault // what shall become of the operation that this call starts
+	opFault   *fault // decides the fate of the operation that the call starts; may be nil
 	now       time.Time
 }
 
@@ -85,7 +85,7 @@ func (c *call) param(name string) string { return c.params[name] }
 
 func (c *call) requestKey() string { return c.route.id + " " + c.requestID }
 
-// region is where the call is charged; empty for global.
+// region is the region whose API quota the call is charged to; "" for the global quotas.
 func (c *call) region() string {
 	if zone := c.param("zone"); zone != "" && c.route.id != "zones.get" {
 		return regionOf(zone)
@@ -104,7 +104,7 @@ func (c *call) group() string {
 	return c.route.group
 }
 
-// findRoute finds the method that a verb and the escaped path below /compute/v1/ name.
+// findRoute returns the call for a verb and an escaped path below /compute/v1/; nil if there is no such method.
 func (p *Project) findRoute(verb, escaped string) *call {
 	parts, ok := api.SplitPath(escaped)
 	if !ok || len(parts) < 2 || parts[0] != "projects" {
@@ -119,7 +119,7 @@ func (p *Project) findRoute(verb, escaped string) *call {
 	return nil
 }
 
-// checkScope finds the project and the zone that a call names.
+// checkScope checks the project, the region and the zone of a call.
 func (p *Project) checkScope(c *call) *api.Error {
 	public := strings.HasPrefix(c.route.id, "images.")
 	if !p.urls.IsMe(c.project) && !public {
@@ -147,7 +147,7 @@ func (p *Project) checkScope(c *call) *api.Error {
 	return nil
 }
 
-// outage is how a zone that is down refuses.
+// outage is the answer of a zone that is down.
 func (z *zone) outage() *api.Error {
 	return api.Refuse(http.StatusServiceUnavailable, "backendError",
 		"Internal error. Please try again or contact Google Support. (Code: '%s is down')", z.name)

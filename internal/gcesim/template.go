@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"prevmtable/internal/gcesim/api"
-
 	"prevmtable/internal/gcesim/drive"
 )
 

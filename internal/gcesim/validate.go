@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"prevmtable/internal/gcesim/api"
-
 	"prevmtable/internal/gcesim/drive"
 )
 

@@ -8,7 +8,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// kinds are what a small deployment has: firewall rules and the parts of an external passthrough load balancer.
+// Kinds are the resources of a small deployment: firewall rules, and the parts of an external passthrough load balancer.
 var Kinds = []*Kind{
 	{Methods: "firewalls", Collection: "firewalls", Scope: "global", Schema: "Firewall",
 		defaults: map[string]any{"direction": "INGRESS", "priority": 1000, "disabled": false, "network": "global/networks/default"}},
@@ -26,76 +26,71 @@ var Kinds = []*Kind{
 		Settle: settleForwardingRule},
 }
 
-// publicAddress draws an address from a range that is kept for documentation.
+// publicAddress returns a random address of a range that is reserved for documentation.
 func (s *Store) publicAddress(key string) string {
 	return fmt.Sprintf("198.51.100.%d", 1+s.host.Draw("address", key)%254)
 }
 
-func settleAddress(s *Store, t *Resource) *api.Error {
-	t.Body["address"] = s.publicAddress(t.Path)
+func settleAddress(s *Store, r *Resource) *api.Error {
+	r.Body["address"] = s.publicAddress(r.Path)
 	return nil
 }
 
-// settleForwardingRule puts the address in the place of its name, as Compute Engine does.
-func settleForwardingRule(s *Store, t *Resource) *api.Error {
-	given := api.Text(t.Body["IPAddress"])
+// settleForwardingRule replaces the URL of an address by the address, as Compute Engine does.
+func settleForwardingRule(s *Store, r *Resource) *api.Error {
+	given := api.Text(r.Body["IPAddress"])
 	if given == "" {
-		given = s.publicAddress(t.Path)
+		given = s.publicAddress(r.Path)
 	}
 	if a := s.all[s.host.URLs.Local(given)]; a != nil {
 		given = api.Text(a.Body["address"])
 	}
-	t.Body["IPAddress"] = given
-	if r := api.Text(t.Body["portRange"]); r != "" && !strings.Contains(r, "-") {
-		t.Body["portRange"] = r + "-" + r
+	r.Body["IPAddress"] = given
+	if ports := api.Text(r.Body["portRange"]); ports != "" && !strings.Contains(ports, "-") {
+		r.Body["portRange"] = ports + "-" + ports
 	}
 	return nil
 }
 
-// A network endpoint group of the type GCE_VM_IP holds VMs of its zone, each by its first network interface. A VM that is
-// deleted leaves its groups by itself; one that is only stopped stays.
-//
-// How the API refuses a VM that is in the group already, or is not, was found nowhere. That it does refuse is the harder
-// case for a client, which has to look then.
-
-// settleEndpointGroup refuses the types of groups that are not simulated.
-func settleEndpointGroup(_ *Store, t *Resource) *api.Error {
-	if kind := api.Text(t.Body["networkEndpointType"]); kind != "GCE_VM_IP" {
+// settleEndpointGroup refuses all types of network endpoint groups but one.
+func settleEndpointGroup(_ *Store, r *Resource) *api.Error {
+	if kind := api.Text(r.Body["networkEndpointType"]); kind != "GCE_VM_IP" {
 		return api.NotSimulated("network endpoint groups of type " + kind)
 	}
-	t.Members = map[string]uint64{}
+	r.Members = map[string]uint64{}
 	return nil
 }
 
-// Attach adds VMs to an endpoint group, all or none.
-func (t *Resource) Attach(vms map[string]uint64) *api.Error {
+// Attach adds VMs to an endpoint group, all or none. Google does not document that a VM which is in the group already is refused; it is
+// the harder case for a client.
+func (r *Resource) Attach(vms map[string]uint64) *api.Error {
 	for name := range vms {
-		if _, in := t.Members[name]; in {
+		if _, in := r.Members[name]; in {
 			return api.InvalidField("resource.networkEndpoints[0].instance", name, "The endpoint is in the group already.")
 		}
 	}
-	maps.Copy(t.Members, vms)
+	maps.Copy(r.Members, vms)
 	return nil
 }
 
-// Detach takes VMs out of an endpoint group, all or none.
-func (t *Resource) Detach(vms map[string]uint64) *api.Error {
+// Detach removes VMs from an endpoint group, all or none.
+func (r *Resource) Detach(vms map[string]uint64) *api.Error {
 	for name := range vms {
-		if _, in := t.Members[name]; !in {
+		if _, in := r.Members[name]; !in {
 			return api.InvalidField("resource.networkEndpoints[0].instance", name, "There is no such endpoint in the group.")
 		}
 	}
 	for name := range vms {
-		delete(t.Members, name)
+		delete(r.Members, name)
 	}
 	return nil
 }
 
-// Leave takes a VM that no longer exists out of all groups.
+// Leave removes a VM that has been deleted from all endpoint groups. A VM that is only stopped stays in them.
 func (s *Store) Leave(name string, id uint64) {
-	for _, t := range s.all {
-		if t.Members[name] == id {
-			delete(t.Members, name)
+	for _, r := range s.all {
+		if r.Members[name] == id {
+			delete(r.Members, name)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// Services is what a project has of Google's other APIs. Whoever calls holds the lock of the project.
+// Services is the state of a project in Google's other APIs. The caller serializes its calls.
 type Services struct {
 	host         Host
 	enabled      map[string]bool
@@ -24,24 +24,25 @@ type Services struct {
 	builds       map[string]*build // by ID
 }
 
+// NewServices returns the services of a new project.
 func NewServices(h Host) *Services {
 	return &Services{host: h, enabled: map[string]bool{}, accounts: map[string]*serviceAccount{}, roles: map[string]*role{},
 		policy: map[string][]string{}, repositories: map[string]map[string]any{},
 		buckets: map[string]bool{}, builds: map[string]*build{}}
 }
 
-// serviceRoute is one method of another API.
-type serviceRoute struct {
-	ID     string // the API, then the method
+// Method is a method of one of the other APIs.
+type Method struct {
+	ID     string // such as iam.roles.create
 	verb   string
-	path   *regexp.Regexp // of what follows the API's name, escapes undone
-	handle func(*serviceCall) api.Reply
+	path   *regexp.Regexp // of the unescaped path after the name of the API
+	handle func(*call) api.Reply
 }
 
-// serviceCall is one request to another API.
-type serviceCall struct {
+// call is a request to one of the other APIs.
+type call struct {
 	s     *Services
-	args  []string // what the path's groups matched
+	args  []string // the parameters in the path
 	query url.Values
 	body  map[string]any
 	raw   []byte // the body of an upload
@@ -49,31 +50,31 @@ type serviceCall struct {
 	now   time.Time
 }
 
-func serviceMethod(id, verb, path string, handle func(*serviceCall) api.Reply) serviceRoute {
-	return serviceRoute{id, verb, regexp.MustCompile("^/" + path + "$"), handle}
+func method(id, verb, path string, handle func(*call) api.Reply) Method {
+	return Method{id, verb, regexp.MustCompile("^/" + path + "$"), handle}
 }
 
-// serviceRoutes are those methods that gcloud needs to make what a small deployment needs.
-var serviceRoutes = slices.Concat(iamRoutes, buildRoutes, []serviceRoute{
-	serviceMethod("serviceusage.services.batchEnable", http.MethodPost, "v1/projects/([^/]+)/services:batchEnable", enableServices),
-	serviceMethod("serviceusage.services.enable", http.MethodPost, "v1/projects/([^/]+)/services/([^/:]+):enable", enableServices),
-	serviceMethod("artifactregistry.repositories.create", http.MethodPost, "v1/projects/([^/]+)/locations/([^/]+)/repositories", createRepository),
-	serviceMethod("artifactregistry.repositories.get", http.MethodGet, "v1/(projects/[^/]+/locations/[^/]+/repositories/[^/:]+)", getRepository),
-	serviceMethod("artifactregistry.repositories.delete", http.MethodDelete, "v1/(projects/[^/]+/locations/[^/]+/repositories/[^/:]+)", deleteRepository),
+// methods are the methods that gcloud needs for a small deployment.
+var methods = slices.Concat(iamRoutes, buildRoutes, []Method{
+	method("serviceusage.services.batchEnable", http.MethodPost, "v1/projects/([^/]+)/services:batchEnable", enableServices),
+	method("serviceusage.services.enable", http.MethodPost, "v1/projects/([^/]+)/services/([^/:]+):enable", enableServices),
+	method("artifactregistry.repositories.create", http.MethodPost, "v1/projects/([^/]+)/locations/([^/]+)/repositories", createRepository),
+	method("artifactregistry.repositories.get", http.MethodGet, "v1/(projects/[^/]+/locations/[^/]+/repositories/[^/:]+)", getRepository),
+	method("artifactregistry.repositories.delete", http.MethodDelete, "v1/(projects/[^/]+/locations/[^/]+/repositories/[^/:]+)", deleteRepository),
 })
 
-// ServiceNames are the other APIs, as their paths and the fault command call them.
+// ServiceNames returns the names of the other APIs in paths and in the command fault.
 func ServiceNames() []string {
 	return []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "storage", "cloudbuild"}
 }
 
-// finished is a long-running operation of a scope that is over.
+// finished returns an operation of a scope that is done.
 func finished(scope string, response map[string]any) api.Reply {
 	return api.OK(map[string]any{"name": scope + "operations/done", "done": true, "response": response})
 }
 
-// enableServices answers services.enable and batchEnable of serviceusage. Every name is taken for a service.
-func enableServices(c *serviceCall) api.Reply {
+// enableServices answers services.enable and batchEnable. Every name is a service.
+func enableServices(c *call) api.Reply {
 	if !c.s.host.URLs.IsMe(c.args[0]) {
 		return api.Refused(api.RefuseNewer(http.StatusForbidden, "PERMISSION_DENIED", "Permission denied to enable services of project %s.", c.args[0]))
 	}
@@ -86,8 +87,8 @@ func enableServices(c *serviceCall) api.Reply {
 	return finished("", map[string]any{})
 }
 
-// needs refuses a call to a service that was not enabled.
-func (c *serviceCall) needs(service string) *api.Error {
+// needs returns an error if a service is not enabled.
+func (c *call) needs(service string) *api.Error {
 	if name := service + ".googleapis.com"; !c.s.enabled[name] {
 		return api.RefuseNewer(http.StatusForbidden, "PERMISSION_DENIED",
 			"The API %s has not been used in project %d before or it is disabled.", name, c.s.host.URLs.Number)
@@ -95,7 +96,7 @@ func (c *serviceCall) needs(service string) *api.Error {
 	return nil
 }
 
-func createRepository(c *serviceCall) api.Reply {
+func createRepository(c *call) api.Reply {
 	name := fmt.Sprintf("projects/%s/locations/%s/repositories/%s", c.args[0], c.args[1], c.query.Get("repositoryId"))
 	if err := c.needs("artifactregistry"); err != nil {
 		return api.Refused(err)
@@ -108,7 +109,7 @@ func createRepository(c *serviceCall) api.Reply {
 	return finished(strings.TrimSuffix(name, "repositories/"+c.query.Get("repositoryId")), repository)
 }
 
-func (c *serviceCall) repository() (map[string]any, *api.Error) {
+func (c *call) repository() (map[string]any, *api.Error) {
 	if err := c.needs("artifactregistry"); err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (c *serviceCall) repository() (map[string]any, *api.Error) {
 	return nil, api.RefuseNewer(http.StatusNotFound, "NOT_FOUND", "Requested entity was not found.")
 }
 
-func getRepository(c *serviceCall) api.Reply {
+func getRepository(c *call) api.Reply {
 	r, err := c.repository()
 	if err != nil {
 		return api.Refused(err)
@@ -126,7 +127,7 @@ func getRepository(c *serviceCall) api.Reply {
 	return api.OK(r)
 }
 
-func deleteRepository(c *serviceCall) api.Reply {
+func deleteRepository(c *call) api.Reply {
 	if _, err := c.repository(); err != nil {
 		return api.Refused(err)
 	}
@@ -135,10 +136,10 @@ func deleteRepository(c *serviceCall) api.Reply {
 	return finished(scope, map[string]any{})
 }
 
-// FindMethod finds the method of another API that a path below the API's name means, and what the method is about.
-func FindMethod(service, verb, path string) (route *serviceRoute, args []string) {
-	for i := range serviceRoutes {
-		r := &serviceRoutes[i]
+// FindMethod returns the method for a verb and a path below the name of an API, with the parameters in the path; nil if there is none.
+func FindMethod(service, verb, path string) (route *Method, args []string) {
+	for i := range methods {
+		r := &methods[i]
 		found := r.path.FindStringSubmatch("/" + path)
 		if found != nil && r.verb == verb && strings.HasPrefix(r.ID, service+".") {
 			return r, found[1:]
@@ -147,14 +148,14 @@ func FindMethod(service, verb, path string) (route *serviceRoute, args []string)
 	return nil, nil
 }
 
-// Changes says whether the method changes something.
-func (r *serviceRoute) Changes() bool {
+// Changes reports whether the method changes anything.
+func (r *Method) Changes() bool {
 	return r.verb != http.MethodGet && !strings.Contains(r.ID, ".getIam") && !strings.Contains(r.ID, ".query")
 }
 
-// Call answers one call, whose body has a Content-Type of kind.
-func (s *Services) Call(r *serviceRoute, args []string, query url.Values, kind string, raw []byte, now time.Time) api.Reply {
-	c := &serviceCall{s: s, args: args, query: query, raw: raw, kind: kind, now: now}
+// Call answers a call. Kind is the content type of the body.
+func (s *Services) Call(r *Method, args []string, query url.Values, kind string, raw []byte, now time.Time) api.Reply {
+	c := &call{s: s, args: args, query: query, raw: raw, kind: kind, now: now}
 	if len(raw) > 0 && !strings.HasPrefix(kind, "multipart/") {
 		var err error
 		if c.body, err = api.ReadObject(raw); err != nil {
@@ -164,7 +165,7 @@ func (s *Services) Call(r *serviceRoute, args []string, query url.Values, kind s
 	return r.handle(c)
 }
 
-// Lines lists what there is, a line each. Services that were enabled are not among it: they cost nothing and nobody disables them.
+// Lines returns a line for each thing that was made. Enabling a service makes nothing.
 func (s *Services) Lines() []string {
 	var out []string
 	for email := range s.accounts {

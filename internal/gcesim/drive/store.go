@@ -12,44 +12,44 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// Resource is a resource other than a VM: a firewall rule, an address, a part of a load balancer. It is kept, found, and refused as
-// Compute Engine refuses; nothing flows through it.
+// Resource is a resource of the Compute API other than a VM, such as a firewall rule or an address.
 type Resource struct {
 	Kind    *Kind
 	Path    string // below the project: regions/us-central1/addresses/web
 	ID      uint64
 	created time.Time
-	Body    map[string]any    // as it was inserted, with what Compute Engine adds
-	uses    []string          // paths of the things that it names
-	Members map[string]uint64 // of a network endpoint group: the VMs' IDs, by name
+	Body    map[string]any    // as inserted, with the defaults
+	uses    []string          // the paths of the resources that it refers to
+	Members map[string]uint64 // of a network endpoint group: the IDs of its VMs, by name
 }
 
 // Kind is a kind of resource.
 type Kind struct {
-	Methods    string // what its methods' names begin with
-	Collection string // the last but one part of its path
-	Scope      string // where its path begins
-	Schema     string
-	needs      []string // fields without which an insert is refused
+	Methods    string   // the collection in the names of the API's methods: regionHealthChecks
+	Collection string   // the collection in paths: healthChecks
+	Scope      string   // the path before the collection: regions/{region}
+	Schema     string   // the name of its type: HealthCheck
+	needs      []string // the fields that an insert must have
 	defaults   map[string]any
-	Settle     func(s *Store, t *Resource) *api.Error // fills in what depends on others
+	Settle     func(s *Store, r *Resource) *api.Error // checks a new resource and completes it; may be nil
 }
 
-// Store keeps the resources of a project. Whoever calls holds the lock of the project.
+// Store keeps the resources of a project. The caller serializes its calls.
 type Store struct {
 	host  Host
 	kinds []*Kind
 	all   map[string]*Resource // by path
 }
 
+// NewStore returns an empty store for resources of some kinds.
 func NewStore(h Host, kinds ...*Kind) *Store {
 	return &Store{host: h, kinds: kinds, all: map[string]*Resource{}}
 }
 
-// Find returns the resource of a path, nil where there is none.
+// Find returns the resource at a path; nil if there is none.
 func (s *Store) Find(path string) *Resource { return s.all[path] }
 
-// Insert adds a resource to a scope, unless something is wrong with it.
+// Insert adds a resource to a scope, such as zones/us-central1-a.
 func (s *Store) Insert(k *Kind, scope string, body map[string]any, now time.Time) (*Resource, *api.Error) {
 	name := api.Text(body["name"])
 	if !api.ValidName.MatchString(name) {
@@ -68,46 +68,47 @@ func (s *Store) Insert(k *Kind, scope string, body map[string]any, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	t := &Resource{Kind: k, Path: path, ID: api.ResourceID(s.host.Draw("thing id", path, now.UnixNano())), created: now, Body: body, uses: uses}
+	r := &Resource{Kind: k, Path: path, ID: api.ResourceID(s.host.Draw("resource id", path, now.UnixNano())), created: now, Body: body, uses: uses}
 	if k.Settle != nil {
-		if err := k.Settle(s, t); err != nil {
+		if err := k.Settle(s, r); err != nil {
 			return nil, err
 		}
 	}
-	s.all[path] = t
-	return t, nil
+	s.all[path] = r
+	return r, nil
 }
 
-// Remove drops a resource that no other one needs.
-func (s *Store) Remove(t *Resource) *api.Error {
-	if users := s.usersOf(t.Path); len(users) > 0 {
+// Remove removes a resource that no other one refers to.
+func (s *Store) Remove(r *Resource) *api.Error {
+	if users := s.usersOf(r.Path); len(users) > 0 {
 		return api.Refuse(http.StatusBadRequest, "resourceInUseByAnotherResource", "The %s resource 'projects/%s/%s' is already being used by 'projects/%s/%s'",
-			snake(t.Kind.Schema), s.host.URLs.Project, t.Path, s.host.URLs.Project, users[0])
+			snake(r.Kind.Schema), s.host.URLs.Project, r.Path, s.host.URLs.Project, users[0])
 	}
-	delete(s.all, t.Path)
+	delete(s.all, r.Path)
 	return nil
 }
 
-// Change lays a body over what a resource has: over all of it, or over nothing, which drops what is not sent.
-func (s *Store) Change(t *Resource, body map[string]any, keep bool) *api.Error {
-	if api.Text(body["fingerprint"]) != s.fingerprint(t) {
+// Change sets the fields of a resource, whose current fingerprint must be in the body. With keep, the fields that the body lacks stay
+// as they are, else they are removed.
+func (s *Store) Change(r *Resource, body map[string]any, keep bool) *api.Error {
+	if api.Text(body["fingerprint"]) != s.fingerprint(r) {
 		return api.Refuse(http.StatusPreconditionFailed, "conditionNotMet", "Invalid fingerprint.")
 	}
 	base := map[string]any{}
 	if keep {
-		maps.Copy(base, t.Body)
+		maps.Copy(base, r.Body)
 	}
 	for _, name := range []string{"fingerprint", "id", "kind", "selfLink", "creationTimestamp", "region"} {
 		delete(body, name)
 	}
 	body, uses, err := s.resolve(api.Overlay(base, body))
 	if err == nil {
-		t.Body, t.uses = body, uses
+		r.Body, r.uses = body, uses
 	}
 	return err
 }
 
-// Within yields the resources whose paths have a prefix, by path, as lists show them.
+// Within yields the resources whose paths have a prefix, by path.
 func (s *Store) Within(prefix string) iter.Seq[api.Item] {
 	return func(yield func(api.Item) bool) {
 		for _, path := range slices.Sorted(maps.Keys(s.all)) {
@@ -118,19 +119,19 @@ func (s *Store) Within(prefix string) iter.Seq[api.Item] {
 	}
 }
 
-// Lines lists the resources, a line each, and what endpoint groups hold.
+// Lines returns a line for each resource: its path, and the VMs in it if it is an endpoint group.
 func (s *Store) Lines() []string {
 	var out []string
-	for path, t := range s.all {
-		if t.Members != nil {
-			path = strings.Join(append([]string{path + ":"}, slices.Sorted(maps.Keys(t.Members))...), " ")
+	for path, r := range s.all {
+		if r.Members != nil {
+			path = strings.Join(append([]string{path + ":"}, slices.Sorted(maps.Keys(r.Members))...), " ")
 		}
 		out = append(out, path)
 	}
 	return out
 }
 
-// kindAt returns the kind of resource that a path names, nil where it names none.
+// kindAt returns the kind of the resource at a path; nil if there is no such kind.
 func (s *Store) kindAt(path string) *Kind {
 	parts := strings.Split(path, "/")
 	for _, k := range s.kinds {
@@ -142,7 +143,7 @@ func (s *Store) kindAt(path string) *Kind {
 	return nil
 }
 
-// resolve gives the links in a body the form of the answers, and finds the resources that it names.
+// resolve returns a body with its URLs in canonical form, and the paths of the resources that it refers to.
 func (s *Store) resolve(body map[string]any) (map[string]any, []string, *api.Error) {
 	var uses []string
 	var missing *api.Error
@@ -163,7 +164,7 @@ func (s *Store) resolve(body map[string]any) (map[string]any, []string, *api.Err
 	return api.Object(out), uses, missing
 }
 
-// usersOf returns the paths of the resources that name a resource.
+// usersOf returns the paths of the resources that refer to a resource.
 func (s *Store) usersOf(path string) []string {
 	var out []string
 	for _, at := range slices.Sorted(maps.Keys(s.all)) {
@@ -174,22 +175,22 @@ func (s *Store) usersOf(path string) []string {
 	return out
 }
 
-// Describe makes the JSON form of a resource.
-func (s *Store) Describe(t *Resource) api.Plain {
-	out := api.Plain(maps.Clone(t.Body))
-	out["kind"] = "compute#" + Camel(t.Kind.Schema)
-	out["id"] = strconv.FormatUint(t.ID, 10)
-	out["creationTimestamp"] = s.host.Stamp(t.created)
-	out["selfLink"] = s.host.URLs.Link("%s", t.Path)
-	switch scope := strings.Split(t.Path, "/"); scope[0] {
+// Describe returns the JSON form of a resource.
+func (s *Store) Describe(r *Resource) api.Plain {
+	out := api.Plain(maps.Clone(r.Body))
+	out["kind"] = "compute#" + Camel(r.Kind.Schema)
+	out["id"] = strconv.FormatUint(r.ID, 10)
+	out["creationTimestamp"] = s.host.Stamp(r.created)
+	out["selfLink"] = s.host.URLs.Link("%s", r.Path)
+	switch scope := strings.Split(r.Path, "/"); scope[0] {
 	case "zones":
 		out["zone"] = s.host.URLs.Link("zones/%s", scope[1])
 	case "regions":
 		out["region"] = s.host.URLs.Link("regions/%s", scope[1])
 	}
-	switch t.Kind.Schema {
+	switch r.Kind.Schema {
 	case "Address":
-		if users := s.usersOf(t.Path); len(users) > 0 {
+		if users := s.usersOf(r.Path); len(users) > 0 {
 			links := make([]any, len(users))
 			for i, u := range users {
 				links[i] = s.host.URLs.Link("%s", u)
@@ -197,22 +198,22 @@ func (s *Store) Describe(t *Resource) api.Plain {
 			out["status"], out["users"] = "IN_USE", links
 		}
 	case "BackendService", "ForwardingRule":
-		out["fingerprint"] = s.fingerprint(t)
+		out["fingerprint"] = s.fingerprint(r)
 	case "NetworkEndpointGroup":
-		out["size"] = len(t.Members)
+		out["size"] = len(r.Members)
 	}
 	return out
 }
 
-// fingerprint changes with the content of a resource.
-func (s *Store) fingerprint(t *Resource) string {
-	return api.Fingerprint(s.host.Draw("thing", t.ID, api.JSON(t.Body)))
+// fingerprint returns a hash of the content of a resource.
+func (s *Store) fingerprint(r *Resource) string {
+	return api.Fingerprint(s.host.Draw("resource", r.ID, api.JSON(r.Body)))
 }
 
-// Camel is a type's name as kinds begin with it: backendService.
+// Camel turns the name of a type into the form in kinds: backendService.
 func Camel(schema string) string { return strings.ToLower(schema[:1]) + schema[1:] }
 
-// snake writes a type's name as refusals do: backend_service.
+// snake turns the name of a type into the form in error messages: backend_service.
 func snake(schema string) string {
 	var b strings.Builder
 	for i, r := range schema {

@@ -149,8 +149,8 @@ func TestEndpoints(t *testing.T) {
 	})
 }
 
-// TestThingFaults: a fault named after a collection meets the calls that change it, and no others.
-func TestThingFaults(t *testing.T) {
+// TestResourceFaults: a fault named after a collection meets the calls that change it, and no others.
+func TestResourceFaults(t *testing.T) {
 	p, s := newProject(t, "fault addresses * status 403 quotaExceeded times 1")
 	_, err := s.Addresses.Get("gcesim-project", region, "web").Do()
 	wantReason(t, err, 404, "notFound")

@@ -8,30 +8,28 @@ import (
 	"strings"
 
 	"prevmtable/internal/gcesim/api"
-
 	"prevmtable/internal/gcesim/drive"
 )
 
-// thingRoutes are the methods of all kinds of things. A fault on them is named after their collection where they change
-// something.
-func thingRoutes() []route {
+// resourceRoutes returns the methods for resources other than VMs. A fault on a method that changes one goes by the collection.
+func resourceRoutes() []route {
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	var out []route
 	for _, k := range resourceKinds {
 		all := k.Scope + "/" + k.Collection
-		one := all + "/{thing}"
+		one := all + "/{resource}"
 		out = append(out,
-			route{id: k.Methods + ".insert", verb: post, path: all, fault: k.Collection, group: "default", schema: "Operation", handle: insertThing(k)},
-			route{id: k.Methods + ".delete", verb: del, path: one, fault: k.Collection, group: "default", schema: "Operation", handle: deleteThing(k)},
-			route{id: k.Methods + ".get", verb: get, path: one, fault: "project", group: "read_requests", schema: k.Schema, handle: getThing(k)},
-			route{id: k.Methods + ".list", verb: get, path: all, fault: "project", group: "list_requests", schema: k.Schema + "List", handle: listThings(k)})
+			route{id: k.Methods + ".insert", verb: post, path: all, fault: k.Collection, group: "default", schema: "Operation", handle: insertResource(k)},
+			route{id: k.Methods + ".delete", verb: del, path: one, fault: k.Collection, group: "default", schema: "Operation", handle: deleteResource(k)},
+			route{id: k.Methods + ".get", verb: get, path: one, fault: "project", group: "read_requests", schema: k.Schema, handle: getResource(k)},
+			route{id: k.Methods + ".list", verb: get, path: all, fault: "project", group: "list_requests", schema: k.Schema + "List", handle: listResources(k)})
 	}
 	for _, k := range resourceKinds {
-		if k.Schema != "Firewall" { // the only ones that Compute Engine has no such list of
-			out = append(out, route{id: k.Methods + ".aggregatedList", verb: get, path: "aggregated/" + k.Collection, fault: "project", group: "heavy_weight_read_requests", handle: aggregateThings(k)})
+		if k.Schema != "Firewall" { // Compute Engine has no such list of them
+			out = append(out, route{id: k.Methods + ".aggregatedList", verb: get, path: "aggregated/" + k.Collection, fault: "project", group: "heavy_weight_read_requests", handle: aggregateResources(k)})
 		}
 	}
-	const services, group = "regions/{region}/backendServices/{thing}", "zones/{zone}/networkEndpointGroups/{thing}/"
+	const services, group = "regions/{region}/backendServices/{resource}", "zones/{zone}/networkEndpointGroups/{resource}/"
 	return append(out,
 		route{id: "regionBackendServices.patch", verb: http.MethodPatch, path: services, fault: "backendServices", group: "default", schema: "Operation", handle: changeBackendService},
 		route{id: "regionBackendServices.update", verb: http.MethodPut, path: services, fault: "backendServices", group: "default", schema: "Operation", handle: changeBackendService},
@@ -40,16 +38,16 @@ func thingRoutes() []route {
 		route{id: "networkEndpointGroups.listNetworkEndpoints", verb: post, path: group + "listNetworkEndpoints", fault: "project", group: "list_requests", schema: "NetworkEndpointGroupsListNetworkEndpoints", handle: listEndpoints})
 }
 
-// resourceKinds are all kinds of resources that the project keeps beside VMs.
+// resourceKinds are the kinds of resources that the store keeps.
 var resourceKinds = append(slices.Clone(drive.Kinds), instanceTemplates)
 
-// kindOf returns the kind of resource that a schema belongs to.
+// kindOf returns the kind of resource with a schema.
 func kindOf(schema string) *drive.Kind {
 	return resourceKinds[slices.IndexFunc(resourceKinds, func(k *drive.Kind) bool { return k.Schema == schema })]
 }
 
-// thingCollections are the names under which faults can be put on things.
-func thingCollections() []string {
+// resourceCollections returns the collections, which are names in the command fault.
+func resourceCollections() []string {
 	names := make([]string, len(resourceKinds))
 	for i, k := range resourceKinds {
 		names[i] = k.Collection
@@ -57,7 +55,7 @@ func thingCollections() []string {
 	return names
 }
 
-// read reads the body of a call as a resource of a type, in the form of the answers.
+// read returns the body of a call, which must be of a type of the schema.
 func (c *call) read(schema string) (map[string]any, *api.Error) {
 	m, bad := api.ReadObject(c.body)
 	if bad != nil {
@@ -67,75 +65,69 @@ func (c *call) read(schema string) (map[string]any, *api.Error) {
 	return api.Object(x), err
 }
 
-// thing finds the resource that the path names.
-func (c *call) thing(k *drive.Kind) (*drive.Resource, *api.Error) {
-	path := c.scope() + "/" + k.Collection + "/" + c.param("thing")
-	if t := c.p.store.Find(path); t != nil {
-		return t, nil
+// resource returns the resource that the path names.
+func (c *call) resource(k *drive.Kind) (*drive.Resource, *api.Error) {
+	path := c.scope() + "/" + k.Collection + "/" + c.param("resource")
+	if r := c.p.store.Find(path); r != nil {
+		return r, nil
 	}
 	return nil, api.NotFound("projects/" + c.p.urls.Project + "/" + path)
 }
 
-func insertThing(k *drive.Kind) func(*call) api.Reply {
+func insertResource(k *drive.Kind) func(*call) api.Reply {
 	return func(c *call) api.Reply {
-		if op, err := c.p.repeated(c); op != nil || err != nil {
-			return c.operation(op, err)
-		}
 		body, err := c.read(k.Schema)
 		if err != nil {
 			return api.Refused(err)
 		}
-		t, err := c.p.store.Insert(k, c.scope(), body, c.now)
+		r, err := c.p.store.Insert(k, c.scope(), body, c.now)
 		if err != nil {
 			return api.Refused(err)
 		}
-		return c.changed(t, "insert")
+		return c.changed(r, "insert")
 	}
 }
 
-// changed answers a call that has changed a thing: the change is there at once, only the operation takes a moment.
-func (c *call) changed(t *drive.Resource, kind string) api.Reply {
+// changed answers a call that has changed a resource. The change is visible at once; the operation takes a moment.
+func (c *call) changed(r *drive.Resource, kind string) api.Reply {
 	p := c.p
 	op := p.startOperation(&operation{zone: c.zone, region: c.param("region"), kind: kind, requestID: c.requestID,
-		target: t.Path, targetID: t.ID, targetName: api.Text(t.Body["name"])}, c.now)
-	op.end = c.now.Add(p.within(p.settings.resourceTime, "thing", op.name))
+		target: r.Path, targetID: r.ID, targetName: api.Text(r.Body["name"])}, c.now)
+	op.end = c.now.Add(p.within(p.settings.resourceTime, "resource", op.name))
 	p.remember(c, op)
 	return c.operation(op, nil)
 }
 
-func deleteThing(k *drive.Kind) func(*call) api.Reply {
+func deleteResource(k *drive.Kind) func(*call) api.Reply {
 	return func(c *call) api.Reply {
-		if op, err := c.p.repeated(c); op != nil || err != nil {
-			return c.operation(op, err)
-		}
-		t, err := c.thing(k)
+		r, err := c.resource(k)
 		if err == nil {
-			err = c.p.store.Remove(t)
+			err = c.p.store.Remove(r)
 		}
 		if err != nil {
 			return api.Refused(err)
 		}
-		return c.changed(t, "delete")
+		return c.changed(r, "delete")
 	}
 }
 
-func getThing(k *drive.Kind) func(*call) api.Reply {
+func getResource(k *drive.Kind) func(*call) api.Reply {
 	return func(c *call) api.Reply {
-		t, err := c.thing(k)
+		r, err := c.resource(k)
 		if err != nil {
 			return api.Refused(err)
 		}
-		return api.OK(api.Render(c.p.store.Describe(t), c.mask))
+		return api.OK(api.Render(c.p.store.Describe(r), c.mask))
 	}
 }
 
-func listThings(k *drive.Kind) func(*call) api.Reply {
+func listResources(k *drive.Kind) func(*call) api.Reply {
 	return func(c *call) api.Reply {
 		return c.listPlain("compute#"+drive.Camel(k.Schema)+"List", c.scope()+"/"+k.Collection, c.p.store.Within(c.scope()+"/"+k.Collection+"/"))
 	}
 }
 
-func aggregateThings(k *drive.Kind) func(*call) api.Reply {
+func aggregateResources(k *drive.Kind) func(*call) api.Reply {
 	return func(c *call) api.Reply {
 		return c.aggregate(drive.Camel(k.Schema), k.Collection, func(s scope, _ *api.Query) iter.Seq[api.Item] {
 			if !strings.HasPrefix(k.Scope, strings.Split(s.path, "/")[0]) {
@@ -146,33 +138,26 @@ func aggregateThings(k *drive.Kind) func(*call) api.Reply {
 	}
 }
 
-// changeBackendService answers regionBackendServices.patch and update, which differ in what becomes of fields that are
-// not sent. Both want the fingerprint of what they change.
+// changeBackendService answers regionBackendServices.patch, which keeps the fields that the body lacks, and update, which does not.
 func changeBackendService(c *call) api.Reply {
-	if op, err := c.p.repeated(c); op != nil || err != nil {
-		return c.operation(op, err)
-	}
-	t, err := c.thing(kindOf("BackendService"))
+	r, err := c.resource(kindOf("BackendService"))
 	if err != nil {
 		return api.Refused(err)
 	}
 	body, err := c.read("BackendService")
 	if err == nil {
-		err = c.p.store.Change(t, body, c.route.verb == http.MethodPatch)
+		err = c.p.store.Change(r, body, c.route.verb == http.MethodPatch)
 	}
 	if err != nil {
 		return api.Refused(err)
 	}
-	return c.changed(t, "update")
+	return c.changed(r, "update")
 }
 
-// changeEndpoints reads the VMs that a call names and attaches or detaches them.
-func changeEndpoints(change func(t *drive.Resource, vms map[string]uint64) *api.Error, schema string) func(*call) api.Reply {
+// changeEndpoints makes the handlers that attach VMs to endpoint groups and detach them.
+func changeEndpoints(change func(r *drive.Resource, vms map[string]uint64) *api.Error, schema string) func(*call) api.Reply {
 	return func(c *call) api.Reply {
-		if op, err := c.p.repeated(c); op != nil || err != nil {
-			return c.operation(op, err)
-		}
-		t, err := c.thing(kindOf("NetworkEndpointGroup"))
+		r, err := c.resource(kindOf("NetworkEndpointGroup"))
 		if err != nil {
 			return api.Refused(err)
 		}
@@ -188,14 +173,14 @@ func changeEndpoints(change func(t *drive.Resource, vms map[string]uint64) *api.
 			}
 			vms[v.name] = v.id
 		}
-		if err := change(t, vms); err != nil {
+		if err := change(r, vms); err != nil {
 			return api.Refused(err)
 		}
-		return c.changed(t, "compute."+c.route.id)
+		return c.changed(r, "compute."+c.route.id)
 	}
 }
 
-// endpoint finds a VM of the call's zone, by name or URL.
+// endpoint returns a VM of the call's zone by its name or URL.
 func (c *call) endpoint(name string) (*vm, *api.Error) {
 	path := c.p.urls.Local(name)
 	if !strings.Contains(path, "/") {
@@ -210,13 +195,13 @@ func (c *call) endpoint(name string) (*vm, *api.Error) {
 
 // listEndpoints answers networkEndpointGroups.listNetworkEndpoints.
 func listEndpoints(c *call) api.Reply {
-	t, err := c.thing(kindOf("NetworkEndpointGroup"))
+	r, err := c.resource(kindOf("NetworkEndpointGroup"))
 	if err != nil {
 		return api.Refused(err)
 	}
-	out := map[string]any{"kind": "compute#networkEndpointGroupsListNetworkEndpoints", "id": "projects/" + c.p.urls.Project + "/" + t.Path}
+	out := map[string]any{"kind": "compute#networkEndpointGroupsListNetworkEndpoints", "id": "projects/" + c.p.urls.Project + "/" + r.Path}
 	var items []any
-	for _, name := range slices.Sorted(maps.Keys(t.Members)) {
+	for _, name := range slices.Sorted(maps.Keys(r.Members)) {
 		items = append(items, map[string]any{"networkEndpoint": map[string]any{"instance": name}})
 	}
 	if items != nil {

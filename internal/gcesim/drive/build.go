@@ -15,28 +15,28 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// build is a build of Cloud Build. Nothing is built: it succeeds if each of its images has a repository to go to.
+// build is a build of Cloud Build. It builds nothing, and succeeds if there is a repository for each of its images.
 type build struct {
 	id    string
 	body  map[string]any
 	end   time.Time
-	lacks string // the repository that is missing
+	lacks string // the image that has no repository
 }
 
-var buildRoutes = []serviceRoute{
-	serviceMethod("storage.buckets.list", http.MethodGet, "b", listBuckets),
-	serviceMethod("storage.buckets.get", http.MethodGet, "b/([^/]+)", getBucket),
-	serviceMethod("storage.buckets.insert", http.MethodPost, "b", insertBucket),
-	serviceMethod("storage.objects.insert", http.MethodPost, "upload/b/([^/]+)/o", insertObject),
-	serviceMethod("cloudbuild.builds.create", http.MethodPost, "v1/projects/([^/]+)/locations/[^/]+/builds", createBuild),
-	serviceMethod("cloudbuild.builds.get", http.MethodGet, "v1/projects/[^/]+/locations/[^/]+/builds/([^/:]+)", getBuild),
+var buildRoutes = []Method{
+	method("storage.buckets.list", http.MethodGet, "b", listBuckets),
+	method("storage.buckets.get", http.MethodGet, "b/([^/]+)", getBucket),
+	method("storage.buckets.insert", http.MethodPost, "b", insertBucket),
+	method("storage.objects.insert", http.MethodPost, "upload/b/([^/]+)/o", insertObject),
+	method("cloudbuild.builds.create", http.MethodPost, "v1/projects/([^/]+)/locations/[^/]+/builds", createBuild),
+	method("cloudbuild.builds.get", http.MethodGet, "v1/projects/[^/]+/locations/[^/]+/builds/([^/:]+)", getBuild),
 }
 
-func bucketJSON(c *serviceCall, name string) map[string]any {
+func bucketJSON(c *call, name string) map[string]any {
 	return map[string]any{"kind": "storage#bucket", "id": name, "name": name, "projectNumber": c.s.host.URLs.Number, "location": "US"}
 }
 
-func listBuckets(c *serviceCall) api.Reply {
+func listBuckets(c *call) api.Reply {
 	items := []any{}
 	for name := range c.s.buckets {
 		if strings.HasPrefix(name, c.query.Get("prefix")) {
@@ -46,14 +46,14 @@ func listBuckets(c *serviceCall) api.Reply {
 	return api.OK(map[string]any{"kind": "storage#buckets", "items": items})
 }
 
-func getBucket(c *serviceCall) api.Reply {
+func getBucket(c *call) api.Reply {
 	if !c.s.buckets[c.args[0]] {
 		return api.Refused(api.Refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
 	}
 	return api.OK(bucketJSON(c, c.args[0]))
 }
 
-func insertBucket(c *serviceCall) api.Reply {
+func insertBucket(c *call) api.Reply {
 	name := api.Text(c.body["name"])
 	if c.s.buckets[name] {
 		return api.Refused(api.Refuse(http.StatusConflict, "conflict", "Your previous request to create the named bucket succeeded and you already own it."))
@@ -62,8 +62,8 @@ func insertBucket(c *serviceCall) api.Reply {
 	return api.OK(bucketJSON(c, name))
 }
 
-// insertObject takes an upload, of its description and its content, and keeps neither. Clients compare the sum.
-func insertObject(c *serviceCall) api.Reply {
+// insertObject answers an upload, which has two parts: a description and the content. It keeps neither. Clients compare the checksum.
+func insertObject(c *call) api.Reply {
 	if !c.s.buckets[c.args[0]] {
 		return api.Refused(api.Refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
 	}
@@ -87,7 +87,7 @@ func insertObject(c *serviceCall) api.Reply {
 		"size": strconv.FormatInt(size, 10), "md5Hash": base64.StdEncoding.EncodeToString(sum.Sum(nil))})
 }
 
-func createBuild(c *serviceCall) api.Reply {
+func createBuild(c *call) api.Reply {
 	if err := c.needs("cloudbuild"); err != nil {
 		return api.Refused(err)
 	}
@@ -112,7 +112,7 @@ func createBuild(c *serviceCall) api.Reply {
 		"@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata", "build": b.json(c)}})
 }
 
-func (b *build) json(c *serviceCall) map[string]any {
+func (b *build) json(c *call) map[string]any {
 	out := api.Overlay(map[string]any{"id": b.id, "projectId": c.s.host.URLs.Project, "status": "WORKING"}, b.body)
 	switch {
 	case c.now.Before(b.end):
@@ -124,7 +124,7 @@ func (b *build) json(c *serviceCall) map[string]any {
 	return out
 }
 
-func getBuild(c *serviceCall) api.Reply {
+func getBuild(c *call) api.Reply {
 	b := c.s.builds[c.args[0]]
 	if b == nil {
 		return api.Refused(api.RefuseNewer(http.StatusNotFound, "NOT_FOUND", "Requested entity was not found."))

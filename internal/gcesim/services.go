@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"prevmtable/internal/gcesim/api"
-
 	"prevmtable/internal/gcesim/drive"
 )
 

@@ -11,16 +11,15 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// serviceAccount is an account that a program runs as. A new one is not known everywhere at once: for some seconds a
-// policy that names it is refused.
+// serviceAccount is a service account. IAM refuses a policy that names it for some seconds after it was made.
 type serviceAccount struct {
 	email, displayName string
 	id                 uint64
 	created            time.Time
 }
 
-// role is a custom role. One that was deleted keeps its ID taken for 37 days and can be undeleted for the first 7 of them,
-// by https://cloud.google.com/iam/docs/creating-custom-roles#deleting-custom-role; here it can for ever.
+// role is a custom role. The ID of a deleted role stays in use for 37 days, and the role can be undeleted for 7 days; here both last
+// for ever. See https://cloud.google.com/iam/docs/creating-custom-roles#deleting-custom-role.
 type role struct {
 	id      string
 	body    map[string]any
@@ -34,23 +33,23 @@ var (
 	validAccountID = regexp.MustCompile(`^[a-z][-a-z0-9]{4,28}[a-z0-9]$`)
 	validRoleID    = regexp.MustCompile(`^[a-zA-Z0-9_.]{3,64}$`)
 
-	// Which permissions there are is not known here, only what they look like.
+	// There is no list of permissions here.
 	validPermission = regexp.MustCompile(`^[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+$`)
 )
 
-var iamRoutes = []serviceRoute{
-	serviceMethod("iam.serviceAccounts.create", http.MethodPost, "v1/projects/([^/]+)/serviceAccounts", createAccount),
-	serviceMethod("iam.serviceAccounts.get", http.MethodGet, "v1/projects/[^/]+/serviceAccounts/([^/:]+)", getAccount),
-	serviceMethod("iam.serviceAccounts.delete", http.MethodDelete, "v1/projects/[^/]+/serviceAccounts/([^/:]+)", deleteAccount),
-	serviceMethod("iam.roles.create", http.MethodPost, "v1/projects/([^/]+)/roles", createRole),
-	serviceMethod("iam.roles.get", http.MethodGet, "v1/projects/[^/]+/roles/([^/:]+)", getRole),
-	serviceMethod("iam.roles.patch", http.MethodPatch, "v1/projects/[^/]+/roles/([^/:]+)", patchRole),
-	serviceMethod("iam.roles.delete", http.MethodDelete, "v1/projects/[^/]+/roles/([^/:]+)", deleteRole),
-	serviceMethod("iam.roles.undelete", http.MethodPost, "v1/projects/[^/]+/roles/([^/:]+):undelete", undeleteRole),
-	serviceMethod("iam.permissions.queryTestablePermissions", http.MethodPost, "v1/permissions:queryTestablePermissions", noPermissions),
-	serviceMethod("cloudresourcemanager.projects.get", http.MethodGet, "v1/projects/([^/:]+)", getProjectResource),
-	serviceMethod("cloudresourcemanager.projects.getIamPolicy", http.MethodPost, "v1/projects/([^/:]+):getIamPolicy", getPolicy),
-	serviceMethod("cloudresourcemanager.projects.setIamPolicy", http.MethodPost, "v1/projects/([^/:]+):setIamPolicy", setPolicy),
+var iamRoutes = []Method{
+	method("iam.serviceAccounts.create", http.MethodPost, "v1/projects/([^/]+)/serviceAccounts", createAccount),
+	method("iam.serviceAccounts.get", http.MethodGet, "v1/projects/[^/]+/serviceAccounts/([^/:]+)", getAccount),
+	method("iam.serviceAccounts.delete", http.MethodDelete, "v1/projects/[^/]+/serviceAccounts/([^/:]+)", deleteAccount),
+	method("iam.roles.create", http.MethodPost, "v1/projects/([^/]+)/roles", createRole),
+	method("iam.roles.get", http.MethodGet, "v1/projects/[^/]+/roles/([^/:]+)", getRole),
+	method("iam.roles.patch", http.MethodPatch, "v1/projects/[^/]+/roles/([^/:]+)", patchRole),
+	method("iam.roles.delete", http.MethodDelete, "v1/projects/[^/]+/roles/([^/:]+)", deleteRole),
+	method("iam.roles.undelete", http.MethodPost, "v1/projects/[^/]+/roles/([^/:]+):undelete", undeleteRole),
+	method("iam.permissions.queryTestablePermissions", http.MethodPost, "v1/permissions:queryTestablePermissions", noPermissions),
+	method("cloudresourcemanager.projects.get", http.MethodGet, "v1/projects/([^/:]+)", getProjectResource),
+	method("cloudresourcemanager.projects.getIamPolicy", http.MethodPost, "v1/projects/([^/:]+):getIamPolicy", getPolicy),
+	method("cloudresourcemanager.projects.setIamPolicy", http.MethodPost, "v1/projects/([^/:]+):setIamPolicy", setPolicy),
 }
 
 func (a *serviceAccount) json(s *Services) map[string]any {
@@ -58,7 +57,7 @@ func (a *serviceAccount) json(s *Services) map[string]any {
 		"uniqueId": strconv.FormatUint(a.id, 10), "displayName": a.displayName}
 }
 
-func createAccount(c *serviceCall) api.Reply {
+func createAccount(c *call) api.Reply {
 	s, id := c.s, api.Text(c.body["accountId"])
 	email := id + "@" + s.host.URLs.Project + ".iam.gserviceaccount.com"
 	switch {
@@ -73,14 +72,14 @@ func createAccount(c *serviceCall) api.Reply {
 	return api.OK(a.json(s))
 }
 
-func (c *serviceCall) account() (*serviceAccount, *api.Error) {
+func (c *call) account() (*serviceAccount, *api.Error) {
 	if a := c.s.accounts[c.args[0]]; a != nil {
 		return a, nil
 	}
 	return nil, api.RefuseNewer(http.StatusNotFound, "NOT_FOUND", "Unknown service account")
 }
 
-func getAccount(c *serviceCall) api.Reply {
+func getAccount(c *call) api.Reply {
 	a, err := c.account()
 	if err != nil {
 		return api.Refused(err)
@@ -88,8 +87,8 @@ func getAccount(c *serviceCall) api.Reply {
 	return api.OK(a.json(c.s))
 }
 
-// deleteAccount leaves the account's bindings behind, under a name that says so, as IAM does.
-func deleteAccount(c *serviceCall) api.Reply {
+// deleteAccount answers serviceAccounts.delete. As in IAM, the bindings of the account stay, under a name that says so.
+func deleteAccount(c *call) api.Reply {
 	a, err := c.account()
 	if err != nil {
 		return api.Refused(err)
@@ -114,7 +113,7 @@ func (r *role) json(s *Services) map[string]any {
 	return out
 }
 
-func createRole(c *serviceCall) api.Reply {
+func createRole(c *call) api.Reply {
 	id := api.Text(c.body["roleId"])
 	old := c.s.roles[id]
 	switch {
@@ -135,12 +134,12 @@ func createRole(c *serviceCall) api.Reply {
 	return api.OK(r.json(c.s))
 }
 
-// noPermissions answers permissions.queryTestablePermissions, by which gcloud looks for those that are still being tested.
-func noPermissions(*serviceCall) api.Reply { return api.OK(map[string]any{}) }
+// noPermissions answers permissions.queryTestablePermissions, which gcloud asks for permissions in testing.
+func noPermissions(*call) api.Reply { return api.OK(map[string]any{}) }
 
-// onRole answers a call that concerns a role in one of two states.
-func onRole(deleted bool, do func(c *serviceCall, r *role)) func(*serviceCall) api.Reply {
-	return func(c *serviceCall) api.Reply {
+// onRole makes the handler of a method for roles that are deleted, or are not.
+func onRole(deleted bool, do func(c *call, r *role)) func(*call) api.Reply {
+	return func(c *call) api.Reply {
 		r := c.s.roles[c.args[0]]
 		switch {
 		case r == nil:
@@ -153,26 +152,26 @@ func onRole(deleted bool, do func(c *serviceCall, r *role)) func(*serviceCall) a
 	}
 }
 
-func getRole(c *serviceCall) api.Reply {
+func getRole(c *call) api.Reply {
 	r := c.s.roles[c.args[0]]
-	return onRole(r != nil && r.deleted, func(*serviceCall, *role) {})(c)
+	return onRole(r != nil && r.deleted, func(*call, *role) {})(c)
 }
 
 var (
-	patchRole    = onRole(false, func(c *serviceCall, r *role) { r.body = api.Overlay(api.Overlay(map[string]any{}, r.body), c.body) })
-	deleteRole   = onRole(false, func(_ *serviceCall, r *role) { r.deleted = true })
-	undeleteRole = onRole(true, func(_ *serviceCall, r *role) { r.deleted = false })
+	patchRole    = onRole(false, func(c *call, r *role) { r.body = api.Overlay(api.Overlay(map[string]any{}, r.body), c.body) })
+	deleteRole   = onRole(false, func(_ *call, r *role) { r.deleted = true })
+	undeleteRole = onRole(true, func(_ *call, r *role) { r.deleted = false })
 )
 
-// mine refuses what is asked of another project.
-func (c *serviceCall) mine() *api.Error {
+// mine returns an error if the call is about another project.
+func (c *call) mine() *api.Error {
 	if c.s.host.URLs.IsMe(c.args[0]) {
 		return nil
 	}
 	return api.RefuseNewer(http.StatusForbidden, "PERMISSION_DENIED", "The caller does not have permission")
 }
 
-func getProjectResource(c *serviceCall) api.Reply {
+func getProjectResource(c *call) api.Reply {
 	if err := c.mine(); err != nil {
 		return api.Refused(err)
 	}
@@ -200,14 +199,14 @@ func (s *Services) policyJSON() map[string]any {
 	return out
 }
 
-func getPolicy(c *serviceCall) api.Reply {
+func getPolicy(c *call) api.Reply {
 	if err := c.mine(); err != nil {
 		return api.Refused(err)
 	}
 	return api.OK(c.s.policyJSON())
 }
 
-func setPolicy(c *serviceCall) api.Reply {
+func setPolicy(c *call) api.Reply {
 	if err := c.mine(); err != nil {
 		return api.Refused(err)
 	}
@@ -229,8 +228,8 @@ func setPolicy(c *serviceCall) api.Reply {
 	return api.OK(c.s.policyJSON())
 }
 
-// checkBinding refuses accounts and custom roles of the project that are not there. What is bound already may stay.
-func (c *serviceCall) checkBinding(name, member string) *api.Error {
+// checkBinding returns an error if a new binding names an account or a custom role of the project that does not exist.
+func (c *call) checkBinding(name, member string) *api.Error {
 	s := c.s
 	if slices.Contains(s.policy[name], member) {
 		return nil
