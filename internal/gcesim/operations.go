@@ -3,7 +3,6 @@ package gcesim
 import (
 	"context"
 	"iter"
-	"slices"
 	"time"
 
 	"prevmtable/internal/gcesim/api"
