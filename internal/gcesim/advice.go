@@ -14,8 +14,8 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// advise answers advice.capacity: how likely it is that so many VMs are obtained now, how long they will live, and where to make
-// them. It goes by the room that zones have and by their mean life. See
+// advise answers advice.capacity: how likely it is to get so many Spot VMs, how long they will live, and where to create them. The
+// answer follows from the room and the mean life of the zones. See
 // https://cloud.google.com/compute/docs/instances/view-vm-availability.
 func advise(c *call) api.Reply {
 	body, err := c.read("CapacityAdviceRequest")
@@ -47,14 +47,14 @@ func advise(c *call) api.Reply {
 		if p := place(zones, name, size, shape); best.machineType == "" || p.obtainability > best.obtainability {
 			best = p
 		}
-		if best.obtainability >= 0.7 { // good enough not to go to a lesser rank
+		if best.obtainability >= 0.7 { // a lesser rank is not needed
 			break
 		}
 	}
 	return api.OK(c.mask.Apply(map[string]any{"recommendations": []any{best.json(c.p)}}))
 }
 
-// advisedZones are the zones that a request for advice allows, all of the region where it names none.
+// advisedZones returns the zones that the request names; without names, all zones of the region.
 func (c *call) advisedZones(policy map[string]any) ([]*zone, *api.Error) {
 	var zones []*zone
 	for _, x := range api.List(policy["zones"]) {
@@ -75,7 +75,7 @@ func (c *call) advisedZones(policy map[string]any) ([]*zone, *api.Error) {
 	return zones, nil
 }
 
-// advisedTypes are the machine types that a request for advice names, by the rank of their selection.
+// advisedTypes returns the machine types that the request names, by rank.
 func (c *call) advisedTypes(body map[string]any) ([]string, *api.Error) {
 	selections := api.Object(api.Object(body["instanceFlexibilityPolicy"])["instanceSelections"])
 	names := slices.SortedFunc(maps.Keys(selections), func(a, b string) int {
@@ -97,7 +97,7 @@ func (c *call) advisedTypes(body map[string]any) ([]string, *api.Error) {
 	return types, nil
 }
 
-// checkAdvisable refuses machine types that there is no advice on; TPUs are among them.
+// checkAdvisable returns an error for a machine type without advice, such as a TPU.
 func checkAdvisable(field, machineType string) *api.Error {
 	if !machineTypePattern.MatchString(machineType) || strings.HasPrefix(machineType, "ct") {
 		return api.InvalidField(field, machineType, "There is no advice on this machine type.")
@@ -105,7 +105,7 @@ func checkAdvisable(field, machineType string) *api.Error {
 	return nil
 }
 
-// placement is where a number of VMs would best be made.
+// placement says where to create a number of VMs.
 type placement struct {
 	machineType   string
 	obtainability float64
@@ -113,8 +113,7 @@ type placement struct {
 	counts        []int // of VMs, by zone
 }
 
-// place distributes VMs over zones, one by one, to the zone with the most room, or for a balanced shape to the one with the fewest
-// VMs among those with room.
+// place distributes VMs over zones in one of the shapes that a request may ask for.
 func place(zones []*zone, machineType string, size int, shape string) placement {
 	room := make([]int, len(zones))
 	total := 0
@@ -138,6 +137,8 @@ func place(zones []*zone, machineType string, size int, shape string) placement 
 	return p
 }
 
+// spread assigns VMs to zones one by one: to the zone with the most room, or, if balanced, to the one with the fewest VMs among those
+// with room.
 func spread(counts, room []int, size int, balanced bool) {
 	for range min(size, 100_000) {
 		best := -1
@@ -155,7 +156,7 @@ func spread(counts, room []int, size int, balanced bool) {
 	}
 }
 
-// obtainability scores how well the room fits the VMs that are wanted. From 0.7 on it is called high, from 0.4 on medium.
+// obtainability scores whether the room suffices. Google calls 0.7 and more high, and 0.3 and less low.
 func obtainability(room, size int) float64 {
 	switch {
 	case room >= 2*size:
@@ -187,7 +188,7 @@ func (p placement) json(project *Project) map[string]any {
 		"estimatedUptime": strconv.Itoa(int(uptime.Seconds())) + "s"}}
 }
 
-// estimatedUptime is the time that most Spot VMs of the zone live, the median, rounded down to a few steps.
+// estimatedUptime returns the median life of the zone's Spot VMs, rounded down to one of a few steps.
 func (z *zone) estimatedUptime() time.Duration {
 	steps := []time.Duration{24 * time.Hour, 12 * time.Hour, 6 * time.Hour, 3 * time.Hour, time.Hour, 10 * time.Minute}
 	median := time.Duration(math.Ln2 * float64(z.meanLife))
@@ -199,8 +200,7 @@ func (z *zone) estimatedUptime() time.Duration {
 	return time.Minute
 }
 
-// adviseHistory answers advice.capacityHistory: for each of the last days, which part of the Spot VMs that stopped were
-// preempted, and what they cost.
+// adviseHistory answers advice.capacityHistory: the preemption rate and the price of each of the last 30 days.
 func adviseHistory(c *call) api.Reply {
 	body, err := c.read("CapacityHistoryRequest")
 	if err != nil {
@@ -237,7 +237,7 @@ func adviseHistory(c *call) api.Reply {
 	return api.OK(c.mask.Apply(out))
 }
 
-// historyLocation finds the zone that a request for history is about, or all of the region.
+// historyLocation returns the path of the location that a URL names, the region if it is empty, and the zones there.
 func (c *call) historyLocation(url string) (path string, zones []*zone, err *api.Error) {
 	region := "regions/" + c.param("region")
 	path = cmp.Or(c.p.urls.Local(url), region)
@@ -254,21 +254,21 @@ func (c *call) historyLocation(url string) (path string, zones []*zone, err *api
 
 const historyDays = 30
 
-// days makes one record for each of the last days, the oldest first.
+// days returns a record for each of the last days, oldest first.
 func (p *Project) days(now time.Time, record func(from, to time.Time) map[string]any) []any {
-	today := p.google(now).UTC().Truncate(24 * time.Hour).Add(now.Sub(p.google(now)))
+	today := p.googleTime(now).UTC().Truncate(24 * time.Hour).Add(now.Sub(p.googleTime(now)))
 	var out []any
 	for n := historyDays; n > 0; n-- {
 		from, to := today.AddDate(0, 0, -n), today.AddDate(0, 0, 1-n)
 		one := record(from, to)
-		one["interval"] = map[string]any{"startTime": p.google(from).UTC().Format(time.RFC3339), "endTime": p.google(to).UTC().Format(time.RFC3339)}
+		one["interval"] = map[string]any{"startTime": p.googleTime(from).UTC().Format(time.RFC3339), "endTime": p.googleTime(to).UTC().Format(time.RFC3339)}
 		out = append(out, one)
 	}
 	return out
 }
 
-// preemptionRate is the part of the Spot VMs that stopped in an interval which were preempted. Where none did, it is drawn around
-// what the mean life of the zones makes of VMs that their owners stop after half a day.
+// preemptionRate returns the number of preempted Spot VMs divided by that of all Spot VMs that stopped in an interval. If none
+// stopped, it returns a random rate that fits the mean life of the zones.
 func preemptionRate(p *Project, zones []*zone, machineType string, from, to time.Time) float64 {
 	preempted, stopped, expected := 0, 0, 0.0
 	for _, z := range zones {
@@ -291,20 +291,19 @@ func preemptionRate(p *Project, zones []*zone, machineType string, from, to time
 	return math.Round(min(1, rate)*1000) / 1000
 }
 
-// spotPrices are made up, in dollars for a virtual CPU and hour, in the order of the real ones of 2026. A series that is not among
-// them costs as much as n2.
+// spotPrices are invented, in dollars per vCPU and hour, near the real prices of 2026. Other series cost as much as n2.
 var spotPrices = map[string]float64{"e2": 0.0065, "n1": 0.0070, "n2": 0.0075, "n2d": 0.0055, "n4": 0.0080, "t2d": 0.0050, "t2a": 0.0045,
 	"c2": 0.0085, "c2d": 0.0060, "c3": 0.0090, "c3d": 0.0070, "c4": 0.0095, "c4a": 0.0075, "c4d": 0.0080, "m1": 0.0250, "g2": 0.0300, "a2": 0.1200, "a3": 0.3500}
 
-// dearness is the price of a region, as a part of that of us-central1.
-var dearness = map[string]float64{"us": 1, "northamerica": 1.05, "europe": 1.1, "asia": 1.15, "australia": 1.25, "southamerica": 1.4}
+// regionFactors are the prices of continents relative to us-central1.
+var regionFactors = map[string]float64{"us": 1, "northamerica": 1.05, "europe": 1.1, "asia": 1.15, "australia": 1.25, "southamerica": 1.4}
 
-// spotPrice returns what a Spot VM costs an hour, in dollars.
+// spotPrice returns the price of a Spot VM in dollars per hour.
 func spotPrice(machineType, region string) float64 {
 	series, _, _ := strings.Cut(machineType, "-")
 	continent, _, _ := strings.Cut(region, "-")
 	price := cmp.Or(spotPrices[series], spotPrices["n2"]) * float64(cpusOf(machineType))
-	switch { // the memory that comes with a CPU
+	switch { // by memory per vCPU
 	case strings.Contains(machineType, "-highmem"):
 		price *= 1.3
 	case strings.Contains(machineType, "-highcpu"):
@@ -312,12 +311,12 @@ func spotPrice(machineType, region string) float64 {
 	case sharedCores[machineType] > 0:
 		price *= 0.25
 	}
-	return price * cmp.Or(dearness[continent], 1.2)
+	return price * cmp.Or(regionFactors[continent], 1.2)
 }
 
 var cpuNumber = regexp.MustCompile(`^[a-z0-9]+(?:-[a-z]+)?-([0-9]+)`)
 
-// cpusOf reads the number of CPUs in the name of a machine type.
+// cpusOf returns the number of vCPUs in the name of a machine type; 2 if there is none.
 func cpusOf(machineType string) int {
 	if found := cpuNumber.FindStringSubmatch(machineType); found != nil {
 		n, _ := strconv.Atoi(found[1])

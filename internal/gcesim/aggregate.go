@@ -7,14 +7,14 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// scope is a place that resources belong to: a zone, a region, or neither.
+// scope is a zone, a region, or the project for what belongs to neither.
 type scope struct {
-	path   string // as an aggregated list names it: zones/us-central1-a, regions/us-central1, global
+	path   string // zones/us-central1-a, regions/us-central1 or global
 	zone   *zone
 	region string
 }
 
-// scopes returns all scopes, by path. Zones that do not exist are left out.
+// scopes returns all scopes by path, without the zones that commands have made absent.
 func (p *Project) scopes() []scope {
 	out := []scope{{path: "global"}}
 	for _, name := range p.regions() {
@@ -28,8 +28,8 @@ func (p *Project) scopes() []scope {
 	return out
 }
 
-// aggregate answers an aggregatedList. A zone that is down is unreachable; the answer is 200 all the same, as the API behaves
-// since returnPartialSuccess became its only way. list returns nil for a scope that cannot have such resources.
+// aggregate answers an aggregatedList method. List returns the items of a scope; nil if such items have another scope. A zone that is
+// down is listed as unreachable in an answer of status 200, as the API does since returnPartialSuccess is always on.
 func (c *call) aggregate(kind, collection string, list func(s scope, q *api.Query) iter.Seq[api.Item]) api.Reply {
 	p := c.p
 	q, err := c.listQuery()
@@ -73,7 +73,7 @@ func (c *call) aggregate(kind, collection string, list func(s scope, q *api.Quer
 	return api.OK(c.mask.Apply(out))
 }
 
-// scopePage is what an aggregated list shows of one scope.
+// scopePage is the part of an aggregated list for one scope.
 func scopePage(s scope, collection string, page []api.Item) map[string]any {
 	if len(page) == 0 {
 		return scopeWarning("NO_RESULTS_ON_PAGE", "There are no results for scope '"+s.path+"' on this page.", s.path)

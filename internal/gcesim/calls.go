@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// Call is one request as the simulator saw it.
+// Call is a request that the simulator has answered.
 type Call struct {
 	Time       time.Time
-	Method     string // "instances.insert"; "metadata.attribute", "metadata.token", "metadata.metadata"
+	Method     string // such as instances.insert, metadata.attribute, metadata.token, metadata.metadata
 	Zone       string
-	Name       string // of the VM or operation; the path of metadata
+	Name       string // the name of the VM or operation, or the path of the metadata
 	RequestID  string
 	APIVersion string // X-Goog-Api-Version
-	Status     int    // 0: there was no answer
-	Group      string // region/group of the API's quotas
-	Bytes      int    // of the answer's body
+	Status     int    // the HTTP status; 0: no answer
+	Group      string // the API quota, as region/group
+	Bytes      int    // the size of the answer's body
 }
 
-// callLog counts all calls and keeps the newest.
+// callLog counts all calls and keeps the newest ones.
 type callLog struct {
 	recent   []Call
 	next     int
@@ -36,7 +36,7 @@ type callKey struct {
 	status       int
 }
 
-// answers sums calls up.
+// answers is a number of calls and the total size of their answers.
 type answers struct {
 	count int
 	bytes int64
@@ -46,7 +46,7 @@ func (l *callLog) init() {
 	*l = callLog{answers: map[callKey]answers{}, groups: map[string]int{}, versions: map[string]int{}}
 }
 
-// count keeps the books of one answered call; status 0 stands for no answer.
+// count adds a call to the log; its status is 0 if it got no answer.
 func (p *Project) count(c Call, status, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,7 +69,7 @@ func (p *Project) count(c Call, status, bytes int) {
 	}
 }
 
-// Calls returns the newest calls in the order of their answers, as many as Options.KeepCalls said.
+// Calls returns the newest calls in the order of their answers, at most Options.KeepCalls of them.
 func (p *Project) Calls() []Call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,29 +77,29 @@ func (p *Project) Calls() []Call {
 	return append(slices.Clone(l.recent[l.next:]), l.recent[:l.next]...)
 }
 
-// CallCount returns how many calls of a method there were. The method may end in "*" to count several; a status limits
-// the count to those answers (0 among them being those without an answer).
+// CallCount returns the number of calls of a method, which may end in * to mean several. Statuses restrict the count to answers with
+// these HTTP statuses, of which 0 stands for no answer.
 func (p *Project) CallCount(method string, statuses ...int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.answers(method, "*", statuses...).count
 }
 
-// ZoneCallCount is CallCount for the calls that named a zone.
+// ZoneCallCount is CallCount for the calls to a zone.
 func (p *Project) ZoneCallCount(zone, method string, statuses ...int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.answers(method, zone, statuses...).count
 }
 
-// ResponseBytes returns how many bytes the bodies of a method's answers had. The method may end in "*".
+// ResponseBytes returns the total size of the answers to a method, which may end in *.
 func (p *Project) ResponseBytes(method string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.answers(method, "*").bytes
 }
 
-// answers sums up what fits; zone "*" is all of them, no status any.
+// answers sums the calls of a method up. Zone * stands for any; so does an empty list of statuses.
 func (p *Project) answers(method, zone string, statuses ...int) answers {
 	prefix, wild := strings.CutSuffix(method, "*")
 	var sum answers
@@ -113,8 +113,8 @@ func (p *Project) answers(method, zone string, statuses ...int) answers {
 	return sum
 }
 
-// printCalls is for scripts that ask often, for which the whole state would be too much.
-func printCalls(p *Project, args []string, _ time.Time) (string, error) {
+// callsCommand prints a count. Scripts that poll would find the whole state too long.
+func callsCommand(p *Project, args []string, _ time.Time) (string, error) {
 	zone := "*"
 	if len(args) > 1 {
 		if _, err := p.zonesNamed(args[1]); err != nil {
@@ -134,7 +134,7 @@ func printCalls(p *Project, args []string, _ time.Time) (string, error) {
 	return fmt.Sprintf("%d %d", sum.count, sum.bytes), nil
 }
 
-// callsJSON is the calls part of /sim/state.
+// callsJSON is the member calls of /sim/state.
 func (p *Project) callsJSON() map[string]any {
 	methods, bytes := map[string]map[string]int{}, map[string]int64{}
 	for key, sum := range p.calls.answers {

@@ -13,26 +13,25 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// commonMachineTypes are those that a list of machine types shows.
+// commonMachineTypes are the machine types that machineTypes.list shows.
 var commonMachineTypes = []string{
 	"c3-standard-4", "e2-highcpu-2", "e2-highcpu-4", "e2-highmem-2", "e2-medium", "e2-micro", "e2-small", "e2-standard-16", "e2-standard-2",
 	"e2-standard-4", "e2-standard-8", "f1-micro", "g1-small", "n1-highcpu-2", "n1-standard-1", "n1-standard-2", "n1-standard-4", "n1-standard-8",
 	"n2-standard-2", "n2-standard-4", "n2d-standard-2", "t2d-standard-1",
 }
 
-// machineTypePattern is what machine types look like, by https://cloud.google.com/compute/docs/machine-resource: a series, a class
-// and a number of CPUs or GPUs, or custom numbers of CPUs and MB.
+// machineTypePattern matches well-formed machine types: a series, a class and a number of vCPUs or GPUs, or custom numbers of vCPUs
+// and MB. See https://cloud.google.com/compute/docs/machine-resource.
 var machineTypePattern = regexp.MustCompile(`^(?:f1-micro|g1-small|e2-(?:micro|small|medium)` +
 	`|(?:[a-z]\d{1,2}[a-z]{0,2}|ct\d[a-z]{0,2})-(?:standard|highmem|highcpu|ultramem|megamem|hypermem|highgpu|megagpu|ultragpu|maxgpu|edgegpu|hightpu)-[1-9]\d*[a-z]?(?:-[a-z0-9]+)*` +
 	`|(?:[a-z]\d{1,2}[a-z]?-)?custom-(?:micro|small|medium|[1-9]\d*)-[1-9]\d*(?:-ext)?)$`)
 
-// knowsMachineType says whether a zone has a machine type. All that are well-formed are taken to exist everywhere, unless a
-// command or an option says that one does not.
+// knowsMachineType reports whether a zone has a machine type. Every well-formed one exists unless it was declared absent.
 func (p *Project) knowsMachineType(z *zone, name string) bool {
 	return machineTypePattern.MatchString(name) && !p.isAbsent("zones/"+z.name+"/machineTypes/"+name)
 }
 
-// isAbsent says whether a resource was declared absent, by its path or the end of it.
+// isAbsent reports whether the command absent named the path of a resource, or the end of it.
 func (p *Project) isAbsent(path string) bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(p.absent)), func(end string) bool {
 		return strings.HasSuffix("/"+path, "/"+end)
@@ -53,7 +52,7 @@ func setAbsent(absent bool) func(*Project, []string, time.Time) (string, error) 
 	}
 }
 
-// checkAbsent refuses a path that nothing has which can be absent.
+// checkAbsent returns an error for a path that no resource has which can be absent.
 func checkAbsent(path string) error {
 	parts := strings.Split(path, "/")
 	for _, kind := range []string{"machineTypes", "images", "networks", "subnetworks"} {
@@ -64,25 +63,25 @@ func checkAbsent(path string) error {
 	return fmt.Errorf("want the path of a machine type, image, network or subnetwork, or the end of it, such as machineTypes/n2-standard-4, not %q", path)
 }
 
-// imagePath returns the path of the image, or family of images, that a URL names; ok is false where there is none.
+// imagePath returns the path of an image or image family by its URL.
 func (p *Project) imagePath(url string) (path string, ok bool) {
 	parts := api.PathOf(url)
-	if parts[0] == "global" { // of the project itself
+	if parts[0] == "global" { // an image of this project
 		parts = append([]string{"projects", p.urls.Project}, parts...)
 	}
 	if len(parts) < 5 || parts[0] != "projects" {
 		return "", false
 	}
 	project, where, name := parts[1], strings.Join(parts[2:len(parts)-1], "/"), parts[len(parts)-1]
-	if where == "zones/-/imageFamilyViews" { // how gcloud names a family
+	if where == "zones/-/imageFamilyViews" { // gcloud's form for a family
 		where = "global/images/family"
 	}
 	ok = (where == "global/images" || where == "global/images/family") && api.ValidName.MatchString(name)
 	return "projects/" + project + "/" + where + "/" + name, ok
 }
 
-// knowsImage says whether a URL names an image that a disk can be made from. All that are well-formed are taken to exist, in
-// any project.
+// knowsImage reports whether a URL names an image or image family. Every well-formed one exists, in any project, unless it was
+// declared absent.
 func (p *Project) knowsImage(url string) bool {
 	path, ok := p.imagePath(url)
 	return ok && !p.isAbsent(path)
@@ -92,7 +91,7 @@ func (p *Project) knowsImage(url string) bool {
 func getProject(c *call) api.Reply {
 	p := c.p
 	r := api.Plain{"kind": "compute#project", "id": strconv.FormatUint(p.urls.Number, 10), "name": p.urls.Project,
-		"creationTimestamp": p.stamp(p.born), "commonInstanceMetadata": p.commonMetadata(),
+		"creationTimestamp": p.timestamp(p.born), "commonInstanceMetadata": p.commonMetadata(),
 		"quotas": []any{}, "selfLink": "https://www.googleapis.com/compute/v1/projects/" + p.urls.Project,
 		"defaultServiceAccount": strconv.FormatUint(p.urls.Number, 10) + "-compute@developer.gserviceaccount.com",
 		"defaultNetworkTier":    "PREMIUM", "xpnProjectStatus": "UNSPECIFIED_XPN_PROJECT_STATUS", "vmDnsSetting": "ZONAL_ONLY"}
@@ -105,7 +104,7 @@ func (p *Project) describeZone(z *zone) api.Plain {
 		status = "DOWN"
 	}
 	return api.Plain{"kind": "compute#zone", "id": strconv.Itoa(2000 + z.index), "name": z.name, "description": z.name,
-		"creationTimestamp": p.stamp(p.born), "status": status, "region": p.link("regions/%s", z.region),
+		"creationTimestamp": p.timestamp(p.born), "status": status, "region": p.link("regions/%s", z.region),
 		"selfLink": p.link("zones/%s", z.name), "availableCpuPlatforms": []any{"Intel Broadwell"}, "supportsPzs": false}
 }
 
@@ -121,7 +120,7 @@ func listZones(c *call) api.Reply {
 	})
 }
 
-// listQuery reads what a list request asks for.
+// listQuery returns the parameters of a list request.
 func (c *call) listQuery() (api.Query, *api.Error) {
 	q, err := api.ParseQuery(c.query)
 	if c.p.settings.orderMode == "ignore" {
@@ -130,7 +129,7 @@ func (c *call) listQuery() (api.Query, *api.Error) {
 	return q, err
 }
 
-// listPlain answers a list of resources that are made on the spot.
+// listPlain answers a list method. Path is that of the collection.
 func (c *call) listPlain(kind, path string, all iter.Seq[api.Item]) api.Reply {
 	q, err := c.listQuery()
 	if err != nil {
@@ -147,14 +146,14 @@ func (p *Project) describeRegion(name string) api.Plain {
 			zones = append(zones, p.link("zones/%s", z))
 		}
 	}
-	quotas := []any{} // never null in JSON
+	quotas := []any{} // not null in JSON
 	for _, q := range p.quotas {
 		if q.region == name {
 			quotas = append(quotas, map[string]any{"metric": q.metric, "limit": q.limit, "usage": q.used(p.zones)})
 		}
 	}
 	return api.Plain{"kind": "compute#region", "id": strconv.FormatUint(1000+p.draw("region", name)%900, 10), "name": name,
-		"description": name, "creationTimestamp": p.stamp(p.born), "status": "UP", "zones": zones, "quotas": quotas,
+		"description": name, "creationTimestamp": p.timestamp(p.born), "status": "UP", "zones": zones, "quotas": quotas,
 		"selfLink": p.link("regions/%s", name), "supportsPzs": false}
 }
 
@@ -185,7 +184,7 @@ func (p *Project) describeMachineType(z *zone, name string) api.Plain {
 		"selfLink": p.link("zones/%s/machineTypes/%s", z.name, name)}
 }
 
-// sharedCores are the machine types with less than a CPU, and their memory in MB.
+// sharedCores are the shared-core machine types, with their memory in MB.
 var sharedCores = map[string]int{"e2-micro": 1024, "e2-small": 2048, "e2-medium": 4096, "f1-micro": 614, "g1-small": 1740}
 
 func getMachineType(c *call) api.Reply {
@@ -234,5 +233,5 @@ func getNetwork(c *call) api.Reply {
 		return api.Refused(api.NotFound("projects/" + c.p.urls.Project + "/" + path))
 	}
 	return api.OK(api.Render(api.Plain{"kind": "compute#network", "id": strconv.FormatUint(api.ResourceID(c.p.draw("network", name)), 10), "name": name,
-		"autoCreateSubnetworks": true, "creationTimestamp": c.p.stamp(c.p.born), "selfLink": c.p.link("global/networks/%s", name)}, c.mask))
+		"autoCreateSubnetworks": true, "creationTimestamp": c.p.timestamp(c.p.born), "selfLink": c.p.link("global/networks/%s", name)}, c.mask))
 }

@@ -8,11 +8,11 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// vmChange is what a caller can do to a VM beside making and deleting it.
+// vmChange is a method that changes the state of a VM.
 type vmChange struct {
-	kind string   // of the operation
-	from []string // the states in which it has an effect
-	idle []string // the states in which it is accepted and changes nothing
+	kind string   // the type of its operation
+	from []string // the statuses that it changes
+	idle []string // the statuses in which it is accepted without effect
 	do   func(p *Project, v *vm, op *operation, now time.Time)
 }
 
@@ -29,7 +29,7 @@ func (x vmChange) allows(status string) bool {
 	return slices.Contains(x.from, status) || slices.Contains(x.idle, status)
 }
 
-// run changes a VM, or leaves it as it is where it is so already.
+// run starts the operation for a VM whose status the change allows.
 func (x vmChange) run(p *Project, v *vm, user, requestID string, now time.Time) *operation {
 	op := p.operationOn(v, x.kind, user, requestID, now)
 	if slices.Contains(x.idle, v.status(now)) {
@@ -60,7 +60,7 @@ func changeInstance(name string) func(*call) api.Reply {
 	}
 }
 
-// operationOn starts an operation on a VM, which holds it until the operation is done.
+// operationOn starts an operation on a VM. The VM is busy until the operation is done.
 func (p *Project) operationOn(v *vm, kind, user, requestID string, now time.Time) *operation {
 	v.busy = p.startOperation(&operation{zone: v.zone, kind: kind, user: user, requestID: requestID,
 		target: "zones/" + v.zone.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, now)
@@ -75,15 +75,15 @@ func suspendVM(p *Project, v *vm, op *operation, now time.Time) {
 	p.pauseVM(v, op, now, "SUSPENDING", "SUSPENDED")
 }
 
-// pauseVM takes a VM to a state in which it exists and does not run.
+// pauseVM takes a VM through one status to another, in neither of which it runs.
 func (p *Project) pauseVM(v *vm, op *operation, now time.Time, first, last string) {
 	op.end = now.Add(p.within(v.zone.deleteTime, op.kind, v.zone.name, v.name, v.lives))
 	v.release()
 	v.endedBy = "hand"
 	v.lives++
 	v.removal++
-	v.turn(now, first)
-	v.then(op.end, last)
+	v.setStatus(now, first)
+	v.planStatus(op.end, last)
 }
 
 // startVM starts or resumes a VM, if its zone has room.
@@ -96,14 +96,14 @@ func startVM(p *Project, v *vm, op *operation, now time.Time) {
 	took := p.within(v.zone.insertTime, op.kind, v.zone.name, v.name, v.lives)
 	op.end = now.Add(took)
 	v.endedBy, v.failed = "", false
-	p.live(v, now, took*9/10)
+	p.startLife(v, now, took*9/10)
 }
 
 func resetVM(p *Project, v *vm, op *operation, now time.Time) {
 	op.end = now.Add(p.within(p.settings.resourceTime, op.kind, v.zone.name, v.name, now.UnixNano()))
 }
 
-// maintainVM preempts a Spot VM; another one moves to another host, which is not seen.
+// maintainVM preempts a Spot VM. Other VMs migrate, which nobody notices.
 func maintainVM(p *Project, v *vm, op *operation, now time.Time) {
 	resetVM(p, v, op, now)
 	if v.spot {

@@ -7,20 +7,20 @@ import (
 )
 
 var metadataCommands = []command{
-	{"metadata", "KEY VALUE", "set an attribute of the project to the rest of the line", 2, 2, func(p *Project, args []string, _ time.Time) (string, error) {
+	{"metadata", "KEY VALUE", "set a project attribute to the rest of the line", 2, 2, func(p *Project, args []string, _ time.Time) (string, error) {
 		return "", p.setCheckedItem(args[0], args[1])
 	}},
-	{"metadata-file", "KEY PATH", "set an attribute of the project to what is in a file", 2, 2, func(p *Project, args []string, _ time.Time) (string, error) {
+	{"metadata-file", "KEY PATH", "set a project attribute to the content of a file", 2, 2, func(p *Project, args []string, _ time.Time) (string, error) {
 		return "", p.setCheckedItem(args[0], args[1])
 	}},
-	{"remove-metadata", "KEY", "remove an attribute of the project", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
+	{"remove-metadata", "KEY", "remove a project attribute", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
 		if _, ok := p.items.values[args[0]]; !ok {
 			return "", notNowf("no attribute %q", args[0])
 		}
 		p.removeItem(args[0])
 		return "", nil
 	}},
-	{"replace-metadata", "KEY OLD NEW", "replace a word in an attribute of the project, such as 12 by 9", 3, 3, func(p *Project, args []string, _ time.Time) (string, error) {
+	{"replace-metadata", "KEY OLD NEW", "replace a word in a project attribute, such as 12 by 9", 3, 3, func(p *Project, args []string, _ time.Time) (string, error) {
 		value, ok := p.items.values[args[0]]
 		switch {
 		case !ok:
@@ -30,47 +30,47 @@ var metadataCommands = []command{
 		}
 		return "", p.setCheckedItem(args[0], strings.ReplaceAll(p.items.values[args[0]], args[1], args[2]))
 	}},
-	{"metadata-delay", "DURATION|off", "changed attributes reach the metadata server so much later", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.metaDelay })},
-	{"metadata-server", "up|down|hang", "down: connections to it break; hang: it never answers", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
+	{"metadata-delay", "DURATION|off", "how much later a changed attribute reaches the metadata server", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.metaDelay })},
+	{"metadata-server", "up|down|hang", "down: it refuses connections; hang: it never answers", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
 		if err := parseChoice(args[0], "up", "down", "hang"); err != nil {
 			return "", err
 		}
 		p.setMetaMode(args[0])
 		return "", nil
 	}},
-	{"token-life", "DURATION", "how long new access tokens are good", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.tokenLife })},
-	{"revoke-tokens", "", "the access tokens handed out so far are refused with 401 from now on", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
+	{"token-life", "DURATION", "how long new access tokens are said to be valid", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.tokenLife })},
+	{"revoke-tokens", "", "refuse the access tokens handed out so far with 401", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
 		p.revocations++
 		return "", nil
 	}},
-	{"preempted", "on|off", "what instance/preempted says", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
+	{"preempted", "on|off", "the value of instance/preempted", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
 		on, err := parseOnOff(args[0])
 		if err == nil {
 			p.meta.Set("instance/preempted", map[bool]string{true: "TRUE", false: "FALSE"}[on])
 		}
 		return "", err
 	}},
-	{"self", "ZONE NAME [vm] | off", "the VM that the metadata server belongs to; with vm, it is made too; off: 404, as off GCE", 1, 3, selfCommand},
+	{"self", "ZONE NAME [vm] | off", "the VM of the metadata server; vm: add that VM; off: its paths are 404, as off GCE", 1, 3, selfCommand},
 }
 
 var apiCommands = []command{
-	{"fault", "METHOD ZONE KIND [ARGS] [times N|for DURATION] [retry-after DURATION] | clear [METHOD ZONE]", "something goes wrong with these requests, until cleared", 1, -1, func(p *Project, args []string, now time.Time) (string, error) {
-		return p.commandFault(args, now)
+	{"fault", "METHOD ZONE KIND [ARGS] [times N|for DURATION] [retry-after DURATION] | clear [METHOD ZONE]", "make calls fail, or their answers wrong", 1, -1, func(p *Project, args []string, now time.Time) (string, error) {
+		return p.faultCommand(args, now)
 	}},
-	{"clock", "OFFSET|off", "Google's clock is so far ahead of the real one, or behind it: -3m; what is planned still happens when it was going to", 1, 1, setClock},
-	{"resource-time", "MIN MAX", "how long operations on firewalls, load balancers and the like take", 2, 2, setSpan(func(p *Project) *span { return &p.settings.resourceTime })},
-	{"resources", "", "print all that is there besides VMs, one a line: resource, and what it holds", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
+	{"clock", "OFFSET|off", "how far Google's clock is ahead of the real one, or behind it: -3m; it changes the times in answers, not when things happen", 1, 1, setClock},
+	{"resource-time", "MIN MAX", "how long operations on resources other than VMs take", 2, 2, setSpan(func(p *Project) *span { return &p.settings.resourceTime })},
+	{"resources", "", "print all resources besides VMs, one a line", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
 		return strings.Join(p.resourceLines(), "\n"), nil
 	}},
-	{"instance-template", "NAME JSON", "make an instance template with these properties, the rest of the line", 2, 2, addInstanceTemplate},
-	{"instance-template-file", "NAME PATH", "make an instance template with the properties in a file", 2, 2, addInstanceTemplate},
-	{"latency", "MIN MAX", "how long each answer of the Compute API takes", 2, 2, setSpan(func(p *Project) *span { return &p.settings.latency })},
-	{"rate", "REGION|global|* GROUP N|off [per second|minute] [retry-after DURATION]", "an API quota in calls per minute, or per second; what a refusal says of when to come back", 3, 7, rateCommand},
-	{"requestid", "on|off", "whether a repeated requestId gives the same operation", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.requestIDs })},
-	{"not-ready", "on|off", "whether a delete while another operation holds the VM is refused with resourceNotReady", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.notReady })},
-	{"wait-early", "on|off", "on: zoneOperations.wait answers at random before the operation is done", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.waitEarly })},
-	{"calls", "METHOD [ZONE|* [STATUS]]", "print how many answers there were to a method, such as instances.insert or instances.*, and how many bytes they had", 1, 3, printCalls},
-	{"op-retention", "DURATION", "how long operations that are done can be asked for", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.retention })},
+	{"instance-template", "NAME JSON", "add an instance template with the properties in the rest of the line", 2, 2, addInstanceTemplate},
+	{"instance-template-file", "NAME PATH", "add an instance template with the properties in a file", 2, 2, addInstanceTemplate},
+	{"latency", "MIN MAX", "how long each call of the Compute API takes", 2, 2, setSpan(func(p *Project) *span { return &p.settings.latency })},
+	{"rate", "REGION|global|* GROUP N|off [per second|minute] [retry-after DURATION]", "an API quota; retry-after: a header of the refusals", 3, 7, rateCommand},
+	{"requestid", "on|off", "whether a repeated requestId returns the same operation", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.requestIDs })},
+	{"not-ready", "on|off", "whether deleting a busy VM fails with resourceNotReady", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.notReady })},
+	{"wait-early", "on|off", "on: wait may return before the operation is done", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.waitEarly })},
+	{"calls", "METHOD [ZONE|* [STATUS]]", "print the number of calls of a method, such as instances.insert or instances.*, and the size of the answers in bytes", 1, 3, callsCommand},
+	{"op-retention", "DURATION", "how long operations are kept after their end", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.retention })},
 }
 
 func setClock(p *Project, args []string, _ time.Time) (string, error) {
@@ -129,7 +129,7 @@ func selfCommand(p *Project, args []string, now time.Time) (string, error) {
 		if err := parseChoice(args[2], "vm"); err != nil {
 			return "", err
 		}
-		if _, err := putVM(p, args[:2], now); err != nil {
+		if _, err := addVM(p, args[:2], now); err != nil {
 			return "", err
 		}
 	}

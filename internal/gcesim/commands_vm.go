@@ -11,13 +11,13 @@ import (
 )
 
 var vmCommands = []command{
-	{"preempt", "NAME|ZONE [N]", "preempt that VM, or the first N (all) live VMs of the zone in name order, now", 1, 2, preemptCommand},
-	{"preempt-at-start", "ZONE N [terminated|gone]", "the next N creations are preempted while starting, which leaves them TERMINATED or gone", 2, 3, forZones(setPreemptAtStart)},
-	{"vm", "ZONE NAME [STATUS] [standard|spot]", "put a VM there that somebody else made", 2, 4, putVM},
-	{"delete-vm", "NAME", "somebody deletes the VM by hand", 1, 1, byHand((*Project).deleteByHand)},
-	{"stop-vm", "NAME", "somebody stops the VM by hand", 1, 1, asSomebody("stop")},
-	{"start-vm", "NAME", "somebody starts the stopped VM by hand", 1, 1, asSomebody("start")},
-	{"vms", "[ZONE]", "print all VMs, one a line: zone, name, status", 0, 1, printVMs},
+	{"preempt", "NAME|ZONE [N]", "preempt a VM, or the first N live VMs of a zone by name (default all)", 1, 2, preemptCommand},
+	{"preempt-at-start", "ZONE N [terminated|gone]", "preempt the next N VMs while they start, after which they are TERMINATED or gone", 2, 3, forZones(setPreemptAtStart)},
+	{"vm", "ZONE NAME [STATUS] [standard|spot]", "add a VM that somebody else has made", 2, 4, addVM},
+	{"delete-vm", "NAME", "delete a VM as somebody else", 1, 1, byHand((*Project).deleteByHand)},
+	{"stop-vm", "NAME", "stop a VM as somebody else", 1, 1, asSomebody("stop")},
+	{"start-vm", "NAME", "start a stopped VM as somebody else", 1, 1, asSomebody("start")},
+	{"vms", "[ZONE]", "print all VMs, one a line: zone, name, status", 0, 1, vmsCommand},
 }
 
 func preemptCommand(p *Project, args []string, now time.Time) (string, error) {
@@ -26,7 +26,7 @@ func preemptCommand(p *Project, args []string, now time.Time) (string, error) {
 		v := p.vmNamed(args[0])
 		switch {
 		case len(args) > 1:
-			return "", err // a number goes with a zone
+			return "", err // only a zone takes a number
 		case v == nil:
 			return "", notNowf("no VM and no zone %q", args[0])
 		case v.failed || !takesRoom(v.status(now)):
@@ -76,8 +76,8 @@ func setPreemptAtStart(_ *Project, z *zone, args []string, _ time.Time) (err err
 	return err
 }
 
-// putVM makes a VM without an operation, as if it had been there before.
-func putVM(p *Project, args []string, now time.Time) (string, error) {
+// addVM adds a VM that has always been there: there is no operation of its creation.
+func addVM(p *Project, args []string, now time.Time) (string, error) {
 	z := p.zones[args[0]]
 	if z == nil {
 		_, err := p.zonesNamed(args[0])
@@ -94,7 +94,7 @@ func putVM(p *Project, args []string, now time.Time) (string, error) {
 			if word != strings.ToUpper(word) {
 				return "", fmt.Errorf("want a STATUS in capitals, standard or spot, not %q", word)
 			}
-			status = word // the API may have values that nobody knows yet
+			status = word // a status that today's clients do not know
 		}
 	}
 	if !api.ValidName.MatchString(name) {
@@ -113,16 +113,16 @@ func putVM(p *Project, args []string, now time.Time) (string, error) {
 	v := p.newVM(z, &instanceSpec{name: name, machineType: "e2-micro", spot: spot, stop: true, body: body, raw: api.JSON(body)}, now)
 	z.add(v)
 	if takesRoom(status) {
-		p.live(v, now, 0)
+		p.startLife(v, now, 0)
 	}
-	v.turn(now, status)
+	v.setStatus(now, status)
 	if p.self.is(v) {
-		p.setSelf(z.name, name) // its ID has changed
+		p.setSelf(z.name, name) // the ID is new
 	}
 	return "", nil
 }
 
-// byHand makes a command on one VM, found by name in any zone.
+// byHand makes a command for a VM by its name.
 func byHand(f func(p *Project, v *vm, now time.Time) error) func(*Project, []string, time.Time) (string, error) {
 	return func(p *Project, args []string, now time.Time) (string, error) {
 		v := p.vmNamed(args[0])
@@ -133,7 +133,7 @@ func byHand(f func(p *Project, v *vm, now time.Time) error) func(*Project, []str
 	}
 }
 
-// asSomebody makes a change of a VM, as people make it by hand, a command.
+// asSomebody makes a command that changes a VM as a person does who works by hand.
 func asSomebody(name string) func(*Project, []string, time.Time) (string, error) {
 	return byHand(func(p *Project, v *vm, now time.Time) error {
 		change := vmChanges[name]
@@ -152,7 +152,7 @@ func (p *Project) deleteByHand(v *vm, now time.Time) error {
 	return nil
 }
 
-func printVMs(p *Project, args []string, now time.Time) (string, error) {
+func vmsCommand(p *Project, args []string, now time.Time) (string, error) {
 	zone := "*"
 	if len(args) > 0 {
 		zone = args[0]

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// commands is the whole control language.
+// commands are all commands of the control language.
 var commands = slices.Concat(zoneCommands, vmCommands, listCommands, metadataCommands, apiCommands)
 
-// forZones makes a command whose first argument is a zone, or * for all of them.
+// forZones makes a command whose first argument is a zone or *.
 func forZones(f func(p *Project, z *zone, args []string, now time.Time) error) func(*Project, []string, time.Time) (string, error) {
 	return func(p *Project, args []string, now time.Time) (string, error) {
 		zones, err := p.zonesNamed(args[0])
@@ -28,19 +28,19 @@ func forZones(f func(p *Project, z *zone, args []string, now time.Time) error) f
 }
 
 var zoneCommands = []command{
-	{"capacity", "ZONE N|unlimited [spot|standard|MACHINETYPE]", "room for so many VMs, or so many of that kind; live and starting ones count, and stay when it shrinks", 2, 3, forZones(setCapacity)},
-	{"stockout", "ZONE FORM", "the form in which the zone refuses when it is full", 2, 2, forZones(setStockout)},
-	{"stockout-time", "MIN MAX", "how long a creation is listed before it fails for want of room", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stockoutTime })},
+	{"capacity", "ZONE N|unlimited [spot|standard|MACHINETYPE]", "room for N VMs, or N of that kind; live and starting VMs count, and stay if the room shrinks", 2, 3, forZones(setCapacity)},
+	{"stockout", "ZONE FORM", "the form of the refusal when the zone is full", 2, 2, forZones(setStockout)},
+	{"stockout-time", "MIN MAX", "how long a creation takes to fail when the zone is full; the VM is listed meanwhile", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stockoutTime })},
 	{"optime", "ZONE MIN MAX [insert|delete]", "how long operations take", 3, 4, forZones(setOpTime)},
-	{"pending", "ZONE MIN MAX [SHARE] | ZONE off", "how long operations are PENDING before they are RUNNING, if they last so long; with a SHARE of 0 to 1, that part of them", 2, 4, forZones(setPending)},
-	{"boot", "ZONE MIN MAX|off", "how long a VM takes to RUNNING, but not longer than its operation; off: 9/10 of it", 2, 3, forZones(setBoot)},
-	{"stop-time", "MIN MAX", "how long a preempted VM is STOPPING", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stopTime })},
-	{"life", "ZONE MEAN|off [SWING]", "Spot VMs there live an exponentially distributed time, then are preempted; with a SWING of 0 to 1, that much oftener in the afternoon, and rarer at night", 2, 3, forZones(setLife)},
-	{"zone", "ZONE up|down|absent|unknown", "down: lists and inserts fail with 503; absent: 404 for the zone; unknown: the older 400", 2, 2, forZones(setZoneState)},
-	{"absent", "PATH", "what is named so does not exist: machineTypes/n2-standard-4, us-central1-a/machineTypes/n2-standard-4, images/family/debian-13, networks/other", 1, 1, setAbsent(true)},
-	{"present", "PATH", "it does again", 1, 1, setAbsent(false)},
-	{"quota", "REGION|global METRIC N|off [http|operation]", "a limit on the number of VMs, refused at the call or (operation) in the operation", 3, 4, setQuota},
-	{"address-space", "REGION on|off", "on: the region's subnet is full, creations fail with IP_SPACE_EXHAUSTED", 2, 2, setAddressSpace},
+	{"pending", "ZONE MIN MAX [SHARE] | ZONE off", "how long operations are PENDING before they are RUNNING; SHARE, from 0 to 1, is the part of the operations that are", 2, 4, forZones(setPending)},
+	{"boot", "ZONE MIN MAX|off", "how long a VM takes to be RUNNING, at most as long as its operation; off: 9/10 of that", 2, 3, forZones(setBoot)},
+	{"stop-time", "MIN MAX", "how long a VM that ends is STOPPING", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stopTime })},
+	{"life", "ZONE MEAN|off [SWING]", "Spot VMs are preempted after an exponentially distributed life; SWING, from 0 to 1, makes preemptions more frequent in the afternoon and rarer at night", 2, 3, forZones(setLife)},
+	{"zone", "ZONE up|down|absent|unknown", "down: every call to the zone fails with 503; absent: with 404; unknown: with the older 400", 2, 2, forZones(setZoneState)},
+	{"absent", "PATH", "no resource whose path ends in PATH exists: machineTypes/n2-standard-4, us-central1-a/machineTypes/n2-standard-4, images/family/debian-13, networks/other", 1, 1, setAbsent(true)},
+	{"present", "PATH", "undo absent", 1, 1, setAbsent(false)},
+	{"quota", "REGION|global METRIC N|off [http|operation]", "a limit on the number of VMs, exceeded at the call (http) or in the operation; PREEMPTIBLE_CPUS counts Spot VMs only, N2_CPUS machine types n2-… only", 3, 4, setQuota},
+	{"address-space", "REGION on|off", "on: the region's subnet is full; creations fail with IP_SPACE_EXHAUSTED", 2, 2, setAddressSpace},
 }
 
 func setCapacity(_ *Project, z *zone, args []string, _ time.Time) error {
@@ -75,7 +75,7 @@ func setStockout(_ *Project, z *zone, args []string, _ time.Time) error {
 	return nil
 }
 
-// setSpan makes a command that sets a span of the project.
+// setSpan makes a command that sets a range of durations.
 func setSpan(of func(*Project) *span) func(*Project, []string, time.Time) (string, error) {
 	return func(p *Project, args []string, _ time.Time) (string, error) {
 		s, err := parseSpan(args)
@@ -219,17 +219,17 @@ func setAddressSpace(p *Project, args []string, _ time.Time) (string, error) {
 }
 
 var listCommands = []command{
-	{"stale", "ZONE DURATION|off", "lists of instances show how it was so long ago; gets do not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.stale }))},
-	{"ops-stale", "ZONE DURATION|off", "lists of operations show how it was so long ago; gets do not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.opsStale }))},
-	{"hide", "ZONE N|NAME|off", "lists of instances lack the first N live VMs that match, or that VM, without a word", 2, 2, forZones(setHide)},
-	{"ops-hide", "ZONE N|off", "lists of operations lack the first N that match", 2, 2, forZones(setOpsHide)},
-	{"show", "ZONE NAME", "lists of instances show that hidden VM again", 2, 2, forZones(func(_ *Project, z *zone, args []string, _ time.Time) error {
+	{"stale", "ZONE DURATION|off", "lists of instances are so old; gets are not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.stale }))},
+	{"ops-stale", "ZONE DURATION|off", "lists of operations are so old; gets are not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.opsStale }))},
+	{"hide", "ZONE N|NAME|off", "lists of instances omit the first N live VMs that match, or the VM with that name", 2, 2, forZones(setHide)},
+	{"ops-hide", "ZONE N|off", "lists of operations omit the first N that match", 2, 2, forZones(setOpsHide)},
+	{"show", "ZONE NAME", "undo hide for the VM with that name", 2, 2, forZones(func(_ *Project, z *zone, args []string, _ time.Time) error {
 		delete(z.hideNames, args[0])
 		return nil
 	})},
-	{"filter-mode", "normal|ignore|none", "how instances.list reads filters: as it should, shows all, or shows nothing", 1, 1, setMode(func(p *Project) *string { return &p.settings.filterMode }, "normal", "ignore", "none")},
+	{"filter-mode", "normal|ignore|none", "whether lists of instances apply filters, ignore them, or are empty if there is a filter", 1, 1, setMode(func(p *Project) *string { return &p.settings.filterMode }, "normal", "ignore", "none")},
 	{"ops-filter-mode", "normal|ignore|none", "the same for lists of operations", 1, 1, setMode(func(p *Project) *string { return &p.settings.opsFilterMode }, "normal", "ignore", "none")},
-	{"order-mode", "normal|ignore", "ignore: lists come in the order of names, whatever orderBy says", 1, 1, setMode(func(p *Project) *string { return &p.settings.orderMode }, "normal", "ignore")},
+	{"order-mode", "normal|ignore", "ignore: lists are sorted by name, whatever orderBy says", 1, 1, setMode(func(p *Project) *string { return &p.settings.orderMode }, "normal", "ignore")},
 }
 
 func setStale(of func(*zone) *time.Duration) func(*Project, *zone, []string, time.Time) error {

@@ -14,25 +14,25 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// command is one command of the control language.
+// command is a command of the control language.
 type command struct {
 	name  string
 	usage string // its arguments
-	about string // one line: what it does
-	least int    // so many arguments at least
-	most  int    // and at most; negative: no limit
+	about string // what it does, in one line
+	least int    // the number of arguments that it needs
+	most  int    // the number of arguments that it takes; negative: any
 	run   func(p *Project, args []string, now time.Time) (string, error)
 }
 
-// notNow is the error of a well-formed command that does not fit the state of the project: no VM has that name, say.
+// notNow is the error of a correct command that does not fit the current state, as when no VM has the name.
 type notNow string
 
 func (e notNow) Error() string { return string(e) }
 
 func notNowf(format string, args ...any) error { return notNow(fmt.Sprintf(format, args...)) }
 
-// Do runs commands, one a line; blank lines and lines that begin with # are skipped. It stops at the first line that is
-// wrong and says which. What commands print is returned.
+// Do runs commands, one a line, and returns what they print. Empty lines and lines that start with # are skipped. Do stops at the
+// first error, which names the line.
 func (p *Project) Do(lines string) (string, error) {
 	var out strings.Builder
 	number := 0
@@ -57,12 +57,12 @@ func (p *Project) doLine(line string) (string, error) {
 		return "", fmt.Errorf("no command %q; there are %s", words[0], strings.Join(commandNames(), " "))
 	}
 	c, args := commands[i], words[1:]
-	if (c.name == "metadata" || c.name == "instance-template") && len(args) > 1 { // the value is the rest of the line, blanks and all
+	if (c.name == "metadata" || c.name == "instance-template") && len(args) > 1 { // the last argument is the rest of the line
 		rest := strings.TrimLeft(line, " \t")[len(c.name):]
 		rest = strings.TrimLeft(rest, " \t")[len(args[0]):]
 		args = []string{args[0], strings.TrimLeft(rest, " \t")}
 	}
-	if strings.HasSuffix(c.name, "-file") && len(args) == 2 { // read before the lock is taken
+	if strings.HasSuffix(c.name, "-file") && len(args) == 2 { // read without the lock
 		content, err := os.ReadFile(args[1])
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", c.name, err)
@@ -93,7 +93,7 @@ func commandNames() []string {
 	return names
 }
 
-// Help lists all commands with one line of explanation each.
+// Help describes all commands.
 func Help() string {
 	var b strings.Builder
 	for _, c := range commands {
@@ -111,8 +111,8 @@ func Help() string {
 	return b.String()
 }
 
-// serveControl answers the control API: GET /sim/ lists the commands, GET /sim/state shows everything, POST /sim/ runs
-// the commands in its body.
+// serveControl answers the control API: GET /sim/ describes the commands, GET /sim/state returns the state, POST /sim/ runs the
+// commands in its body.
 func (p *Project) serveControl(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	switch {
@@ -143,7 +143,7 @@ func (p *Project) serveControl(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// parseSpan reads a smallest and a largest duration.
+// parseSpan parses a shortest and a longest duration.
 func parseSpan(args []string) (span, error) {
 	shortest, err := time.ParseDuration(args[0])
 	if err != nil {
@@ -163,7 +163,7 @@ func parseOnOff(s string) (bool, error) {
 	return s == "on", nil
 }
 
-// parseCount reads a number that is not negative, or the word that stands for none.
+// parseCount parses a number that is not negative, or the word for no number.
 func parseCount(s, none string, noneValue int) (int, error) {
 	if s == none {
 		return noneValue, nil
@@ -182,7 +182,7 @@ func parseChoice(s string, choices ...string) error {
 	return nil
 }
 
-// parseDuration reads a duration or "off", which is 0.
+// parseDuration parses a duration that is not negative, or off for 0.
 func parseDuration(s string) (time.Duration, error) {
 	if s == "off" {
 		return 0, nil

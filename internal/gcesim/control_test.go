@@ -31,7 +31,7 @@ func TestBadCommands(t *testing.T) {
 		{"rate us-central1 speed 1", `no group "speed"; there are default list_requests`},
 		{"fault insert us-central1-a explode", `no kind of fault "explode"; there are cut-after`},
 		{"fault dance us-central1-a hang", `no method "dance"; there are insert delete`},
-		{"fault get us-central1-a op-stall", "get cannot have this: op-stall: the effect, but the operation never ends (insert, delete)"},
+		{"fault get us-central1-a op-stall", "get cannot have this fault: op-stall: the effect, an operation that never ends (insert, delete)"},
 		{"fault insert us-central1-a status 503", "want status CODE REASON"},
 		{"fault insert us-central1-a status x y", "invalid syntax"},
 		{"fault insert us-central1-a hang on", `"on" is too much`},

@@ -7,13 +7,13 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// opError is the error inside an operation that is done.
+// opError is the error of an operation.
 type opError struct {
 	code    string
 	message string
 	details []any
-	status  int    // of the HTTP call that the operation would have been
-	text    string // the words for status
+	status  int    // httpErrorStatusCode
+	text    string // httpErrorMessage
 }
 
 func (e *opError) json() map[string]any {
@@ -24,12 +24,13 @@ func (e *opError) json() map[string]any {
 	return map[string]any{"errors": []any{one}}
 }
 
+// preemptedAtStart returns the operation error of a VM that was preempted before it ran.
 func preemptedAtStart() *opError {
 	return &opError{code: "UNSUPPORTED_OPERATION", message: "Instance failed to start due to preemption.",
 		status: http.StatusBadRequest, text: "BAD REQUEST"}
 }
 
-// stockoutForms are the forms in which a full zone can refuse, with what each is good for.
+// stockoutForms are the forms in which a full zone refuses.
 var stockoutForms = []struct{ name, about string }{
 	{"details", "operation error ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS, with errorDetails (the default)"},
 	{"operation", "operation error ZONE_RESOURCE_POOL_EXHAUSTED"},
@@ -40,7 +41,7 @@ var stockoutForms = []struct{ name, about string }{
 	{"http", "HTTP 503 insufficientCapacity; there is no operation and no instance"},
 }
 
-// stockout is the operation error of a full zone in its form.
+// stockout returns the operation error of a full zone.
 func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError {
 	where := fmt.Sprintf("The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.", p.urls.Project, z.name)
 	e := &opError{status: http.StatusServiceUnavailable, text: "SERVICE UNAVAILABLE",

@@ -12,45 +12,45 @@ import (
 	"prevmtable/internal/gcesim/drive"
 )
 
-// faultMethods are what a fault can be put on.
+// faultMethods are the names of methods in the command fault.
 var faultMethods = slices.Concat([]string{"insert", "delete", "get", "list", "operations", "operation", "wait", "project",
 	"metadata", "attribute", "token", "instances", "advice", "*"}, resourceCollections(), drive.ServiceNames())
 
-// faultKinds are what can go wrong, with the number of words that follow and what they are.
+// faultKinds are the kinds of faults, with the number of arguments that each needs.
 var faultKinds = map[string]struct {
 	args  int
 	usage string
 }{
-	"status":        {2, "status CODE REASON [MESSAGE]: that refusal, in Google's envelope; no effect"},
-	"html":          {1, "html CODE: that status with a page of HTML, as a front end sends it; no effect"},
-	"empty":         {0, "empty: the effect, then 200 with nothing in it"},
-	"hang":          {0, "hang: no effect and no answer, until the client gives up"},
-	"hang-after":    {0, "hang-after: the effect, but no answer"},
-	"cut-before":    {0, "cut-before: no effect, the connection breaks"},
-	"cut-after":     {0, "cut-after: the effect, then the connection breaks"},
-	"slow":          {1, "slow DURATION: the answer comes so much later"},
-	"truncate":      {0, "truncate: the effect, but half of the answer is missing"},
-	"op-error":      {2, "op-error CODE HTTPSTATUS [MESSAGE]: accepted, but the operation fails at its end (insert, delete)"},
-	"op-stall":      {0, "op-stall: the effect, but the operation never ends (insert, delete)"},
-	"op-stall-lost": {0, "op-stall-lost: the operation never ends and nothing comes of it (insert, delete)"},
-	"op-other":      {0, "op-other: the effect, but answered with another VM's operation, which is done (insert, delete, operation, wait)"},
-	"page-repeat":   {0, "page-repeat: nextPageToken leads to the same page again, for ever (list, operations)"},
-	"page-endless":  {0, "page-endless: after the last page come empty ones, each with a new nextPageToken (list, operations)"},
-	"echo":          {2, "echo html|json|header CODE: that refusal, which quotes the request with its headers and body; no effect"},
+	"status":        {2, "status CODE REASON [MESSAGE]: an error in Google's form; no effect"},
+	"html":          {1, "html CODE: an error as a page of HTML; no effect"},
+	"empty":         {0, "empty: the effect, and an empty answer of status 200"},
+	"hang":          {0, "hang: no effect, no answer"},
+	"hang-after":    {0, "hang-after: the effect, no answer"},
+	"cut-before":    {0, "cut-before: no effect, a broken connection"},
+	"cut-after":     {0, "cut-after: the effect, a broken connection"},
+	"slow":          {1, "slow DURATION: everything happens so much later"},
+	"truncate":      {0, "truncate: the effect, half of the answer, a broken connection"},
+	"op-error":      {2, "op-error CODE HTTPSTATUS [MESSAGE]: an operation that fails at its end (insert, delete)"},
+	"op-stall":      {0, "op-stall: the effect, an operation that never ends (insert, delete)"},
+	"op-stall-lost": {0, "op-stall-lost: no effect, an operation that never ends (insert, delete)"},
+	"op-other":      {0, "op-other: the effect, and another VM's operation as the answer, which is done (insert, delete, operation, wait)"},
+	"page-repeat":   {0, "page-repeat: nextPageToken leads to the same page again (list, operations)"},
+	"page-endless":  {0, "page-endless: empty pages follow the last one, each with a new nextPageToken (list, operations)"},
+	"echo":          {2, "echo html|json|header CODE: an error that quotes the request, headers and body included; no effect"},
 }
 
-// fault is something that goes wrong with some requests.
+// fault makes some calls fail, or their answers wrong.
 type fault struct {
 	method, zone string
 	kind         string
 	status       int
-	code         string // reason of a status, code of an operation error
+	code         string // the reason of an HTTP error, or the code of an operation error
 	message      string
-	form         string // of an echo
+	form         string // of an echo: html, json or header
 	duration     time.Duration
 	retryAfter   time.Duration
-	left         int       // so many times more; negative: always
-	until        time.Time // zero: always
+	left         int       // how many calls it still applies to; negative: any number
+	until        time.Time // when it ends; zero: never
 	line         string
 }
 
@@ -60,7 +60,7 @@ func (f *fault) use() {
 	}
 }
 
-// before says whether the fault keeps the request from having an effect.
+// before reports whether the fault keeps a call from having an effect.
 func (f *fault) before() bool {
 	switch f.kind {
 	case "status", "html", "echo", "hang", "cut-before":
@@ -69,7 +69,7 @@ func (f *fault) before() bool {
 	return false
 }
 
-// fits says whether the fault is one that the method can have.
+// fits reports whether a method can have the fault.
 func (f *fault) fits(method string) bool {
 	switch {
 	case method == "*":
@@ -84,10 +84,10 @@ func (f *fault) fits(method string) bool {
 	return true
 }
 
-// ofOperation says whether the fault is about what becomes of the operation.
+// ofOperation reports whether the fault decides the fate of an operation.
 func (f *fault) ofOperation() bool { return strings.HasPrefix(f.kind, "op-") && f.kind != "op-other" }
 
-// reply is the answer of a fault that keeps a request from having an effect.
+// reply returns the answer of a fault for which before is true.
 func (f *fault) reply(r *http.Request, body []byte) api.Reply {
 	a := api.Reply{}
 	switch f.kind {
@@ -111,7 +111,7 @@ func (f *fault) reply(r *http.Request, body []byte) api.Reply {
 	return a
 }
 
-// echo refuses a request and quotes it, as a proxy that is set up for debugging may do.
+// echo returns an error that quotes the request with its headers and body, as a proxy with debugging on may do.
 func (f *fault) echo(r *http.Request, body []byte) api.Reply {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\r\n", r.Method, r.URL.RequestURI())
@@ -132,7 +132,7 @@ func (f *fault) opError() *opError {
 	return &opError{code: f.code, message: f.message, status: f.status, text: strings.ToUpper(http.StatusText(f.status))}
 }
 
-// matching lists the faults that apply to a request, in the order in which they were set.
+// matching returns the faults that apply to a call, oldest first.
 func (p *Project) matching(method, zone string, now time.Time) []*fault {
 	p.faults = slices.DeleteFunc(p.faults, func(f *fault) bool {
 		return f.left == 0 || !f.until.IsZero() && !now.Before(f.until)
@@ -164,8 +164,8 @@ func (p *Project) takeFault(method, zone string, now time.Time) *fault {
 	return f
 }
 
-// commandFault reads: METHOD ZONE KIND [ARGS] [times N|for DURATION], or clear [METHOD ZONE].
-func (p *Project) commandFault(args []string, now time.Time) (string, error) {
+// faultCommand runs the command fault.
+func (p *Project) faultCommand(args []string, now time.Time) (string, error) {
 	if args[0] == "clear" {
 		return "", p.clearFaults(args[1:])
 	}
@@ -184,7 +184,7 @@ func (p *Project) commandFault(args []string, now time.Time) (string, error) {
 		return "", fmt.Errorf("no kind of fault %q; there are %s", f.kind, faultKindNames())
 	}
 	if !f.fits(f.method) {
-		return "", fmt.Errorf("%s cannot have this: %s", f.method, kind.usage)
+		return "", fmt.Errorf("%s cannot have this fault: %s", f.method, kind.usage)
 	}
 	rest, err := f.limits(args[3:], now)
 	if err != nil {
@@ -200,8 +200,8 @@ func (p *Project) commandFault(args []string, now time.Time) (string, error) {
 	return "", nil
 }
 
-// limits cuts "times N", "for DURATION" and "retry-after DURATION" off the end. The same words with anything else behind them
-// belong to a message: "permission for 'projects/x'".
+// limits parses times N, for DURATION and retry-after DURATION at the end of a command, and returns the rest. Followed by anything
+// else, these words belong to a message: "permission for 'projects/x'".
 func (f *fault) limits(args []string, now time.Time) ([]string, error) {
 	for len(args) >= 2 {
 		n := len(args)
@@ -225,7 +225,7 @@ func (f *fault) limits(args []string, now time.Time) ([]string, error) {
 	return args, nil
 }
 
-// message is the rest of a line; double quotes around it are taken off, so that any words can be at its end.
+// message joins the words of a message. Double quotes around it allow for any words at its end.
 func message(words []string) string {
 	s := strings.Join(words, " ")
 	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {

@@ -11,7 +11,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// ServeHTTP answers as the metadata server, as the Compute API, as another API or as the control API, by the path.
+// ServeHTTP answers as the metadata server, the Compute API, another API of Google's or the control API, depending on the path.
 func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
@@ -33,9 +33,9 @@ func (p *Project) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveAPI answers one call of the Compute API.
+// serveAPI answers a call of the Compute API.
 func (p *Project) serveAPI(w http.ResponseWriter, r *http.Request) {
-	_, below, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/compute/"), "/") // after v1 or beta, which are the same here
+	_, below, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/compute/"), "/") // v1 and beta are the same here
 	c := p.findRoute(r.Method, below)
 	if c == nil {
 		p.notSimulated(w, r)
@@ -58,7 +58,7 @@ func (p *Project) serveAPI(w http.ResponseWriter, r *http.Request) {
 	p.deliver(w, r, a, f, entry)
 }
 
-// delay makes the answer as slow as it shall be; false means that the client is gone.
+// delay blocks for the latency of a call and the faults slow. It returns false if the client has gone.
 func (p *Project) delay(r *http.Request, c *call) bool {
 	now := p.enter()
 	d := p.within(p.settings.latency, "latency", r.Method, r.URL.Path, now.UnixNano())
@@ -72,7 +72,7 @@ func (p *Project) delay(r *http.Request, c *call) bool {
 	return sleep(r.Context(), d)
 }
 
-// perform lets a call happen, or not, and says what is wrong with its answer.
+// perform runs a call, unless a fault or an error prevents it. It returns the answer and the fault that damages it, if any.
 func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 	c.now = p.enter()
 	if err := p.checkToken(r); err != nil {
@@ -107,13 +107,13 @@ func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 		p.signal()
 	}
 	if f != nil && answer.Err == nil {
-		answer = p.misguide(c, f, answer)
+		answer = p.alter(c, f, answer)
 	}
 	return answer, f
 }
 
-// misguide puts something into a good answer that does not belong there.
-func (p *Project) misguide(c *call, f *fault, a api.Reply) api.Reply {
+// alter replaces a part of a good answer, as some faults demand.
+func (p *Project) alter(c *call, f *fault, a api.Reply) api.Reply {
 	if f.kind == "op-other" {
 		return c.operation(p.otherOperation(c), nil)
 	}
@@ -133,8 +133,7 @@ func (p *Project) misguide(c *call, f *fault, a api.Reply) api.Reply {
 	return a
 }
 
-// otherOperation returns the newest operation of the scope that is done and about another VM than the call. There is
-// always one: somebody else's.
+// otherOperation returns the newest operation of the scope that is done and not on the VM of the call. If there is none, it makes one.
 func (p *Project) otherOperation(c *call) *operation {
 	ops, target := p.opsOf(c.zone, c.param("region")), c.name()
 	if o := ops.find(c.param("operation")); o != nil {
@@ -151,7 +150,7 @@ func (p *Project) otherOperation(c *call) *operation {
 	return o
 }
 
-// admit checks all that has nothing to do with the method, and charges the call to its quota.
+// admit checks the mask and the scope of a call, and charges it to its API quota.
 func (p *Project) admit(c *call) (err *api.Error) {
 	if c.mask, err = api.ParseMask(c.query.Get("fields")); err != nil {
 		return err
@@ -168,10 +167,10 @@ func (p *Project) admit(c *call) (err *api.Error) {
 	return nil
 }
 
-// deliver writes an answer, or damages it as a fault says, and keeps the books.
+// deliver writes the answer to a call, damaged by a fault that may be nil, and counts the call.
 func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a api.Reply, f *fault, entry Call) {
 	p.mu.Lock()
-	w.Header().Set("Date", p.google(entry.Time).UTC().Format(http.TimeFormat))
+	w.Header().Set("Date", p.googleTime(entry.Time).UTC().Format(http.TimeFormat))
 	p.mu.Unlock()
 	damage := ""
 	if f != nil {
@@ -180,6 +179,7 @@ func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a api.Reply, f
 	a.Deliver(w, r, damage, func(status, bytes int) { p.count(entry, status, bytes) })
 }
 
+// notSimulated answers a request for a method that the simulator does not have.
 func (p *Project) notSimulated(w http.ResponseWriter, r *http.Request) {
 	p.deliver(w, r, api.Refused(api.NotSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path,
 		APIVersion: r.Header.Get("X-Goog-Api-Version")})

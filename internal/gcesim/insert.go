@@ -34,7 +34,7 @@ func insertInstance(c *call) api.Reply {
 	v := p.newVM(z, spec, c.now)
 	op := p.operationOn(v, "insert", "", c.requestID, c.now)
 	p.remember(c, op)
-	p.settleInsert(v, op, c, quota, spec)
+	p.planInsert(v, op, c, quota, spec)
 	return c.operation(op, nil)
 }
 
@@ -46,8 +46,8 @@ func (p *Project) newVM(z *zone, spec *instanceSpec, now time.Time) *vm {
 	}
 }
 
-// settleInsert plans what becomes of a creation.
-func (p *Project) settleInsert(v *vm, op *operation, c *call, quota *vmQuota, spec *instanceSpec) {
+// planInsert plans what becomes of a creation.
+func (p *Project) planInsert(v *vm, op *operation, c *call, quota *vmQuota, spec *instanceSpec) {
 	z, now := v.zone, c.now
 	took := p.within(z.insertTime, "insert", z.name, v.name)
 	f := c.opFault
@@ -73,7 +73,7 @@ func (p *Project) settleInsert(v *vm, op *operation, c *call, quota *vmQuota, sp
 		if z.bootTime.max > 0 {
 			boot = min(took, p.within(z.bootTime, "boot", z.name, v.name))
 		}
-		p.live(v, now, boot)
+		p.startLife(v, now, boot)
 		if f == nil || f.kind != "op-stall" {
 			op.end = now.Add(took)
 		}
@@ -83,7 +83,7 @@ func (p *Project) settleInsert(v *vm, op *operation, c *call, quota *vmQuota, sp
 // failInsert lets a creation fail at a time; until then the VM is listed, in PROVISIONING.
 func (p *Project) failInsert(v *vm, op *operation, end time.Time, err *opError) {
 	v.failed, v.endedBy = true, "failed"
-	v.turn(v.created, provisioning)
+	v.setStatus(v.created, provisioning)
 	op.end = end
 	op.fail(err)
 	p.planRemoval(v, end)
@@ -92,16 +92,16 @@ func (p *Project) failInsert(v *vm, op *operation, end time.Time, err *opError) 
 // preemptInsert lets a creation fail because the VM is preempted while it starts.
 func (p *Project) preemptInsert(v *vm, op *operation, end time.Time) {
 	v.failed, v.endedBy, v.preempted = true, "preempted", true
-	v.turn(v.created, provisioning)
-	v.then(v.created.Add(end.Sub(v.created)/3), staging)
-	v.then(v.created.Add(end.Sub(v.created)*2/3), stopping)
+	v.setStatus(v.created, provisioning)
+	v.planStatus(v.created.Add(end.Sub(v.created)/3), staging)
+	v.planStatus(v.created.Add(end.Sub(v.created)*2/3), stopping)
 	op.end = end
 	op.fail(preemptedAtStart())
 	p.plan(end, func(at time.Time) { p.recordPreemption(v, at) })
 	if v.zone.preemptGone {
 		p.planRemoval(v, end)
 	} else {
-		v.then(end, terminated)
+		v.planStatus(end, terminated)
 	}
 }
 
@@ -128,12 +128,12 @@ func deleteInstance(c *call) api.Reply {
 	}
 	op := p.operationOn(v, "delete", "", c.requestID, now)
 	p.remember(c, op)
-	p.settleDelete(v, op, c)
+	p.planDelete(v, op, c)
 	return c.operation(op, nil)
 }
 
-// settleDelete plans what becomes of a deletion.
-func (p *Project) settleDelete(v *vm, op *operation, c *call) {
+// planDelete plans what becomes of a deletion.
+func (p *Project) planDelete(v *vm, op *operation, c *call) {
 	end := c.now.Add(p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
 	f := c.opFault
 	switch {
@@ -156,7 +156,7 @@ func (p *Project) endLife(v *vm, now, end time.Time, by string) {
 		v.endedBy = by
 	}
 	v.lives++ // what was planned for this life is void
-	v.turn(now, stopping)
+	v.setStatus(now, stopping)
 	p.planRemoval(v, end)
 	p.signal()
 }

@@ -68,7 +68,7 @@ const user = "gcesim@developer.gserviceaccount.com"
 // startOperation begins an operation that has no end yet.
 func (p *Project) startOperation(o *operation, at time.Time) *operation {
 	ops := p.opsOf(o.zone, o.region)
-	p.forget(ops, at)
+	p.dropOld(ops, at)
 	o.start = at
 	prefix := "operation"
 	if o.user == "" {
@@ -95,15 +95,15 @@ func (p *Project) startOperation(o *operation, at time.Time) *operation {
 }
 
 // forget drops operations that ended longer ago than they are kept.
-func (p *Project) forget(ops *operations, now time.Time) {
+func (p *Project) dropOld(ops *operations, now time.Time) {
 	limit := now.Add(-p.settings.retention)
 	events, _ := slices.BinarySearchFunc(ops.list, "systemevent", byOpName)
-	p.forgetOldest(ops, events, len(ops.list), limit)
-	p.forgetOldest(ops, 0, events, limit)
+	p.dropOldest(ops, events, len(ops.list), limit)
+	p.dropOldest(ops, 0, events, limit)
 }
 
-// forgetOldest drops from a part of the list what ended before a time; what never ends stays.
-func (p *Project) forgetOldest(ops *operations, first, end int, limit time.Time) {
+// dropOldest drops from a part of the list what ended before a time; what never ends stays.
+func (p *Project) dropOldest(ops *operations, first, end int, limit time.Time) {
 	began := first
 	for began < end && ops.list[began].start.Before(limit) {
 		began++
@@ -145,13 +145,13 @@ func (p *Project) recordPreemption(v *vm, at time.Time) {
 // pacific is where Compute Engine's time stamps come from. A fixed offset does: nothing depends on the season.
 var pacific = time.FixedZone("PST", -8*60*60)
 
-// stamp writes a time as Google's clock has it, which the command clock sets.
-func (p *Project) stamp(t time.Time) string {
-	return p.google(t).In(pacific).Format("2006-01-02T15:04:05.000-07:00")
+// timestamp writes a time as Google's clock has it, which the command clock sets.
+func (p *Project) timestamp(t time.Time) string {
+	return p.googleTime(t).In(pacific).Format("2006-01-02T15:04:05.000-07:00")
 }
 
-// google returns what Google's clock shows at a time.
-func (p *Project) google(t time.Time) time.Time { return t.Add(p.settings.clock) }
+// googleTime returns what Google's clock shows at a time.
+func (p *Project) googleTime(t time.Time) time.Time { return t.Add(p.settings.clock) }
 
 // opView is an operation as it looks at a time.
 type opView struct {
@@ -215,17 +215,17 @@ func (v opView) Field(name string) any {
 		}
 		return 0
 	case "insertTime":
-		return v.p.stamp(o.start)
+		return v.p.timestamp(o.start)
 	case "startTime":
 		switch {
 		case o.begun.IsZero():
-			return v.p.stamp(o.start)
+			return v.p.timestamp(o.start)
 		case done || !v.at.Before(o.begun):
-			return v.p.stamp(o.begun)
+			return v.p.timestamp(o.begun)
 		}
 	case "endTime":
 		if done {
-			return v.p.stamp(o.end)
+			return v.p.timestamp(o.end)
 		}
 	case "error":
 		if done && o.err != nil {

@@ -24,7 +24,7 @@ func (c *call) operation(o *operation, err *api.Error) api.Reply {
 
 func (c *call) findOperation() (*operation, *api.Error) {
 	ops, name := c.p.opsOf(c.zone, c.param("region")), c.param("operation")
-	c.p.forget(ops, c.now)
+	c.p.dropOld(ops, c.now)
 	if o := ops.find(name); o != nil {
 		return o, nil
 	}
@@ -64,7 +64,7 @@ func (p *Project) visibleOps(z *zone, region string, now time.Time, q *api.Query
 		}
 	}
 	ops := p.opsOf(z, region)
-	p.forget(ops, now)
+	p.dropOld(ops, now)
 	at, hide := now, 0
 	if z != nil {
 		at, hide = now.Add(-z.opsStale), z.opsHide

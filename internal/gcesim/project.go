@@ -124,7 +124,7 @@ func New(o Options) *Project {
 	for _, name := range zones {
 		p.zones[name] = newZone(p, name)
 	}
-	h := drive.Host{URLs: p.urls, Draw: p.draw, Stamp: p.stamp, Took: func(purpose string, key ...any) time.Duration {
+	h := drive.Host{URLs: p.urls, Draw: p.draw, Stamp: p.timestamp, Took: func(purpose string, key ...any) time.Duration {
 		return p.within(p.settings.resourceTime, purpose, key...)
 	}}
 	p.store, p.services = drive.NewStore(h, resourceKinds...), drive.NewServices(h)

@@ -38,8 +38,8 @@ func (p *Project) VM(zone, name string) (vm VM, ok bool) {
 	return VM{}, false
 }
 
-// theseOrAll returns the zones of these names, all for none, by name.
-func (p *Project) theseOrAll(names []string) []*zone {
+// zonesOrAll returns the zones of these names, all for none, by name.
+func (p *Project) zonesOrAll(names []string) []*zone {
 	if len(names) == 0 {
 		names = p.zoneNames()
 	}
@@ -57,7 +57,7 @@ func (p *Project) VMs(zones ...string) []VM {
 	now := p.enter()
 	defer p.mu.Unlock()
 	var out []VM
-	for _, z := range p.theseOrAll(zones) {
+	for _, z := range p.zonesOrAll(zones) {
 		for _, v := range z.vms {
 			out = append(out, v.copy(now))
 		}
@@ -79,7 +79,7 @@ func (p *Project) History(zones ...string) []VM {
 	now := p.enter()
 	defer p.mu.Unlock()
 	var out []VM
-	for _, z := range p.theseOrAll(zones) {
+	for _, z := range p.zonesOrAll(zones) {
 		for _, v := range z.vms {
 			out = append(out, v.copy(now))
 		}
@@ -127,7 +127,7 @@ func (p *Project) Live(prefix string, zones ...string) int {
 	now := p.enter()
 	defer p.mu.Unlock()
 	n := 0
-	for _, z := range p.theseOrAll(zones) {
+	for _, z := range p.zonesOrAll(zones) {
 		start, _ := slices.BinarySearchFunc(z.vms, prefix, byName)
 		for _, v := range z.vms[start:] {
 			if !strings.HasPrefix(v.name, prefix) {
@@ -257,9 +257,9 @@ func (p *Project) stateJSON() any {
 	}
 	ops := []any{}
 	for _, o := range p.unfinished(now) {
-		one := map[string]any{"zone": o.Zone, "name": o.Name, "type": o.Type, "target": o.Target, "start": p.stamp(o.Start), "end": "never"}
+		one := map[string]any{"zone": o.Zone, "name": o.Name, "type": o.Type, "target": o.Target, "start": p.timestamp(o.Start), "end": "never"}
 		if !o.End.IsZero() {
-			one["end"] = p.stamp(o.End)
+			one["end"] = p.timestamp(o.End)
 		}
 		ops = append(ops, one)
 	}
@@ -267,6 +267,6 @@ func (p *Project) stateJSON() any {
 	for _, f := range p.faults {
 		faults = append(faults, f.line)
 	}
-	return map[string]any{"project": p.urls.Project, "seed": p.seed, "time": p.stamp(now), "zones": zones, "vms": vms,
+	return map[string]any{"project": p.urls.Project, "seed": p.seed, "time": p.timestamp(now), "zones": zones, "vms": vms,
 		"gone": ended, "unfinishedOperations": ops, "faults": faults, "calls": p.callsJSON()}
 }

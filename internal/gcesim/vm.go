@@ -72,8 +72,8 @@ func (v *vm) exists(at time.Time) bool {
 	return !v.created.After(at) && (v.gone.IsZero() || v.gone.After(at))
 }
 
-// turn drops what was planned for after a time and sets a status from then on.
-func (v *vm) turn(at time.Time, status string) {
+// setStatus drops what was planned for after a time and sets a status from then on.
+func (v *vm) setStatus(at time.Time, status string) {
 	t := at.UnixNano()
 	for len(v.steps) > 0 && v.steps[len(v.steps)-1].at >= t {
 		v.steps = v.steps[:len(v.steps)-1]
@@ -81,8 +81,8 @@ func (v *vm) turn(at time.Time, status string) {
 	v.steps = append(v.steps, step{t, status})
 }
 
-// then plans a later status.
-func (v *vm) then(at time.Time, status string) {
+// planStatus plans a later status.
+func (v *vm) planStatus(at time.Time, status string) {
 	v.steps = append(v.steps, step{at.UnixNano(), status})
 }
 
@@ -122,13 +122,13 @@ func kindsOf(machineType string, spot bool) []string {
 }
 
 // live starts a life: the VM boots, and as a Spot VM in a zone with a mean life it is preempted some day.
-func (p *Project) live(v *vm, at time.Time, boot time.Duration) {
+func (p *Project) startLife(v *vm, at time.Time, boot time.Duration) {
 	v.lives++
 	v.removal++
 	v.occupy()
-	v.turn(at, provisioning)
-	v.then(at.Add(boot/4), staging)
-	v.then(at.Add(boot), running)
+	v.setStatus(at, provisioning)
+	v.planStatus(at.Add(boot/4), staging)
+	v.planStatus(at.Add(boot), running)
 	p.planPreemption(v, at.Add(boot))
 	p.planLimit(v, at.Add(boot))
 }
@@ -159,9 +159,9 @@ func (p *Project) endByAction(v *vm, at time.Time, by string) (end time.Time) {
 	v.release()
 	v.endedBy = by
 	end = at.Add(p.within(p.settings.stopTime, "stop", v.zone.name, v.name, v.lives))
-	v.turn(at, stopping)
+	v.setStatus(at, stopping)
 	if v.stop {
-		v.then(end, terminated)
+		v.planStatus(end, terminated)
 	} else {
 		p.planRemoval(v, end)
 	}

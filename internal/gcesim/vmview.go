@@ -48,7 +48,7 @@ func (w vmView) Field(name string) any {
 	case "id":
 		return strconv.FormatUint(v.id, 10)
 	case "creationTimestamp":
-		return w.p.stamp(v.created)
+		return w.p.timestamp(v.created)
 	case "name":
 		return v.name
 	case "status":
@@ -69,9 +69,9 @@ func (w vmView) Field(name string) any {
 		}
 		return "Unknown CPU Platform"
 	case "lastStartTimestamp":
-		return w.stampOf(staging)
+		return w.timestampOf(staging)
 	case "lastStopTimestamp":
-		return w.stampOf(terminated)
+		return w.timestampOf(terminated)
 	case "fingerprint", "labelFingerprint":
 		return w.fingerprint(name)
 	case "tags", "metadata":
@@ -89,16 +89,16 @@ func (w vmView) Field(name string) any {
 	case "resourceStatus":
 		scheduling := map[string]any{}
 		if !v.limit.IsZero() {
-			scheduling["terminationTimestamp"] = w.p.stamp(v.limit)
+			scheduling["terminationTimestamp"] = w.p.timestamp(v.limit)
 		}
 		return map[string]any{"scheduling": scheduling}
 	}
 	return v.body(name)
 }
 
-func (w vmView) stampOf(status string) any {
+func (w vmView) timestampOf(status string) any {
 	if t := w.v.since(w.at, status); !t.IsZero() {
-		return w.p.stamp(t)
+		return w.p.timestamp(t)
 	}
 	return nil
 }

@@ -6,13 +6,10 @@ import (
 	"time"
 )
 
-// The simulator has no clock of its own: what will happen is a fact with a time, and whoever enters first catches up
-// with all facts whose time has come, in their order.
-
-// fact is something that happens at a time.
+// fact is a planned change of the state. There is no timer: whoever enters the project applies the facts whose time has come.
 type fact struct {
 	at     time.Time
-	serial uint64 // facts of one instant happen in the order in which they were planned
+	serial uint64 // orders facts of the same time
 	happen func(at time.Time)
 }
 
@@ -35,16 +32,16 @@ func (q *factQueue) Pop() any {
 	return last
 }
 
-// plan lets something happen at a time. The caller holds mu.
+// plan adds a fact. The caller holds mu.
 func (p *Project) plan(at time.Time, happen func(at time.Time)) {
 	p.serial++
 	heap.Push(&p.facts, fact{at, p.serial, happen})
 }
 
-// enter locks the project, brings it up to date and returns the time.
+// enter locks mu, applies the facts that are due and returns the time.
 func (p *Project) enter() time.Time {
 	p.mu.Lock()
-	now := time.Now().Round(0) // wall time: facts are compared and printed, never measured
+	now := time.Now().Round(0) // without the monotonic clock: times are compared and printed
 	for len(p.facts) > 0 && !p.facts[0].at.After(now) {
 		f := heap.Pop(&p.facts).(fact)
 		f.happen(f.at)
@@ -52,14 +49,14 @@ func (p *Project) enter() time.Time {
 	return now
 }
 
-// signal wakes the requests that wait for a change. The caller holds mu.
+// signal wakes the requests that wait for a change of the state. The caller holds mu.
 func (p *Project) signal() {
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// waitUntil returns when ready says so, at the deadline (where there is one), or when ctx ends. ready is called with mu
-// held and says at which time it wants to be asked again at the latest (zero: only after a change).
+// waitUntil blocks until ready returns true, the deadline passes (zero: none) or ctx is done. Ready is called with mu held, after each
+// change and at the time that it has returned (zero: none).
 func (p *Project) waitUntil(ctx context.Context, deadline time.Time, ready func(now time.Time) (done bool, again time.Time)) {
 	for {
 		now := p.enter()
@@ -78,7 +75,7 @@ func (p *Project) waitUntil(ctx context.Context, deadline time.Time, ready func(
 	}
 }
 
-// sleepUntil waits for a time (zero: none), a closed channel or the end of ctx; false means that ctx ended.
+// sleepUntil blocks until a time (zero: none), until wake is closed, or until ctx is done, in which case it returns false.
 func sleepUntil(ctx context.Context, at time.Time, wake <-chan struct{}) bool {
 	var alarm <-chan time.Time
 	if !at.IsZero() {
@@ -95,7 +92,7 @@ func sleepUntil(ctx context.Context, at time.Time, wake <-chan struct{}) bool {
 	return true
 }
 
-// sleep waits for a duration or the end of ctx; false means that ctx ended.
+// sleep blocks for a duration, or until ctx is done, in which case it returns false.
 func sleep(ctx context.Context, d time.Duration) bool {
 	return d <= 0 || sleepUntil(ctx, time.Now().Add(d), nil)
 }
