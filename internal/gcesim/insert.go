@@ -7,8 +7,8 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// insertInstance answers instances.insert. How the creation ends is settled now, and becomes visible when its time has
-// come: a VM that does not fit is listed for some seconds, then its operation fails and it is gone.
+// insertInstance answers instances.insert. It decides now how the creation will end. A VM that does not fit is listed for some
+// seconds, until its operation fails.
 func insertInstance(c *call) api.Reply {
 	p, z := c.p, c.zone
 	source, err := c.source()
@@ -46,13 +46,13 @@ func (p *Project) newVM(z *zone, spec *instanceSpec, now time.Time) *vm {
 	}
 }
 
-// planInsert plans what becomes of a creation.
+// planInsert plans the end of a creation.
 func (p *Project) planInsert(v *vm, op *operation, c *call, quota *vmQuota, spec *instanceSpec) {
 	z, now := v.zone, c.now
 	took := p.within(z.insertTime, "insert", z.name, v.name)
 	f := c.opFault
 	if f != nil && f.kind == "op-stall-lost" {
-		return // neither an end nor a VM
+		return // no end and no VM
 	}
 	v.made = op
 	z.add(v)
@@ -80,7 +80,7 @@ func (p *Project) planInsert(v *vm, op *operation, c *call, quota *vmQuota, spec
 	}
 }
 
-// failInsert lets a creation fail at a time; until then the VM is listed, in PROVISIONING.
+// failInsert plans that a creation fails. Until then the VM is listed as PROVISIONING.
 func (p *Project) failInsert(v *vm, op *operation, end time.Time, err *opError) {
 	v.failed, v.endedBy = true, "failed"
 	v.setStatus(v.created, provisioning)
@@ -89,7 +89,7 @@ func (p *Project) failInsert(v *vm, op *operation, end time.Time, err *opError) 
 	p.planRemoval(v, end)
 }
 
-// preemptInsert lets a creation fail because the VM is preempted while it starts.
+// preemptInsert plans that a VM is preempted while it starts.
 func (p *Project) preemptInsert(v *vm, op *operation, end time.Time) {
 	v.failed, v.endedBy, v.preempted = true, "preempted", true
 	v.setStatus(v.created, provisioning)
@@ -132,7 +132,7 @@ func deleteInstance(c *call) api.Reply {
 	return c.operation(op, nil)
 }
 
-// planDelete plans what becomes of a deletion.
+// planDelete plans the end of a deletion.
 func (p *Project) planDelete(v *vm, op *operation, c *call) {
 	end := c.now.Add(p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
 	f := c.opFault
@@ -149,19 +149,19 @@ func (p *Project) planDelete(v *vm, op *operation, c *call) {
 	p.endLife(v, c.now, end, "api")
 }
 
-// endLife takes a VM through STOPPING out of existence.
+// endLife makes a VM STOPPING now, and removes it at a time.
 func (p *Project) endLife(v *vm, now, end time.Time, by string) {
 	v.release()
-	if v.stop || v.endedBy != "preempted" && v.endedBy != "limit" { // else it was on its way out already
+	if v.stop || v.endedBy != "preempted" && v.endedBy != "limit" { // otherwise it was about to go anyway
 		v.endedBy = by
 	}
-	v.lives++ // what was planned for this life is void
+	v.lives++ // makes plans for this life void
 	v.setStatus(now, stopping)
 	p.planRemoval(v, end)
 	p.signal()
 }
 
-// repeated finds the operation of a request that is sent again with the same requestId.
+// repeated returns the operation of an earlier call with the same requestId; nil if there is none.
 func (p *Project) repeated(c *call) (*operation, *api.Error) {
 	id, err := api.RequestID(c.query.Get("requestId"))
 	if err != nil {

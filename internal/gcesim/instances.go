@@ -9,7 +9,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// getInstance answers instances.get. A get is never stale.
+// getInstance answers instances.get, which is never stale.
 func getInstance(c *call) api.Reply {
 	v, err := c.instance()
 	if err != nil {
@@ -18,7 +18,7 @@ func getInstance(c *call) api.Reply {
 	return api.OK(api.Render(vmView{c.p, v, c.now}, c.mask))
 }
 
-// instance finds the VM that the path names.
+// instance returns the VM that the path names.
 func (c *call) instance() (*vm, *api.Error) {
 	name := c.param("instance")
 	if v := c.zone.find(name); v != nil {
@@ -41,7 +41,7 @@ func listInstances(c *call) api.Reply {
 	return api.OK(q.List("compute#instanceList", c.p.link("zones/%s/instances", c.zone.name), page, more, c.mask))
 }
 
-// visible yields what a list of a zone shows, in name order, with all that commands do to lists.
+// visible yields the VMs of a zone that a list shows, by name.
 func (p *Project) visible(z *zone, now time.Time, q *api.Query) iter.Seq[api.Item] {
 	if q.Filtered {
 		switch p.settings.filterMode {

@@ -14,19 +14,18 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// self is the VM that asks the metadata server.
+// self is the VM that the metadata server belongs to.
 type self struct{ zone, name string }
 
 func (s self) is(v *vm) bool { return v.zone.name == s.zone && v.name == s.name }
 
-// metadataItems are the project's attributes as the Compute API shows them.
+// metadataItems are the project attributes in the Compute API.
 type metadataItems struct {
 	values  map[string]string
-	version int                                  // goes into the fingerprint
-	waiters map[*http.Request]context.CancelFunc // requests that the metadata server holds
+	waiters map[*http.Request]context.CancelFunc // cancel the requests that the metadata server has not answered yet
 }
 
-// setUpMetadata fills in what a VM finds on its metadata server.
+// setUpMetadata sets the values that every VM finds on its metadata server.
 func (p *Project) setUpMetadata(zones []string) {
 	m := p.meta
 	p.items = metadataItems{values: map[string]string{}, waiters: map[*http.Request]context.CancelFunc{}}
@@ -65,7 +64,7 @@ func (p *Project) setUpMetadata(zones []string) {
 
 const tokenPrefix = "ya29.gcesim-"
 
-// token hands out access tokens, good until the next revocation. Their expiry is said and not enforced.
+// token returns an access token. It is valid until the next revocation, whatever it says of its expiry.
 func (p *Project) token(_ context.Context, account string, scopes []string) (metadataserver.Token, error) {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -75,7 +74,7 @@ func (p *Project) token(_ context.Context, account string, scopes []string) (met
 	}, nil
 }
 
-// checkToken refuses a token that was revoked. A token from elsewhere is good, and so is none.
+// checkToken returns an error for a revoked token. A token from elsewhere is valid, and none is needed.
 func (p *Project) checkToken(r *http.Request) *api.Error {
 	own, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "+tokenPrefix)
 	made, _, _ := strings.Cut(own, "-")
@@ -86,7 +85,7 @@ func (p *Project) checkToken(r *http.Request) *api.Error {
 	return e
 }
 
-// setSelf names the VM that the metadata server belongs to; an empty zone means that there is none.
+// setSelf sets the VM that the metadata server belongs to; none if the zone is empty.
 func (p *Project) setSelf(zone, name string) {
 	p.self = self{zone, name}
 	if zone == "" {
@@ -107,15 +106,14 @@ func (p *Project) setSelf(zone, name string) {
 	p.meta.SetJSON("instance/id", fmt.Sprint(id), fmt.Sprint(id))
 }
 
-// SetMetadata sets an attribute of the project, as gcloud compute project-info add-metadata does. The metadata server
-// shows it at once, or after the time that the command metadata-delay set.
+// SetMetadata sets a project attribute. The metadata server shows it at once, or after the delay that the command metadata-delay set.
 func (p *Project) SetMetadata(key, value string) {
 	p.enter()
 	defer p.mu.Unlock()
 	p.setItem(key, value)
 }
 
-// RemoveMetadata removes an attribute of the project.
+// RemoveMetadata removes a project attribute.
 func (p *Project) RemoveMetadata(key string) {
 	p.enter()
 	defer p.mu.Unlock()
@@ -124,17 +122,15 @@ func (p *Project) RemoveMetadata(key string) {
 
 func (p *Project) setItem(key, value string) {
 	p.items.values[key] = value
-	p.items.version++
 	p.meta.SetAfter("project/attributes/"+key, value, p.settings.metaDelay)
 }
 
 func (p *Project) removeItem(key string) {
 	delete(p.items.values, key)
-	p.items.version++
 	p.meta.RemoveAfter("project/attributes/"+key, p.settings.metaDelay)
 }
 
-// serveMetadata answers as the metadata server, unless commands say that it is away.
+// serveMetadata answers as the metadata server, which commands may have made unavailable.
 func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	method := "metadata"
 	switch path := r.URL.Path; {
@@ -183,7 +179,7 @@ func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// setMetaMode turns the metadata server on or off; what it holds is let go.
+// setMetaMode makes the metadata server up, down or hang. It breaks the connections of waiting requests.
 func (p *Project) setMetaMode(mode string) {
 	p.settings.metaMode = mode
 	for _, cancel := range p.items.waiters {

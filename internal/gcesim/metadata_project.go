@@ -15,7 +15,7 @@ import (
 
 const maxMetadata = 512 << 10
 
-// checkMetadataItems holds metadata, of a VM or of the project, to its limits.
+// checkMetadataItems checks the limits of metadata, of a VM or of the project.
 func checkMetadataItems(field string, m map[string]any) *api.Error {
 	total, seen := 0, map[string]bool{}
 	for i, it := range api.List(m["items"]) {
@@ -38,7 +38,7 @@ func checkMetadataItems(field string, m map[string]any) *api.Error {
 	return nil
 }
 
-// itemsFingerprint changes with the content of the project's metadata.
+// itemsFingerprint returns a hash of the project metadata.
 func (p *Project) itemsFingerprint() string {
 	h := fnv.New64a()
 	for _, key := range slices.Sorted(maps.Keys(p.items.values)) {
@@ -59,8 +59,7 @@ func (p *Project) commonMetadata() map[string]any {
 	return m
 }
 
-// setCommonMetadata answers projects.setCommonInstanceMetadata. The new attributes are there at once; only the
-// operation takes a moment.
+// setCommonMetadata answers projects.setCommonInstanceMetadata. The attributes change at once; the operation takes a moment.
 func setCommonMetadata(c *call) api.Reply {
 	p := c.p
 	m, bad := api.ReadObject(c.body)

@@ -2,6 +2,7 @@ package gcesim
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,32 +12,32 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// operation is a mutation under way or over. It is done from its end on; no end means that it never will be.
+// operation is an operation of Compute Engine. It is done from its end on, which may be planned.
 type operation struct {
 	name       string
 	id         uint64
-	zone       *zone  // nil: regional or global
-	region     string // of a regional one
+	zone       *zone  // nil if it is regional or global
+	region     string // "" if it is zonal or global
 	kind       string // insert, delete, compute.instances.preempted, ...
-	target     string // the path below the project of what it works on
+	target     string // the path of the resource below the project
 	targetID   uint64
 	targetName string
 	user       string
 	requestID  string
-	requestKey string // under which repeats of its request find it
+	requestKey string // the key in Project.requests
 	start, end time.Time
-	begun      time.Time // until then it is PENDING
+	begun      time.Time // it is PENDING until then
 	err        *opError
-	extra      map[string]any // more fields of its JSON form
+	extra      map[string]any // further fields of the JSON form
 }
 
 func (o *operation) done(at time.Time) bool { return !o.end.IsZero() && !o.end.After(at) }
 
-// fail lets the operation end with an error.
+// fail makes the operation end with an error.
 func (o *operation) fail(err *opError) { o.err = err }
 
-// operations are those of one zone or region, or the global ones. Names begin with the time, so that their order is that of the
-// beginnings, first of operations, then of system events.
+// operations are the operations of a zone or region, or the global ones. Names start with the prefix and the time, so that system
+// events follow all others, and each of the two is ordered by start.
 type operations struct {
 	list   []*operation // by name
 	byName map[string]*operation
@@ -46,7 +47,7 @@ func byOpName(o *operation, name string) int { return strings.Compare(o.name, na
 
 func newOperations() operations { return operations{byName: map[string]*operation{}} }
 
-// opsOf returns the operations of a zone, of a region where the zone is nil, or the global ones where there is neither.
+// opsOf returns the operations of a zone, or of a region if the zone is nil, or the global ones if there is neither.
 func (p *Project) opsOf(z *zone, region string) *operations {
 	switch {
 	case z != nil:
@@ -65,7 +66,7 @@ func (p *Project) opsOf(z *zone, region string) *operations {
 
 const user = "gcesim@developer.gserviceaccount.com"
 
-// startOperation begins an operation that has no end yet.
+// startOperation starts an operation that has no end yet.
 func (p *Project) startOperation(o *operation, at time.Time) *operation {
 	ops := p.opsOf(o.zone, o.region)
 	p.dropOld(ops, at)
@@ -94,7 +95,7 @@ func (p *Project) startOperation(o *operation, at time.Time) *operation {
 	return o
 }
 
-// forget drops operations that ended longer ago than they are kept.
+// dropOld drops the operations whose retention time is over.
 func (p *Project) dropOld(ops *operations, now time.Time) {
 	limit := now.Add(-p.settings.retention)
 	events, _ := slices.BinarySearchFunc(ops.list, "systemevent", byOpName)
@@ -102,7 +103,7 @@ func (p *Project) dropOld(ops *operations, now time.Time) {
 	p.dropOldest(ops, 0, events, limit)
 }
 
-// dropOldest drops from a part of the list what ended before a time; what never ends stays.
+// dropOldest drops the operations of a part of the list that ended before a time.
 func (p *Project) dropOldest(ops *operations, first, end int, limit time.Time) {
 	began := first
 	for began < end && ops.list[began].start.Before(limit) {
@@ -135,126 +136,143 @@ func (ops *operations) find(name string) *operation {
 	return nil
 }
 
-// recordPreemption leaves the trace by which a preemption can be told from another end.
+// recordPreemption adds the system event of a preemption.
 func (p *Project) recordPreemption(v *vm, at time.Time) {
 	op := p.startOperation(&operation{zone: v.zone, kind: "compute.instances.preempted", user: "system",
 		target: "zones/" + v.zone.name + "/instances/" + v.name, targetID: v.id, targetName: v.name}, at)
 	op.end = at
 }
 
-// pacific is where Compute Engine's time stamps come from. A fixed offset does: nothing depends on the season.
+// pacific is the time zone of Compute Engine's time stamps, here without daylight saving time.
 var pacific = time.FixedZone("PST", -8*60*60)
 
-// timestamp writes a time as Google's clock has it, which the command clock sets.
+// timestamp formats a time as Google's clock shows it.
 func (p *Project) timestamp(t time.Time) string {
 	return p.googleTime(t).In(pacific).Format("2006-01-02T15:04:05.000-07:00")
 }
 
-// googleTime returns what Google's clock shows at a time.
+// googleTime returns what Google's clock shows at a time; see the command clock.
 func (p *Project) googleTime(t time.Time) time.Time { return t.Add(p.settings.clock) }
 
-// opView is an operation as it looks at a time.
+// opView is an operation at a time.
 type opView struct {
 	p  *Project
 	o  *operation
 	at time.Time
 }
 
-func (v opView) Key() string { return v.o.name }
-
+func (v opView) Key() string     { return v.o.name }
 func (v opView) Born() time.Time { return v.o.start }
 
-var opFields = []string{"kind", "id", "name", "zone", "region", "clientOperationId", "operationType", "targetLink", "targetId",
-	"status", "user", "progress", "insertTime", "startTime", "endTime", "error", "httpErrorStatusCode",
-	"httpErrorMessage", "selfLink", "setCommonInstanceMetadataOperationMetadata"}
+// opFields are the fields of the JSON form. A function returns nil if the field is absent.
+var opFields = map[string]func(v opView) any{
+	"kind":                func(opView) any { return "compute#operation" },
+	"id":                  func(v opView) any { return strconv.FormatUint(v.o.id, 10) },
+	"name":                func(v opView) any { return v.o.name },
+	"zone":                opView.zone,
+	"region":              opView.region,
+	"clientOperationId":   func(v opView) any { return orNil(v.o.requestID) },
+	"operationType":       func(v opView) any { return v.o.kind },
+	"targetLink":          opView.targetLink,
+	"targetId":            func(v opView) any { return strconv.FormatUint(v.o.targetID, 10) },
+	"status":              opView.status,
+	"user":                func(v opView) any { return v.o.user },
+	"progress":            opView.progress,
+	"insertTime":          func(v opView) any { return v.p.timestamp(v.o.start) },
+	"startTime":           opView.startTime,
+	"endTime":             opView.endTime,
+	"error":               func(v opView) any { return v.ofError(func(e *opError) any { return e.json() }) },
+	"httpErrorStatusCode": opView.httpErrorStatusCode,
+	"httpErrorMessage":    func(v opView) any { return v.ofError(func(e *opError) any { return e.text }) },
+	"selfLink":            func(v opView) any { return v.p.link("%s/operations/%s", v.scope(), v.o.name) },
+}
 
-func (v opView) Fields() []string { return opFields }
+func (v opView) Fields() []string {
+	return slices.AppendSeq(slices.Collect(maps.Keys(opFields)), maps.Keys(v.o.extra))
+}
 
-// Field returns one field of the JSON form, nil where it is absent.
+// Field returns a field of the JSON form; nil if it is absent.
 func (v opView) Field(name string) any {
-	o, done := v.o, v.o.done(v.at)
-	switch name {
-	case "kind":
-		return "compute#operation"
-	case "id":
-		return strconv.FormatUint(o.id, 10)
-	case "name":
-		return o.name
-	case "zone":
-		if o.zone != nil {
-			return v.p.link("zones/%s", o.zone.name)
-		}
-	case "region":
-		if o.region != "" {
-			return v.p.link("regions/%s", o.region)
-		}
-	case "clientOperationId":
-		return orNil(o.requestID)
-	case "operationType":
-		return o.kind
-	case "targetLink":
-		if o.target == "" {
-			return "https://www.googleapis.com/compute/v1/projects/" + v.p.urls.Project
-		}
-		return v.p.link("%s", o.target)
-	case "targetId":
-		return strconv.FormatUint(o.targetID, 10)
-	case "status":
-		switch {
-		case done:
-			return "DONE"
-		case v.at.Before(o.begun):
-			return "PENDING"
-		}
-		return "RUNNING"
-	case "user":
-		return o.user
-	case "progress":
-		if done {
-			return 100
-		}
-		return 0
-	case "insertTime":
-		return v.p.timestamp(o.start)
-	case "startTime":
-		switch {
-		case o.begun.IsZero():
-			return v.p.timestamp(o.start)
-		case done || !v.at.Before(o.begun):
-			return v.p.timestamp(o.begun)
-		}
-	case "endTime":
-		if done {
-			return v.p.timestamp(o.end)
-		}
-	case "error":
-		if done && o.err != nil {
-			return o.err.json()
-		}
-	case "httpErrorStatusCode":
-		if done && o.err != nil {
-			return o.err.status
-		}
-		if o.user == "system" {
-			return http.StatusOK
-		}
-	case "httpErrorMessage":
-		if done && o.err != nil {
-			return o.err.text
-		}
-	case "selfLink":
-		return v.p.link("%s/operations/%s", v.scope(), o.name)
-	default:
-		return o.extra[name]
+	if f := opFields[name]; f != nil {
+		return f(v)
 	}
-	return nil
+	return v.o.extra[name]
 }
 
-func (v opView) scope() string {
-	return scopeOf(v.o.zone, v.o.region)
+func (v opView) done() bool { return v.o.done(v.at) }
+
+func (v opView) pending() bool { return !v.done() && v.at.Before(v.o.begun) }
+
+func (v opView) zone() any {
+	if v.o.zone == nil {
+		return nil
+	}
+	return v.p.link("zones/%s", v.o.zone.name)
 }
 
-// scopeOf names a zone, a region or the whole project as a path does.
+func (v opView) region() any {
+	if v.o.region == "" {
+		return nil
+	}
+	return v.p.link("regions/%s", v.o.region)
+}
+
+func (v opView) targetLink() any {
+	return strings.TrimSuffix(v.p.link("%s", v.o.target), "/") // the project itself has no path
+}
+
+func (v opView) status() any {
+	switch {
+	case v.done():
+		return "DONE"
+	case v.pending():
+		return "PENDING"
+	}
+	return "RUNNING"
+}
+
+func (v opView) progress() any {
+	if v.done() {
+		return 100
+	}
+	return 0
+}
+
+func (v opView) startTime() any {
+	switch {
+	case v.pending():
+		return nil
+	case v.o.begun.After(v.o.start):
+		return v.p.timestamp(v.o.begun)
+	}
+	return v.p.timestamp(v.o.start)
+}
+
+func (v opView) endTime() any {
+	if !v.done() {
+		return nil
+	}
+	return v.p.timestamp(v.o.end)
+}
+
+// ofError returns what f makes of the operation's error; nil if there is none yet.
+func (v opView) ofError(f func(*opError) any) any {
+	if !v.done() || v.o.err == nil {
+		return nil
+	}
+	return f(v.o.err)
+}
+
+func (v opView) httpErrorStatusCode() any {
+	if v.o.user == "system" {
+		return http.StatusOK
+	}
+	return v.ofError(func(e *opError) any { return e.status })
+}
+
+func (v opView) scope() string { return scopeOf(v.o.zone, v.o.region) }
+
+// scopeOf returns the path of a zone, of a region, or global.
 func scopeOf(z *zone, region string) string {
 	switch {
 	case z != nil:

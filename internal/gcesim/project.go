@@ -15,17 +15,17 @@ import (
 	"prevmtable/internal/gcesim/drive"
 )
 
-// Options says what project to simulate. The zero value is good.
+// Options describes a project. The zero value is valid.
 type Options struct {
-	Project   string            // "gcesim-project" where empty
-	Number    uint64            // the project number; 123456789012 where 0
-	Zones     []string          // DefaultZones where nil
-	Seed      uint64            // everything random is derived from it
-	Metadata  map[string]string // project metadata at the start
-	KeepCalls int               // how many of the newest calls Calls returns; 1000 where 0, none where negative
+	Project   string            // the project ID; gcesim-project if empty
+	Number    uint64            // the project number; 123456789012 if 0
+	Zones     []string          // DefaultZones if nil
+	Seed      uint64            // determines everything random
+	Metadata  map[string]string // the project attributes
+	KeepCalls int               // how many calls Calls returns at most; 1000 if 0, none if negative
 }
 
-// DefaultZones are the zones of a project that names none.
+// DefaultZones are the zones of a project without Options.Zones.
 var DefaultZones = []string{
 	"us-central1-a", "us-central1-b", "us-central1-c", "us-central1-f",
 	"us-east1-b", "us-east1-c", "us-east1-d",
@@ -34,7 +34,7 @@ var DefaultZones = []string{
 	"asia-east1-a", "asia-east1-b", "asia-east1-c",
 }
 
-// Project is a simulated Compute Engine project with its metadata server: an http.Handler.
+// Project is a simulated Compute Engine project with its metadata server. It is an http.Handler.
 type Project struct {
 	urls      api.URLs
 	seed      uint64
@@ -43,13 +43,13 @@ type Project struct {
 	routes    []route
 	born      time.Time
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	facts   factQueue
 	serial  uint64
-	changed chan struct{} // closed and replaced when a waiting request should look again
+	changed chan struct{} // closed and replaced at each change of the state
 
 	zones    map[string]*zone
-	global   operations // those of no zone and no region
+	global   operations // the global ones
 	regional map[string]*operations
 	store    *drive.Store    // resources besides VMs
 	services *drive.Services // Google's other APIs
@@ -58,23 +58,23 @@ type Project struct {
 	faults   []*fault
 	rates    rates
 	quotas   []*vmQuota
-	fullNets map[string]bool // regions whose address space is used up
-	absent   map[string]bool // the ends of paths of what does not exist
+	fullNets map[string]bool // regions with a full subnet
+	absent   map[string]bool // ends of the paths of resources that do not exist
 	calls    callLog
 	self     self
 
-	revocations int // of access tokens
+	revocations int // how often access tokens were revoked
 	settings    settings
 	items       metadataItems
 }
 
-// settings are the switches that concern the project as a whole.
+// settings are what commands set for the project as a whole.
 type settings struct {
-	clock         time.Duration // how far Google's clock is ahead
+	clock         time.Duration // how far Google's clock is ahead of the real one
 	stockoutTime  span
-	quotaTime     span // how long an operation takes to fail for want of quota
+	quotaTime     span // how long an operation takes to fail because of a quota
 	latency       span
-	resourceTime  span // how long operations on other resources than VMs take
+	resourceTime  span // how long operations on resources other than VMs take
 	stopTime      span
 	requestIDs    bool
 	notReady      bool
@@ -85,10 +85,10 @@ type settings struct {
 	orderMode     string // normal, ignore
 	metaMode      string // up, down, hang
 	metaDelay     time.Duration
-	tokenLife     time.Duration // of a new one
+	tokenLife     time.Duration
 }
 
-// New makes a project. All its zones have room without limit until told otherwise.
+// New returns a project without VMs, whose zones have unlimited room.
 func New(o Options) *Project {
 	p := &Project{
 		urls: api.URLs{Project: o.Project, Number: o.Number}, seed: o.Seed, keepCalls: o.KeepCalls,
@@ -141,7 +141,7 @@ func New(o Options) *Project {
 // Name returns the project's ID.
 func (p *Project) Name() string { return p.urls.Project }
 
-// zonesNamed returns the zones a command means: one by name, or all in name order for "*".
+// zonesNamed returns the zones of a command: the one with the name, or all by name for *.
 func (p *Project) zonesNamed(name string) ([]*zone, error) {
 	if name == "*" {
 		all := make([]*zone, 0, len(p.zones))
@@ -166,7 +166,7 @@ func (p *Project) regions() []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-// regionOf cuts the zone's letter off.
+// regionOf returns the region of a zone.
 func regionOf(zone string) string {
 	if i := strings.LastIndexByte(zone, '-'); i > 0 {
 		return zone[:i]
@@ -174,9 +174,9 @@ func regionOf(zone string) string {
 	return zone
 }
 
-// link is the form in which Compute Engine names its resources, whatever address it was asked at.
+// link returns the URL of a resource by its path below the project.
 func (p *Project) link(format string, args ...any) string { return p.urls.Link(format, args...) }
 
-// Client returns a client that reaches the project without a network: the handler runs in the goroutine of the caller,
-// so it can be used where time is virtual. Every host leads to the project.
+// Client returns a client that reaches the project without a network, and so in a testing/synctest bubble. Every host name leads to
+// the project.
 func (p *Project) Client() *http.Client { return api.NewClient(p) }

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// vmQuota limits how many VMs a region, or the whole project, may have, by the name of its metric: PREEMPTIBLE_CPUS limits Spot
-// VMs, N2_CPUS those of machine types n2-…, any other name all VMs. Every VM counts one.
+// vmQuota limits the number of VMs in a region or the project. The metric PREEMPTIBLE_CPUS counts Spot VMs, N2_CPUS machine types n2-…,
+// other metrics all VMs.
 type vmQuota struct {
-	region string // "global" for all
+	region string // or "global"
 	metric string
 	limit  int
-	http   bool // refused at the call rather than in the operation
+	http   bool // the call fails rather than the operation
 }
 
-// counts says whether the quota is about such a VM.
+// counts reports whether the quota counts such a VM.
 func (q *vmQuota) counts(machineType string, spot bool) bool {
 	name, forSpot := strings.CutPrefix(q.metric, "PREEMPTIBLE_")
 	if series, ok := strings.CutSuffix(name, "_CPUS"); ok && series != "" && !strings.HasPrefix(strings.ToUpper(machineType), series+"-") {
@@ -26,7 +26,7 @@ func (q *vmQuota) counts(machineType string, spot bool) bool {
 
 func (q *vmQuota) covers(z *zone) bool { return q.region == "global" || q.region == z.region }
 
-// used returns how many VMs of the zones count.
+// used returns the number of VMs that the quota counts.
 func (q *vmQuota) used(zones map[string]*zone) int {
 	n := 0
 	for _, z := range zones {
@@ -42,7 +42,7 @@ func (q *vmQuota) used(zones map[string]*zone) int {
 	return n
 }
 
-// usedUpQuota finds a quota that leaves no room for one more VM in a zone.
+// usedUpQuota returns a quota that does not allow for one more VM in a zone; nil if there is none.
 func (p *Project) usedUpQuota(z *zone, spec *instanceSpec) *vmQuota {
 	for _, q := range p.quotas {
 		if q.covers(z) && q.counts(spec.machineType, spec.spot) && q.used(p.zones) >= q.limit {
@@ -70,7 +70,7 @@ func (q *vmQuota) opError(p *Project) *opError {
 			"metricName": "compute.googleapis.com/" + q.metric, "limitName": name, "limit": q.limit, "dimensions": dimensions}}}}
 }
 
-// addressSpaceError is what a full subnet answers.
+// addressSpaceError returns the operation error for a full subnet.
 func (p *Project) addressSpaceError(z *zone) *opError {
 	return &opError{code: "IP_SPACE_EXHAUSTED", status: http.StatusBadRequest, text: "BAD REQUEST",
 		message: fmt.Sprintf("IP space of 'projects/%s/regions/%s/subnetworks/default' is exhausted.", p.urls.Project, z.region)}

@@ -8,20 +8,20 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// rates counts calls against the API's quotas as Compute Engine does: by project, region, group and minute, all minutes
-// beginning at the same instant, by https://cloud.google.com/compute/api-quota. A project may have limits per second too.
+// rates counts calls against the API quotas, which Compute Engine has per region, group and minute. All minutes start at the same
+// time. Limits per second are an addition. See https://cloud.google.com/compute/api-quota.
 type rates struct {
 	limits map[rateKey]rateLimit
 	used   map[rateKey]rateUse
 }
 
-// rateKey names a quota. Region "" is global; in limits, "*" is every region.
+// rateKey identifies an API quota. Region "" stands for global; in limits, * stands for every region.
 type rateKey struct {
 	region, group string
 	window        rateWindow
 }
 
-// rateWindow is what a quota counts calls by, in seconds.
+// rateWindow is the time over which a quota counts calls, in seconds.
 type rateWindow int64
 
 const (
@@ -33,16 +33,16 @@ func (w rateWindow) String() string {
 	return map[rateWindow]string{perSecond: "second", perMinute: "minute"}[w]
 }
 
-// rateLimit is how many calls a window has; negative: no limit.
+// rateLimit is the number of calls in a window; negative: no limit.
 type rateLimit struct {
 	calls      int
-	retryAfter time.Duration // what a refusal says of it; 0: nothing
+	retryAfter time.Duration // the header of a refusal; 0: none
 }
 
 type rateUse struct{ window, calls int64 }
 
-// rateGroups are the groups with their published limits per minute and what Google calls them. The same name with
-// _per_region is the group of a region's calls.
+// rateGroups are the global groups with their published limits per minute and the names in Google's messages. The regional groups
+// have the same names with _per_region.
 var rateGroups = []struct {
 	name   string
 	limit  int
@@ -60,7 +60,7 @@ func (r *rates) init() {
 	r.limits, r.used = map[rateKey]rateLimit{}, map[rateKey]rateUse{}
 }
 
-// knows says whether there is a group of that name.
+// knows reports whether there is a group with a name.
 func (r *rates) knows(group string) bool {
 	_, _, ok := groupOf(group)
 	return ok
@@ -91,7 +91,7 @@ func (r *rates) limit(key rateKey) rateLimit {
 	return rateLimit{calls: n}
 }
 
-// take charges one call, unless a window has nothing left; then it returns that quota. A refused call is not charged.
+// take charges a call to its quotas. If one of them is used up, take charges nothing and returns that quota.
 func (r *rates) take(region, group string, now time.Time) (used *rateKey) {
 	windows := []rateWindow{perSecond, perMinute}
 	for _, w := range windows {
@@ -127,7 +127,7 @@ func (p *Project) rateLimited(key *rateKey) *api.Error {
 	return e
 }
 
-// name is the name of the VM or operation that the call is about.
+// name returns the name of the VM or operation in the call.
 func (c *call) name() string {
 	for _, key := range []string{"instance", "operation"} {
 		if name := c.param(key); name != "" {
@@ -142,7 +142,7 @@ func (c *call) name() string {
 	return ""
 }
 
-// quotaGroup names what the call was charged to: region/group.
+// quotaGroup returns the quota that the call is charged to, as region/group.
 func (c *call) quotaGroup() string {
 	if c.region() == "" {
 		return "global/" + c.group()

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Step is one line of a script: a command and when it is to be run, counted from the start.
+// Step is a command of a script, and the time since the start at which to run it.
 type Step struct {
 	At      time.Duration
 	Command string
 	Line    int
 }
 
-// ParseScript reads a script, which is commands as Do takes them, some of them with "at DURATION" before them. The
-// steps come in the order of their times. CheckScript checks the commands.
+// ParseScript parses a script: commands as Do takes them, which may start with "at DURATION". It returns the steps by time, and does
+// not check the commands.
 func ParseScript(script string) ([]Step, error) {
 	var steps []Step
 	number := 0
@@ -42,8 +42,8 @@ func ParseScript(script string) ([]Step, error) {
 	return steps, nil
 }
 
-// CheckScript runs all steps on a project that is thrown away, and returns the first error that would be one in any project, so
-// that a script does not fail in the middle of its story. What depends on the VMs that others make cannot be known.
+// CheckScript runs the steps on a project that it throws away, and returns the first error that does not depend on VMs made by
+// others. So a mistake does not come to light in the middle of the script.
 func CheckScript(o Options, steps []Step) error {
 	p := New(o)
 	for _, s := range steps {

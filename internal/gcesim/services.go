@@ -10,16 +10,16 @@ import (
 	"prevmtable/internal/gcesim/drive"
 )
 
-// servicesPath is where Google's other APIs are, each below its name: /apis/iam/v1/...
+// servicesPath is the path of Google's other APIs, each below its name: /apis/iam/v1/...
 const servicesPath = "/apis/"
 
-// uploadPath is where clients of Cloud Storage upload, whatever else they were told of its address.
+// uploadPath is the path of uploads to Cloud Storage, which gcloud does not take from its endpoint.
 const uploadPath = "/upload/storage/v1/"
 
-// maxUpload is the most of a request that is read: an archive of sources.
+// maxUpload is the most that is read of a request, which may be an archive of sources.
 const maxUpload = 64 << 20
 
-// serveService answers one call of another API. Faults apply to calls that change something.
+// serveService answers a call of another API. Only calls that change something have faults.
 func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
 	service, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, servicesPath), "/")
 	if upload, ok := strings.CutPrefix(r.URL.Path, uploadPath); ok {
@@ -49,7 +49,7 @@ func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
 	p.deliver(w, r, a, f, Call{Time: now, Method: route.ID, Name: strings.Join(args, "/")})
 }
 
-// resourceLines lists what the project has besides VMs, a line each, for a test to compare.
+// resourceLines returns a line for each resource besides VMs, for tests to compare.
 func (p *Project) resourceLines() []string {
 	out := slices.Concat(p.store.Lines(), p.services.Lines())
 	for key := range p.items.values {

@@ -6,12 +6,11 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// shape is the body of an insert with name and zone cut out. The VMs of a pool share one, so that a hundred thousand of
-// them fit into memory.
+// shape is the body of an insert without the name and the zone. The VMs of a pool share a shape, so that memory suffices for 100,000.
 type shape struct {
 	text        string
 	body        map[string]any
-	machineType string // its name
+	machineType string // the name
 }
 
 const (
@@ -19,7 +18,7 @@ const (
 	zoneMark = "\x01zone\x01"
 )
 
-// shapeOf finds or makes the shape of an instance.
+// shapeOf returns the shape of an instance, a new one if need be.
 func (p *Project) shapeOf(spec *instanceSpec, zone string) *shape {
 	key := shapeKey{cut(spec.raw, spec.name, zone), spec.source}
 	if s := p.shapes[key]; s != nil {
@@ -30,7 +29,7 @@ func (p *Project) shapeOf(spec *instanceSpec, zone string) *shape {
 	return s
 }
 
-// shapeKey is what a shape comes from: a body, and the ID of an instance template or 0.
+// shapeKey is a body and the ID of an instance template, or 0.
 type shapeKey struct {
 	text   string
 	source uint64
@@ -48,10 +47,10 @@ func cutAll(x any, name, zone string) any {
 	return api.MapStrings(x, func(s string) string { return cut(s, name, zone) })
 }
 
-// body returns a field of what the VM was inserted with.
+// body returns a field of the instance as inserted.
 func (v *vm) body(field string) any {
 	return api.MapStrings(v.shape.body[field], func(s string) string { return fill(s, v.name, v.zone.name) })
 }
 
-// bodyText returns the JSON that the VM was inserted with.
+// bodyText returns the body of the insert.
 func (v *vm) bodyText() string { return fill(v.shape.text, v.name, v.zone.name) }

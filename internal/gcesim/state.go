@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// VM is a copy of what the simulator knows of one VM.
+// VM describes a VM.
 type VM struct {
 	Zone, Name string
 	ID         uint64
-	Status     string // as of now; "" where it no longer exists
+	Status     string // the current status; "" if the VM no longer exists
 	Created    time.Time
-	Gone       time.Time // zero: it exists
+	Gone       time.Time // when the VM ceased to exist; zero: it exists
 	Spot       bool
-	Failed     bool // its creation failed or is going to, so it never really came to be
+	Failed     bool // the creation has failed or will
 	Preempted  bool
-	DeletedBy  string // who ended it last: "", "api", "preempted", "limit" (of its run time), "hand", "failed"; set as soon as the end has begun
-	Body       string // the JSON it was inserted with
+	DeletedBy  string // why it ended or is ending: "", "api", "preempted", "limit" (of its run time), "hand" or "failed"
+	Body       string // the body of the insert
 
-	Ready   time.Time // when its creation is, or is going to be, known to have succeeded; zero: never, or made without an operation
-	Ran     time.Time // when it was RUNNING first; zero: never
-	Failure string    // the code of its creation's error
+	Ready   time.Time // when its creation has succeeded or will; zero: never, or there was no operation
+	Ran     time.Time // when it was first RUNNING; zero: never
+	Failure string    // the code of the creation's error
 	Ended   time.Time // when it last ceased to be live; zero: it is live, or never was
 }
 
-// VM returns what the simulator knows of a VM that exists.
+// VM returns a VM that exists.
 func (p *Project) VM(zone, name string) (vm VM, ok bool) {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -38,7 +38,7 @@ func (p *Project) VM(zone, name string) (vm VM, ok bool) {
 	return VM{}, false
 }
 
-// zonesOrAll returns the zones of these names, all for none, by name.
+// zonesOrAll returns the zones with these names, by name; all zones if there are no names.
 func (p *Project) zonesOrAll(names []string) []*zone {
 	if len(names) == 0 {
 		names = p.zoneNames()
@@ -52,7 +52,7 @@ func (p *Project) zonesOrAll(names []string) []*zone {
 	return zones
 }
 
-// VMs returns all VMs that exist, by zone and name. Zones limits them to some zones.
+// VMs returns the VMs that exist, of some zones or of all, by zone and name.
 func (p *Project) VMs(zones ...string) []VM {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -65,7 +65,7 @@ func (p *Project) VMs(zones ...string) []VM {
 	return out
 }
 
-// Forget drops the VMs that were gone before a time from the history, for stories of months.
+// Forget removes the VMs that ceased to exist before a time from the history, which would grow without limit.
 func (p *Project) Forget(before time.Time) {
 	p.enter()
 	defer p.mu.Unlock()
@@ -74,7 +74,7 @@ func (p *Project) Forget(before time.Time) {
 	}
 }
 
-// History returns all VMs that ever were, by zone, name and time of creation. Zones limits them to some zones.
+// History returns all VMs that ever existed, of some zones or of all, by zone, name and creation.
 func (p *Project) History(zones ...string) []VM {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -114,7 +114,7 @@ func (v *vm) copy(now time.Time) VM {
 	return out
 }
 
-// ended returns when a VM last ceased to be live; zero where it is live, or never was.
+// ended returns when a VM last ceased to be live; zero if it is live, or never was.
 func (v *vm) ended(now time.Time) time.Time {
 	if edges := v.edges(nil, now); len(edges) > 0 && edges[len(edges)-1].change < 0 {
 		return time.Unix(0, edges[len(edges)-1].at)
@@ -122,7 +122,7 @@ func (v *vm) ended(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// Live returns how many VMs with a prefix are running or will be. Zones limits the count to some zones.
+// Live returns the number of VMs with a prefix, of some zones or of all, that are RUNNING or will be.
 func (p *Project) Live(prefix string, zones ...string) int {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -141,8 +141,8 @@ func (p *Project) Live(prefix string, zones ...string) int {
 	return n
 }
 
-// MaxLive returns the highest number of VMs with a prefix that were running or starting at one instant. VMs whose
-// creation failed do not count, however long they were listed.
+// MaxLive returns the highest number of VMs with a prefix that were ever live at the same time. VMs whose creation fails do not
+// count.
 func (p *Project) MaxLive(prefix string) int {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -156,7 +156,7 @@ func (p *Project) MaxLive(prefix string) int {
 			}
 		}
 	}
-	slices.SortFunc(edges, func(a, b edge) int { // at one instant, ends come first
+	slices.SortFunc(edges, func(a, b edge) int { // at the same time, ends come first
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.change, b.change))
 	})
 	most, live := 0, 0
@@ -167,7 +167,7 @@ func (p *Project) MaxLive(prefix string) int {
 	return most
 }
 
-// edge is a VM's beginning (+1) or ceasing (-1) to be live.
+// edge is a time at which a VM starts (+1) or ceases (-1) to be live.
 type edge struct {
 	at     int64
 	change int
@@ -193,18 +193,18 @@ func (v *vm) edges(out []edge, now time.Time) []edge {
 	return out
 }
 
-// Operation is a copy of what the simulator knows of one operation.
+// Operation describes an operation.
 type Operation struct {
 	Zone, Name string
 	Type       string // "insert", "delete", ...
-	Target     string // the VM
+	Target     string // the name of the VM
 	RequestID  string
 	Start      time.Time
-	End        time.Time // planned; zero: never
-	Fails      bool      // at its end
+	End        time.Time // the planned end; zero: never
+	Fails      bool      // it will fail
 }
 
-// Unfinished returns the operations of VMs that are not done, by zone and start.
+// Unfinished returns the operations in zones that are not done, by zone and start.
 func (p *Project) Unfinished() []Operation {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -223,7 +223,7 @@ func (p *Project) unfinished(now time.Time) []Operation {
 	return out
 }
 
-// stateJSON is the answer to GET /sim/state.
+// stateJSON returns the answer to GET /sim/state.
 func (p *Project) stateJSON() any {
 	now := p.enter()
 	defer p.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 var instanceTemplates = &drive.Kind{Methods: "instanceTemplates", Collection: "instanceTemplates", Scope: "global", Schema: "InstanceTemplate",
 	Settle: settleInstanceTemplate}
 
-// settleInstanceTemplate refuses an instance template that no VM could be made from.
+// settleInstanceTemplate returns an error for an instance template that no VM can be made from.
 func settleInstanceTemplate(_ *drive.Store, t *drive.Resource) *api.Error {
 	properties := api.Object(t.Body["properties"])
 	for _, field := range []string{"machineType", "disks", "networkInterfaces"} {
@@ -26,7 +26,7 @@ func settleInstanceTemplate(_ *drive.Store, t *drive.Resource) *api.Error {
 	return nil
 }
 
-// addInstanceTemplate makes an instance template from JSON: the whole resource or its properties only.
+// addInstanceTemplate adds an instance template by its JSON form, or by its properties alone.
 func addInstanceTemplate(p *Project, args []string, now time.Time) (string, error) {
 	body, err := api.ReadObject([]byte(args[1]))
 	if err != nil {
@@ -46,7 +46,7 @@ func addInstanceTemplate(p *Project, args []string, now time.Time) (string, erro
 	return "", nil
 }
 
-// source is the instance template that an insert names.
+// source returns the instance template that an insert names; nil if there is none.
 func (c *call) source() (*drive.Resource, *api.Error) {
 	if c.query.Get("sourceMachineImage") != "" {
 		return nil, api.NotSimulated("instances from machine images (sourceMachineImage)")
@@ -66,13 +66,13 @@ func (c *call) source() (*drive.Resource, *api.Error) {
 	return t, nil
 }
 
-// fillIn lays the body of an insert over what an instance template says. Overrides follow the rules of a JSON merge patch,
-// by https://cloud.google.com/compute/docs/instances/create-vm-from-instance-template#creating_a_vm_from_an_instance_template_with_overrides:
-// objects merge, lists are replaced whole.
+// fillIn returns the body of an insert with what it leaves out from an instance template. The body overrides the template as a JSON
+// merge patch does: objects merge, lists are replaced. See
+// https://cloud.google.com/compute/docs/instances/create-vm-from-instance-template#creating_a_vm_from_an_instance_template_with_overrides.
 func (p *Project) fillIn(t *drive.Resource, z *zone, body map[string]any) map[string]any {
 	base := map[string]any{}
 	for name, value := range api.Object(t.Body["properties"]) {
-		if api.Schema["Instance"][name] != "" { // the others, such as resourceManagerTags, have no place of the same name
+		if api.Schema["Instance"][name] != "" { // an Instance has others, such as resourceManagerTags, elsewhere
 			base[name] = api.MapStrings(value, func(s string) string { return s })
 		}
 	}

@@ -12,21 +12,20 @@ import (
 	"prevmtable/internal/gcesim/drive"
 )
 
-// instanceSpec is what the simulator needs to know of an inserted instance.
+// instanceSpec is an instance to insert.
 type instanceSpec struct {
 	name        string
-	machineType string // without its path
+	machineType string // the name
 	spot        bool
 	stop        bool
 	maxRun      time.Duration
-	endsAt      time.Time      // by the simulator's clock
-	body        map[string]any // with what an instance template says
-	raw         string         // as it was sent
+	endsAt      time.Time      // by the real clock
+	body        map[string]any // completed from the instance template
+	raw         string         // the body of the insert
 	source      uint64         // the ID of the instance template
 }
 
-// checkInstance reads the body of an insert and refuses what Compute Engine refuses, as far as a template for Spot VMs
-// can be wrong.
+// checkInstance reads the body of an insert. It makes the checks of Compute Engine that a template for Spot VMs may fail.
 func (p *Project) checkInstance(z *zone, raw []byte, source *drive.Resource) (*instanceSpec, *api.Error) {
 	m, bad := api.ReadObject(raw)
 	if bad != nil {
@@ -136,8 +135,8 @@ func (p *Project) checkNetwork(z *zone, s *instanceSpec) *api.Error {
 	return nil
 }
 
-// checkReference refuses the URL of a resource, of this project or of one that shares its network, that is not in a collection
-// or is absent. No URL means the default.
+// checkReference returns an error if a URL does not name a resource of a collection, of this project or another, or if the resource is
+// absent. An empty URL stands for the default.
 func (p *Project) checkReference(field, url, collection string) *api.Error {
 	if url == "" {
 		return nil
@@ -182,8 +181,7 @@ func (p *Project) checkScheduling(_ *zone, s *instanceSpec) *api.Error {
 	return p.checkRunTime(s, sch)
 }
 
-// checkRunTime reads the limits of how long a VM may run, by
-// https://cloud.google.com/compute/docs/instances/limit-vm-runtime.
+// checkRunTime reads the limits of a VM's run time. See https://cloud.google.com/compute/docs/instances/limit-vm-runtime.
 func (p *Project) checkRunTime(s *instanceSpec, scheduling map[string]any) *api.Error {
 	if limit := api.Object(scheduling["maxRunDuration"]); limit != nil {
 		seconds, err := strconv.ParseInt(api.Text(limit["seconds"]), 10, 64)

@@ -4,8 +4,7 @@ import (
 	"time"
 )
 
-// Status values that the simulator uses, of those in
-// https://cloud.google.com/compute/docs/instances/instance-life-cycle.
+// The most common of the statuses in https://cloud.google.com/compute/docs/instances/instance-life-cycle.
 const (
 	provisioning = "PROVISIONING"
 	staging      = "STAGING"
@@ -14,7 +13,7 @@ const (
 	terminated   = "TERMINATED"
 )
 
-// takesRoom says whether a VM with this status is, or will be, running.
+// takesRoom reports whether a VM with this status runs or will.
 func takesRoom(status string) bool {
 	switch status {
 	case "PENDING", provisioning, staging, running, "REPAIRING":
@@ -23,30 +22,29 @@ func takesRoom(status string) bool {
 	return false
 }
 
-// vm is one instance. Its status is a list of steps with times, the later ones planned; nothing has to happen for a
-// planned step to become true.
+// vm is an instance. Its status follows from a list of steps with times, which may lie in the future.
 type vm struct {
 	name      string
 	zone      *zone
 	id        uint64
 	shape     *shape
 	created   time.Time
-	gone      time.Time // zero: exists
+	gone      time.Time // zero: it exists
 	steps     []step
-	made      *operation // its creation
-	busy      *operation // the newest operation on it; it may be over
+	made      *operation // the creation; may be nil
+	busy      *operation // the newest operation on it, which may be done; may be nil
 	spot      bool
-	stop      bool   // instanceTerminationAction STOP rather than DELETE
+	stop      bool   // instanceTerminationAction is STOP, not DELETE
 	counted   bool   // it takes up room in its zone
-	failed    bool   // its creation fails, so it never really comes to be
-	endedBy   string // "", "api", "preempted", "limit", "hand", "failed"
+	failed    bool   // the creation has failed or will
+	endedBy   string // VM.DeletedBy
 	preempted bool
 	lives     int // how often it was started
-	removal   int // the newest plan to remove it; older plans are void
+	removal   int // the number of the current plan to remove it; others are void
 
-	maxRun time.Duration // how long it may run; 0: for ever
-	endsAt time.Time     // its terminationTime; zero: none
-	limit  time.Time     // when one of both ends it; zero: never
+	maxRun time.Duration // maxRunDuration; 0: none
+	endsAt time.Time     // terminationTime; zero: none
+	limit  time.Time     // when one of these ends it; zero: never
 }
 
 type step struct {
@@ -54,7 +52,7 @@ type step struct {
 	status string
 }
 
-// status is the VM's status at a time.
+// status returns the status at a time.
 func (v *vm) status(at time.Time) string {
 	t := at.UnixNano()
 	status := provisioning
@@ -67,12 +65,12 @@ func (v *vm) status(at time.Time) string {
 	return status
 }
 
-// exists says whether the VM could be seen at a time.
+// exists reports whether the VM existed at a time.
 func (v *vm) exists(at time.Time) bool {
 	return !v.created.After(at) && (v.gone.IsZero() || v.gone.After(at))
 }
 
-// setStatus drops what was planned for after a time and sets a status from then on.
+// setStatus sets the status from a time on, and drops what was planned for later.
 func (v *vm) setStatus(at time.Time, status string) {
 	t := at.UnixNano()
 	for len(v.steps) > 0 && v.steps[len(v.steps)-1].at >= t {
@@ -86,7 +84,7 @@ func (v *vm) planStatus(at time.Time, status string) {
 	v.steps = append(v.steps, step{at.UnixNano(), status})
 }
 
-// since returns when the VM last got a status, zero where it never did until now.
+// since returns when the VM last got a status; zero if never.
 func (v *vm) since(now time.Time, status string) time.Time {
 	for i := len(v.steps) - 1; i >= 0; i-- {
 		if s := v.steps[i]; s.status == status && s.at <= now.UnixNano() {
@@ -96,7 +94,7 @@ func (v *vm) since(now time.Time, status string) time.Time {
 	return time.Time{}
 }
 
-// occupy and release keep count of the room a VM takes up.
+// occupy and release count the VM in its zone, or no longer.
 func (v *vm) occupy() {
 	if !v.counted {
 		v.counted = true
@@ -111,7 +109,7 @@ func (v *vm) release() {
 	}
 }
 
-// kinds are the sorts of capacity that the VM takes up.
+// kinds returns the kinds of capacity that the VM takes up.
 func (v *vm) kinds() []string { return kindsOf(v.shape.machineType, v.spot) }
 
 func kindsOf(machineType string, spot bool) []string {
@@ -121,7 +119,7 @@ func kindsOf(machineType string, spot bool) []string {
 	return []string{"all", "standard", machineType}
 }
 
-// live starts a life: the VM boots, and as a Spot VM in a zone with a mean life it is preempted some day.
+// startLife makes the VM boot, and plans its end if it has one.
 func (p *Project) startLife(v *vm, at time.Time, boot time.Duration) {
 	v.lives++
 	v.removal++
@@ -133,8 +131,8 @@ func (p *Project) startLife(v *vm, at time.Time, boot time.Duration) {
 	p.planLimit(v, at.Add(boot))
 }
 
-// planLimit ends a VM that may run for a limited time only, counted from RUNNING, by its termination action. Which operation
-// tells of it was found nowhere; here none does.
+// planLimit plans the end of a VM with a limited run time, which starts at a time. Google does not document which operation reports
+// that end; here none does.
 func (p *Project) planLimit(v *vm, from time.Time) {
 	v.limit = time.Time{}
 	if v.maxRun > 0 {
@@ -154,7 +152,7 @@ func (p *Project) planLimit(v *vm, from time.Time) {
 	})
 }
 
-// endByAction stops or removes a VM as its termination action says, and returns when that is done.
+// endByAction stops or removes a VM, depending on its termination action, and returns when that is done.
 func (p *Project) endByAction(v *vm, at time.Time, by string) (end time.Time) {
 	v.release()
 	v.endedBy = by
@@ -169,8 +167,8 @@ func (p *Project) endByAction(v *vm, at time.Time, by string) (end time.Time) {
 	return end
 }
 
-// planPreemption draws how long a Spot VM lives from a time on, in a zone with a mean life. A later word on the mean
-// life, or a new start of the VM, makes the plan void.
+// planPreemption plans the preemption of a Spot VM that runs from a time on, in a zone with a mean life. A change of the mean life, or
+// another start of the VM, makes the plan void.
 func (p *Project) planPreemption(v *vm, from time.Time) {
 	z := v.zone
 	if !v.spot || z.meanLife <= 0 {
@@ -186,8 +184,7 @@ func (p *Project) planPreemption(v *vm, from time.Time) {
 	})
 }
 
-// preempt is what happens at a preemption, by
-// https://cloud.google.com/compute/docs/instances/spot#preemption-process.
+// preempt preempts a VM; see https://cloud.google.com/compute/docs/instances/spot#preemption-process.
 func (p *Project) preempt(v *vm, at time.Time) {
 	v.preempted = true
 	end := p.endByAction(v, at, "preempted")
@@ -201,7 +198,7 @@ func (p *Project) preempt(v *vm, at time.Time) {
 	}
 }
 
-// planRemoval lets a VM cease to exist at a time, unless it is started or deleted otherwise before.
+// planRemoval plans that a VM ceases to exist, unless it is started or another removal is planned before.
 func (p *Project) planRemoval(v *vm, at time.Time) {
 	v.removal++
 	plan := v.removal

@@ -2,13 +2,15 @@ package gcesim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
 	"prevmtable/internal/gcesim/api"
 )
 
-// vmView is a VM as it looks at a time.
+// vmView is a VM at a time.
 type vmView struct {
 	p  *Project
 	v  *vm
@@ -18,82 +20,70 @@ type vmView struct {
 func (w vmView) Key() string     { return w.v.name }
 func (w vmView) Born() time.Time { return w.v.created }
 
-// vmFields are the fields that the simulator fills in. What else was inserted comes back as it was sent.
-var vmFields = []string{"kind", "id", "creationTimestamp", "name", "tags", "machineType", "status", "zone",
-	"canIpForward", "networkInterfaces", "disks", "metadata", "selfLink", "scheduling", "cpuPlatform",
-	"labelFingerprint", "startRestricted", "deletionProtection", "shieldedInstanceConfig",
-	"shieldedInstanceIntegrityPolicy", "fingerprint", "lastStartTimestamp", "lastStopTimestamp", "resourceStatus",
-	"satisfiesPzi"}
+// vmFields are the fields of the JSON form that differ from what was inserted. A function returns nil if the field is absent.
+var vmFields = map[string]func(w vmView) any{
+	"kind":                            func(vmView) any { return "compute#instance" },
+	"id":                              func(w vmView) any { return strconv.FormatUint(w.v.id, 10) },
+	"creationTimestamp":               func(w vmView) any { return w.p.timestamp(w.v.created) },
+	"name":                            func(w vmView) any { return w.v.name },
+	"status":                          func(w vmView) any { return w.v.status(w.at) },
+	"zone":                            func(w vmView) any { return w.p.link("zones/%s", w.v.zone.name) },
+	"selfLink":                        func(w vmView) any { return w.p.link("zones/%s/instances/%s", w.v.zone.name, w.v.name) },
+	"canIpForward":                    func(w vmView) any { return api.Bool(w.v.shape.body["canIpForward"]) },
+	"deletionProtection":              func(w vmView) any { return api.Bool(w.v.shape.body["deletionProtection"]) },
+	"startRestricted":                 func(vmView) any { return false },
+	"satisfiesPzi":                    func(vmView) any { return true },
+	"cpuPlatform":                     vmView.cpuPlatform,
+	"lastStartTimestamp":              func(w vmView) any { return w.timestampOf(staging) },
+	"lastStopTimestamp":               func(w vmView) any { return w.timestampOf(terminated) },
+	"lastSuspendedTimestamp":          func(w vmView) any { return w.timestampOf("SUSPENDED") },
+	"fingerprint":                     func(w vmView) any { return w.fingerprint("fingerprint") },
+	"labelFingerprint":                func(w vmView) any { return w.fingerprint("labelFingerprint") },
+	"tags":                            func(w vmView) any { return w.withFingerprint("tags") },
+	"metadata":                        func(w vmView) any { return w.withFingerprint("metadata") },
+	"networkInterfaces":               vmView.networkInterfaces,
+	"disks":                           vmView.disks,
+	"scheduling":                      vmView.scheduling,
+	"shieldedInstanceConfig":          vmView.shieldedInstanceConfig,
+	"shieldedInstanceIntegrityPolicy": func(vmView) any { return map[string]any{"updateAutoLearnPolicy": true} },
+	"resourceStatus":                  vmView.resourceStatus,
+}
 
 func (w vmView) Fields() []string {
-	names := append([]string(nil), vmFields...)
-	known := map[string]bool{}
-	for _, name := range names {
-		known[name] = true
-	}
+	names := slices.Collect(maps.Keys(vmFields))
 	for name := range w.v.shape.body {
-		if !known[name] {
+		if vmFields[name] == nil {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// Field returns one field of the JSON form, nil where it is absent.
+// Field returns a field of the JSON form; nil if it is absent.
 func (w vmView) Field(name string) any {
-	v := w.v
-	switch name {
-	case "kind":
-		return "compute#instance"
-	case "id":
-		return strconv.FormatUint(v.id, 10)
-	case "creationTimestamp":
-		return w.p.timestamp(v.created)
-	case "name":
-		return v.name
-	case "status":
-		return v.status(w.at)
-	case "zone":
-		return w.p.link("zones/%s", v.zone.name)
-	case "selfLink":
-		return w.p.link("zones/%s/instances/%s", v.zone.name, v.name)
-	case "canIpForward", "deletionProtection":
-		return api.Bool(v.shape.body[name])
-	case "startRestricted":
-		return false
-	case "satisfiesPzi":
-		return true
-	case "cpuPlatform":
-		if v.status(w.at) == running {
-			return "Intel Broadwell"
-		}
-		return "Unknown CPU Platform"
-	case "lastStartTimestamp":
-		return w.timestampOf(staging)
-	case "lastStopTimestamp":
-		return w.timestampOf(terminated)
-	case "fingerprint", "labelFingerprint":
-		return w.fingerprint(name)
-	case "tags", "metadata":
-		return w.withFingerprint(name)
-	case "networkInterfaces":
-		return w.networkInterfaces()
-	case "disks":
-		return w.disks()
-	case "scheduling":
-		return w.scheduling()
-	case "shieldedInstanceConfig":
-		return api.Overlay(map[string]any{"enableSecureBoot": false, "enableVtpm": true, "enableIntegrityMonitoring": true}, v.body(name))
-	case "shieldedInstanceIntegrityPolicy":
-		return map[string]any{"updateAutoLearnPolicy": true}
-	case "resourceStatus":
-		scheduling := map[string]any{}
-		if !v.limit.IsZero() {
-			scheduling["terminationTimestamp"] = w.p.timestamp(v.limit)
-		}
-		return map[string]any{"scheduling": scheduling}
+	if f := vmFields[name]; f != nil {
+		return f(w)
 	}
-	return v.body(name)
+	return w.v.body(name)
+}
+
+func (w vmView) cpuPlatform() any {
+	if w.v.status(w.at) == running {
+		return "Intel Broadwell"
+	}
+	return "Unknown CPU Platform"
+}
+
+func (w vmView) shieldedInstanceConfig() any {
+	return api.Overlay(map[string]any{"enableSecureBoot": false, "enableVtpm": true, "enableIntegrityMonitoring": true}, w.v.body("shieldedInstanceConfig"))
+}
+
+func (w vmView) resourceStatus() any {
+	scheduling := map[string]any{}
+	if !w.v.limit.IsZero() {
+		scheduling["terminationTimestamp"] = w.p.timestamp(w.v.limit)
+	}
+	return map[string]any{"scheduling": scheduling}
 }
 
 func (w vmView) timestampOf(status string) any {
@@ -113,7 +103,7 @@ func (w vmView) withFingerprint(name string) any {
 	return m
 }
 
-// hostNumber gives each VM an address of its own, as far as that matters.
+// hostNumber returns the number that the VM's addresses are made of.
 func (w vmView) hostNumber() uint64 { return w.v.id % 65000 }
 
 func (w vmView) networkInterfaces() any {
@@ -178,7 +168,7 @@ func (w vmView) scheduling() any {
 			"provisioningModel": "SPOT", "instanceTerminationAction": "STOP"}
 		inserted := api.Object(w.v.shape.body["scheduling"])
 		if api.Bool(inserted["preemptible"]) && inserted["provisioningModel"] == nil {
-			out["provisioningModel"] = "STANDARD" // a preemptible VM of the older kind
+			out["provisioningModel"] = "STANDARD" // an older preemptible VM
 			delete(out, "instanceTerminationAction")
 		}
 	}

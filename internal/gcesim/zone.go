@@ -9,35 +9,35 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// zone is one zone with its VMs, its operations and what commands said about it.
+// zone is a zone with its VMs, its operations and what commands have set for it.
 type zone struct {
 	project      string
 	name, region string
-	index        int // of the order of making, for addresses
+	index        int // a part of its VMs' addresses
 
-	vms  []*vm // all that exist, by name
-	past []*vm // those that no longer exist, in the order of their end
+	vms  []*vm // the VMs that exist, by name
+	past []*vm // the VMs that no longer exist, by end
 	ids  map[uint64]*vm
 	ops  operations
 	live map[string]int // VMs that take up room, by kind: all, spot, standard and machine types
 
 	state        string         // up, down, absent, unknown
-	capacity     map[string]int // how many VMs of a kind fit; the other kinds have no limit
-	stockout     string         // the form in which it refuses
+	capacity     map[string]int // how many VMs of a kind fit; a missing kind has no limit
+	stockout     string         // the form of its refusals
 	insertTime   span
 	deleteTime   span
 	pendingTime  span          // how long operations are PENDING before they are RUNNING
-	pendingShare float64       // of the operations
-	bootTime     span          // zero: most of the time that the operation takes
+	pendingShare float64       // the part of the operations that are
+	bootTime     span          // zero: 9/10 of the time of the operation
 	meanLife     time.Duration // 0: Spot VMs live for ever
-	lifeSwing    float64       // how much the rate of preemption changes with the hour of the day, as a part of its mean
-	lifeEpoch    int           // counts the changes of both
-	preemptNext  int           // so many creations are preempted while starting
+	lifeSwing    float64       // the amplitude of the rate of preemption over a day, relative to its mean
+	lifeEpoch    int           // counts the changes of meanLife and lifeSwing
+	preemptNext  int           // how many VMs are yet to be preempted while they start
 	preemptGone  bool
 
-	stale     time.Duration // how old a list's view is
+	stale     time.Duration // how old lists are
 	opsStale  time.Duration
-	hide      int // so many live VMs are missing from lists
+	hide      int // how many live VMs lists omit
 	hideNames map[string]bool
 	opsHide   int
 }
@@ -56,7 +56,7 @@ func newZone(p *Project, name string) *zone {
 
 func byName(v *vm, name string) int { return cmp.Compare(v.name, name) }
 
-// find looks a VM up by name or numeric ID.
+// find returns a VM by its name or numeric ID; nil if there is none.
 func (z *zone) find(name string) *vm {
 	if i, ok := slices.BinarySearchFunc(z.vms, name, byName); ok {
 		return z.vms[i]
@@ -73,7 +73,7 @@ func (z *zone) add(v *vm) {
 	z.ids[v.id] = v
 }
 
-// remove takes a VM out of existence; its history stays.
+// remove makes a VM cease to exist.
 func (p *Project) remove(v *vm, at time.Time) {
 	z := v.zone
 	i, ok := slices.BinarySearchFunc(z.vms, v.name, byName)
@@ -94,10 +94,10 @@ func (z *zone) count(kinds []string, change int) {
 	}
 }
 
-// unlimited is more VMs than there will ever be.
+// unlimited is the room without a limit.
 const unlimited = 1 << 30
 
-// room returns how many more VMs fit that are of all these kinds.
+// room returns how many more VMs fit that are of all of some kinds.
 func (z *zone) room(kinds []string) int {
 	left := unlimited
 	for _, k := range kinds {
@@ -108,7 +108,7 @@ func (z *zone) room(kinds []string) int {
 	return max(0, left)
 }
 
-// othersWithRoom lists sister zones in which a VM would fit, as the details of a stock-out do.
+// othersWithRoom returns the other zones of the region in which a VM of these kinds fits, separated by commas.
 func (p *Project) othersWithRoom(z *zone, kinds []string) string {
 	var names []string
 	for _, name := range p.zoneNames() {
