@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -52,6 +53,34 @@ func TestBadCommands(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.command, err, test.want)
 		}
+	}
+}
+
+// TestReadme: README.md has every command, kind of fault and form of stock-out.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, rest, _ := strings.Cut(gcesim.Help(), "\nKinds of faults:\n")
+	var names []string
+	for line := range strings.Lines(commands) {
+		if !strings.HasPrefix(line, "\t") {
+			names = append(names, strings.Fields(line)[0])
+		}
+	}
+	for line := range strings.Lines(rest) { // and the forms
+		if strings.HasPrefix(line, "\t") {
+			names = append(names, strings.TrimSuffix(strings.Fields(line)[0], ":"))
+		}
+	}
+	for _, name := range names {
+		if !regexp.MustCompile("`" + regexp.QuoteMeta(name) + "[` ]").Match(text) {
+			t.Errorf("README.md lacks %q", name)
+		}
+	}
+	if len(names) < 70 {
+		t.Errorf("only %d names: %q", len(names), names)
 	}
 }
 

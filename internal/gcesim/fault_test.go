@@ -30,6 +30,7 @@ func TestFaultsOfInsert(t *testing.T) {
 		{"status 503 backendError Try again later", is("503 backendError"), false, "gone"},
 		{"status 403 rateLimitExceeded", is("403 rateLimitExceeded"), false, "gone"},
 		{"html 502", is("502"), false, "gone"},
+		{"status-after 503 backendError", is("503 backendError"), true, "RUNNING"},
 		{"empty", func(err error) bool { _, ok := errors.AsType[*json.SyntaxError](err); return ok }, true, "RUNNING"},
 		{"hang", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, false, "gone"},
 		{"hang-after", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, true, "RUNNING"},

@@ -22,6 +22,7 @@ var faultKinds = map[string]struct {
 	usage string
 }{
 	"status":        {2, "status CODE REASON [MESSAGE]: an error in Google's form; no effect"},
+	"status-after":  {2, "status-after CODE REASON [MESSAGE]: the effect, and an error in Google's form"},
 	"html":          {1, "html CODE: an error as a page of HTML; no effect"},
 	"empty":         {0, "empty: the effect, and an empty answer of status 200"},
 	"hang":          {0, "hang: no effect, no answer"},
@@ -87,11 +88,11 @@ func (f *fault) fits(method string) bool {
 // ofOperation reports whether the fault decides the fate of an operation.
 func (f *fault) ofOperation() bool { return strings.HasPrefix(f.kind, "op-") && f.kind != "op-other" }
 
-// reply returns the answer of a fault for which before is true.
+// reply returns the error of a fault that answers with one.
 func (f *fault) reply(r *http.Request, body []byte) api.Reply {
 	a := api.Reply{}
 	switch f.kind {
-	case "status":
+	case "status", "status-after":
 		e := api.Refuse(f.status, f.code, "%s", f.message)
 		if slices.Contains(drive.ServiceNames(), f.method) {
 			e = api.RefuseNewer(f.status, f.code, "%s", f.message)
@@ -236,7 +237,7 @@ func message(words []string) string {
 
 func (f *fault) arguments(args []string) (err error) {
 	switch f.kind {
-	case "status":
+	case "status", "status-after":
 		f.code, f.message = args[1], message(args[2:])
 		f.status, err = strconv.Atoi(args[0])
 	case "op-error":

@@ -106,7 +106,10 @@ func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 	if c.route.verb != http.MethodGet {
 		p.signal()
 	}
-	if f != nil && answer.Err == nil {
+	switch {
+	case f != nil && f.kind == "status-after":
+		answer = f.reply(r, c.body)
+	case f != nil && answer.Err == nil:
 		answer = p.alter(c, f, answer)
 	}
 	return answer, f

@@ -28,7 +28,7 @@ func insertInstance(c *call) api.Reply {
 	if quota != nil && quota.http {
 		return api.Refused(api.Refuse(http.StatusForbidden, "quotaExceeded", "%s", quota.message(p)))
 	}
-	if z.stockout == "http" && z.room(kinds) == 0 && z.preemptNext == 0 {
+	if z.refusesCall() && z.room(kinds) == 0 && z.preemptNext == 0 {
 		return api.Refused(p.stockoutHTTP(z))
 	}
 	v := p.newVM(z, spec, c.now)

@@ -44,6 +44,9 @@ func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
 		a = f.reply(r, raw)
 	} else {
 		a = p.services.Call(route, args, r.URL.Query(), r.Header.Get("Content-Type"), raw, now)
+		if f != nil && f.kind == "status-after" {
+			a = f.reply(r, raw)
+		}
 	}
 	p.mu.Unlock()
 	p.deliver(w, r, a, f, Call{Time: now, Method: route.ID, Name: strings.Join(args, "/")})

@@ -227,35 +227,18 @@ func (p *Project) unfinished(now time.Time) []Operation {
 func (p *Project) stateJSON() any {
 	now := p.enter()
 	defer p.mu.Unlock()
-	zones := map[string]any{}
-	vms := []any{}
-	for name, z := range p.zones {
-		one := map[string]any{"state": z.state, "live": z.live["all"], "vms": len(z.vms), "capacity": "unlimited", "stockout": z.stockout}
-		for kind, n := range z.capacity {
-			if kind == "all" {
-				one["capacity"] = n
-			} else {
-				one["capacity of "+kind] = n
-			}
-		}
-		zones[name] = one
-	}
+	zones, ended := map[string]any{}, map[string]int{}
+	vms, ops, faults := []any{}, []any{}, []string{} // not null in JSON
 	for _, name := range p.zoneNames() {
-		for _, v := range p.zones[name].vms {
-			one := map[string]any{"zone": name, "name": v.name, "status": v.status(now), "age": now.Sub(v.created).Round(time.Millisecond).String()}
-			if v.endedBy != "" {
-				one["deletedBy"] = v.endedBy
-			}
-			vms = append(vms, one)
+		z := p.zones[name]
+		zones[name] = z.stateJSON()
+		for _, v := range z.vms {
+			vms = append(vms, v.stateJSON(now))
 		}
-	}
-	ended := map[string]int{}
-	for _, z := range p.zones {
 		for _, v := range z.past {
 			ended[v.endedBy]++
 		}
 	}
-	ops := []any{}
 	for _, o := range p.unfinished(now) {
 		one := map[string]any{"zone": o.Zone, "name": o.Name, "type": o.Type, "target": o.Target, "start": p.timestamp(o.Start), "end": "never"}
 		if !o.End.IsZero() {
@@ -263,10 +246,29 @@ func (p *Project) stateJSON() any {
 		}
 		ops = append(ops, one)
 	}
-	faults := []string{}
 	for _, f := range p.faults {
 		faults = append(faults, f.line)
 	}
 	return map[string]any{"project": p.urls.Project, "seed": p.seed, "time": p.timestamp(now), "zones": zones, "vms": vms,
 		"gone": ended, "unfinishedOperations": ops, "faults": faults, "calls": p.callsJSON()}
+}
+
+func (z *zone) stateJSON() map[string]any {
+	out := map[string]any{"state": z.state, "live": z.live["all"], "vms": len(z.vms), "capacity": "unlimited", "stockout": z.stockout}
+	for kind, n := range z.capacity {
+		if kind == "all" {
+			out["capacity"] = n
+		} else {
+			out["capacity of "+kind] = n
+		}
+	}
+	return out
+}
+
+func (v *vm) stateJSON(now time.Time) map[string]any {
+	out := map[string]any{"zone": v.zone.name, "name": v.name, "status": v.status(now), "age": now.Sub(v.created).Round(time.Millisecond).String()}
+	if v.endedBy != "" {
+		out["deletedBy"] = v.endedBy
+	}
+	return out
 }

@@ -14,6 +14,7 @@ type Error struct {
 	Message   string
 	Domain    string // "global" where empty
 	location  string // the parameter at fault, if known
+	Details   []any  // error.details; nil: none
 
 	RetryAfter time.Duration // the header of that name; 0: none
 }
@@ -40,9 +41,11 @@ func (e *Error) envelope() map[string]any {
 	if e.location != "" {
 		one["location"], one["locationType"] = e.location, "parameter"
 	}
-	return map[string]any{"error": map[string]any{
-		"code": e.status, "message": e.Message, "errors": []any{one},
-	}}
+	out := map[string]any{"code": e.status, "message": e.Message, "errors": []any{one}}
+	if e.Details != nil {
+		out["details"] = e.Details
+	}
+	return map[string]any{"error": out}
 }
 
 // NotFound returns the error for a path, from projects/ on, that names nothing.
