@@ -15,12 +15,11 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// patience is how long what the command left running may take to end: more than the 8 s that prevmtable takes to
-// finish operations and hooks.
+// patience is how long the processes that the command left running may take to end. prevmtable takes up to 8 s.
 const patience = 10 * time.Second
 
-// runCommand runs the command in a process group of its own, with the terminal if there is one. It passes signals on to the whole
-// group, and returns the command's exit status when nothing of the group is left.
+// runCommand runs the command in a process group of its own, with the terminal if there is one. It passes signals on to the group, and
+// returns the command's exit status when the group has no process left.
 func runCommand(command []string, p *gcesim.Project, host string, signals <-chan os.Signal, say *log.Logger) (int, error) {
 	dir, remove, err := workDir()
 	if err != nil {
@@ -41,7 +40,7 @@ func runCommand(command []string, p *gcesim.Project, host string, signals <-chan
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, tty.fd
 		defer tty.restore()
 	case !term.IsTerminal(int(os.Stdin.Fd())):
-		cmd.Stdin = os.Stdin // a process in the background that reads from a terminal would be stopped
+		cmd.Stdin = os.Stdin // a terminal would stop a process in the background that reads
 	}
 	if err := cmd.Start(); err != nil {
 		return 0, err
@@ -52,7 +51,7 @@ func runCommand(command []string, p *gcesim.Project, host string, signals <-chan
 	return group.attend(changes, tty, signals, say), nil
 }
 
-// watch tells of each change of a child process, the last of which is its end.
+// watch sends each change of a child process, up to its end.
 func watch(pid int, changes chan<- syscall.WaitStatus) {
 	for {
 		var status syscall.WaitStatus
@@ -67,7 +66,7 @@ func watch(pid int, changes chan<- syscall.WaitStatus) {
 	}
 }
 
-// attend passes signals on to the command until it has ended, ends what it left running, and returns its exit status.
+// attend passes signals on to the command until it ends, ends what it has left running, and returns its exit status.
 func (g processGroup) attend(changes <-chan syscall.WaitStatus, tty *terminal, signals <-chan os.Signal, say *log.Logger) int {
 	signalled := false
 	parent, byGoRun := os.Getppid(), startedByGoRun()
@@ -82,7 +81,7 @@ func (g processGroup) attend(changes <-chan syscall.WaitStatus, tty *terminal, s
 			signalled = true
 			g.signal(s.(syscall.Signal))
 		case <-look.C:
-			if byGoRun && os.Getppid() != parent { // go run passes no SIGTERM on
+			if byGoRun && os.Getppid() != parent { // go run does not pass SIGTERM on
 				signalled, byGoRun = true, false
 				g.signal(syscall.SIGTERM)
 			}
@@ -94,7 +93,7 @@ func (g processGroup) attend(changes <-chan syscall.WaitStatus, tty *terminal, s
 			switch {
 			case status.Stopped() && tty != nil:
 				tty.suspend()
-				tty.resume(g) // where nobody could stop gcesim, it goes on at once
+				tty.resume(g) // at once if no shell can stop gcesim
 			case !status.Stopped():
 				g.end(signalled, signals, say)
 				return exitStatus(status)
@@ -110,15 +109,15 @@ func exitStatus(status syscall.WaitStatus) int {
 	return status.ExitStatus()
 }
 
-// processGroup is the ID of a process group, which is that of the command.
+// processGroup is the ID of the command's process group.
 type processGroup int
 
 func (g processGroup) signal(s syscall.Signal) {
-	_ = syscall.Kill(-int(g), s) // an error means that nobody is left
+	_ = syscall.Kill(-int(g), s) // an error means that no process is left
 }
 
-// end sees to it that nothing of the group is left when the command has ended. What has had a signal may finish what it
-// is doing; what has not is asked to end. Further signals are passed on.
+// end waits until the group has no process left, for patience, and kills it then. Unless the group has had a signal already, end sends
+// SIGTERM. It passes further signals on.
 func (g processGroup) end(signalled bool, signals <-chan os.Signal, say *log.Logger) {
 	if !signalled {
 		g.signal(syscall.SIGTERM)
@@ -138,8 +137,7 @@ func (g processGroup) end(signalled bool, signals <-chan os.Signal, say *log.Log
 	}
 }
 
-// alive says whether a process of the group still runs. Those that have ended but were not waited for do not count,
-// where /proc can tell.
+// alive reports whether a process of the group runs. Where there is /proc, zombies do not count.
 func (g processGroup) alive() bool {
 	if syscall.Kill(-int(g), 0) != nil {
 		return false

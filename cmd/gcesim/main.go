@@ -3,15 +3,14 @@
 //	gcesim [flags]                      serve until interrupted
 //	gcesim [flags] -- COMMAND ARGS...   serve while COMMAND runs, and end with its exit status
 //
-// COMMAND finds an environment in which Google's libraries, gcloud and prevmtable all use the simulated project; see
-// environment. It has the terminal, runs in a process group of its own, to which signals are passed on, and nothing of it is left
-// running in the end. A shell (gcesim -- bash) says in its prompt that it is inside the project.
+// COMMAND gets an environment in which Google's libraries, gcloud and prevmtable use the simulated project; see inside. It has the
+// terminal and a process group of its own, to which gcesim passes signals on, and nothing of it is left running at the end. A shell
+// (gcesim -- bash) has a prompt that says it is inside the project.
 //
-// Without metadata and without a script the project is a demonstration: a configuration of prevmtable with hooks, and a
-// minute in which a zone runs out of room and VMs are preempted. See the folder demo.
+// Without metadata and without a script the project is a demonstration: a configuration of prevmtable with hooks, and a minute in
+// which a zone runs out of room and VMs are preempted. See the folder demo.
 //
-// What the simulator does and what it leaves out is said in package internal/gcesim, and by the control API: ask for
-// /sim/ at the address that is printed.
+// internal/gcesim/README.md lists the limits of the simulator and its control commands; so does /sim/ at the printed address.
 package main
 
 import (
@@ -38,7 +37,7 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// absent is a flag of paths separated by commas, which can be given more than once.
+// absent is a flag that takes paths separated by commas, any number of times.
 type absent []string
 
 func (a *absent) String() string { return "" }
@@ -48,7 +47,7 @@ func (a *absent) Set(s string) error {
 	return nil
 }
 
-// options are the flags and what follows them.
+// options are the flags and the command.
 type options struct {
 	addr, project, zones, script string
 	metadata, metadataFiles      metadataserver.Pairs
@@ -69,7 +68,7 @@ func parseFlags(args []string, stdout, stderr io.Writer) (*options, error) {
 	f.Var(&o.metadata, "metadata", "project metadata, `KEY=VALUE,...`")
 	f.Var(&o.metadataFiles, "metadata-from-file", "project metadata read from files, `KEY=FILE,...`")
 	f.StringVar(&o.script, "script", "", "`file` of control commands; lines may begin with \"at 20s\"")
-	f.Uint64Var(&o.seed, "seed", 0, "what everything random is derived from; 0: a random one, which is printed")
+	f.Uint64Var(&o.seed, "seed", 0, "`number` that determines everything random; 0: a random one, which is printed")
 	f.BoolVar(&o.verbose, "v", false, "log each request")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	f.Usage = func() {}
@@ -96,7 +95,7 @@ func parseFlags(args []string, stdout, stderr io.Writer) (*options, error) {
 	return o, nil
 }
 
-// run is the whole program; it returns the exit status.
+// run runs the program and returns its exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	o, err := parseFlags(args, stdout, stderr)
 	switch {
@@ -117,7 +116,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return status
 }
 
-// serve sets the project up, serves it, and runs the command or waits for a signal.
+// serve sets up a project and serves it while the command runs, or until a signal comes.
 func serve(o *options, say *log.Logger) (int, error) {
 	project, steps, err := setUp(o)
 	if err != nil {
@@ -167,7 +166,7 @@ func version() string {
 	return fmt.Sprintf("%s (%s, %s)", info.Main.Version, commit, info.GoVersion)
 }
 
-// echoed prints the commands that come in over the control API, as it prints those of a script.
+// echoed logs the commands that the control API receives.
 func echoed(h http.Handler, say *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/sim/") {
@@ -177,7 +176,7 @@ func echoed(h http.Handler, say *log.Logger) http.Handler {
 				return
 			}
 			for line := range strings.Lines(string(body)) {
-				if line = strings.TrimSpace(line); line != "vms" && line != "resources" { // those only look
+				if line = strings.TrimSpace(line); line != "vms" && line != "resources" { // these change nothing
 					say.Printf("control: %s", line)
 				}
 			}
@@ -187,7 +186,7 @@ func echoed(h http.Handler, say *log.Logger) http.Handler {
 	})
 }
 
-// listen opens a port of this machine only: whoever reaches the simulator can do everything with it.
+// listen listens on a loopback address. Whoever reaches the simulator has full control of it.
 func listen(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -199,7 +198,7 @@ func listen(addr string) (net.Listener, error) {
 	return net.Listen("tcp", addr)
 }
 
-// wait serves a project without a command until a signal comes.
+// wait waits for a signal, after printing the variables for other shells.
 func wait(p *gcesim.Project, host string, signals <-chan os.Signal, say *log.Logger) (int, error) {
 	dir, remove, err := workDir()
 	if err != nil {

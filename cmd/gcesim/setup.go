@@ -14,12 +14,12 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// demo is the project that is simulated when nothing else is asked for: files in attributes are attributes by name.
+// demo has the project of the demonstration: its attributes, a file each, and its script.
 //
 //go:embed demo
 var demo embed.FS
 
-// setUp makes the project and reads its script.
+// setUp returns the project and the steps of its script.
 func setUp(o *options) (*gcesim.Project, []gcesim.Step, error) {
 	attributes, script, err := content(o)
 	if err != nil {
@@ -45,7 +45,7 @@ func setUp(o *options) (*gcesim.Project, []gcesim.Step, error) {
 	return project, steps, nil
 }
 
-// content is the project's metadata and its script: what the flags say, or else the demonstration.
+// content returns the project's attributes and its script, of the flags or of the demonstration.
 func content(o *options) (attributes map[string]string, script string, err error) {
 	if len(o.metadata) == 0 && len(o.metadataFiles) == 0 && o.script == "" {
 		return demoContent()
@@ -89,7 +89,7 @@ func demoContent() (map[string]string, string, error) {
 	return attributes, string(script), err
 }
 
-// runSteps runs what a script wants at the start, and the rest in the background at its time, each step told in words.
+// runSteps runs the steps for the start, and starts a goroutine that runs the others at their times and logs each of them in words.
 func runSteps(ctx context.Context, p *gcesim.Project, steps []gcesim.Step, say *log.Logger) error {
 	start := time.Now()
 	for len(steps) > 0 && steps[0].At == 0 {
@@ -126,7 +126,7 @@ func runStep(p *gcesim.Project, s gcesim.Step, say *log.Logger) error {
 	return err
 }
 
-// logged writes a line for each request.
+// logged logs each request.
 func logged(h http.Handler, say *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status := &statusWriter{ResponseWriter: w}
@@ -142,7 +142,7 @@ func logged(h http.Handler, say *log.Logger) http.Handler {
 	})
 }
 
-// statusWriter remembers the status of an answer.
+// statusWriter keeps the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	code int
@@ -160,7 +160,7 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Flush is for the simulator's damaged answers, of which the first half has to arrive.
+// Flush sends the first half of an answer that a fault truncates.
 func (w *statusWriter) Flush() {
 	if f, ok := w.ResponseWriter.(http.Flusher); ok {
 		f.Flush()

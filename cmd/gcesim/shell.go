@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// inside prepares a command to run inside the project: the environment in which it finds the project, and for an interactive
-// shell the same once more after its own start-up files, which may say something else, with a prompt that shows where one is.
-// Files go to dir.
+// inside returns the command to run and an environment in which it uses the project. For an interactive shell it writes a start-up
+// file to dir, which sets the environment again after the user's own start-up files, and a prompt that names the project.
 func inside(command []string, project, host, dir string) (args, env []string, err error) {
 	set := environment(project, host, filepath.Join(dir, "gcloud"))
 	for _, v := range os.Environ() {
@@ -41,7 +40,7 @@ func inside(command []string, project, host, dir string) (args, env []string, er
 	return command, env, err
 }
 
-// startUp is the start-up file of an interactive shell. What it left running ends with it.
+// startUp returns the start-up file of a shell. Jobs of the shell end with it.
 func startUp(set map[string]string, own, prompt, project string) string {
 	var b strings.Builder
 	if own != "" {
@@ -65,19 +64,19 @@ func assignments(set map[string]string) []string {
 	return out
 }
 
-// leadsOutside says whether a variable could lead Google's tools or prevmtable to a real project.
+// leadsOutside reports whether a variable could make Google's tools or prevmtable use a real project.
 func leadsOutside(name string) bool {
 	switch name {
 	case "CLOUDSDK_PYTHON", "CLOUDSDK_PYTHON_ARGS", "CLOUDSDK_PYTHON_SITEPACKAGES", "CLOUDSDK_ROOT_DIR":
-		return false // where gcloud's own program is
+		return false // gcloud's own installation
 	case "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "PREVMTABLE_PROJECT":
 		return true
 	}
 	return strings.HasPrefix(name, "CLOUDSDK_")
 }
 
-// environment points Google's libraries, gcloud and prevmtable at the project. gcloud needs no login then, and neither
-// reads nor changes the settings of its user.
+// environment returns the variables that make Google's libraries, gcloud and prevmtable use the project. gcloud needs no login, and
+// leaves the user's settings alone.
 func environment(project, host, gcloudConfig string) map[string]string {
 	env := map[string]string{
 		"GCE_METADATA_HOST":                               host,
@@ -91,14 +90,14 @@ func environment(project, host, gcloudConfig string) map[string]string {
 		"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING":           "true",
 		"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
 	}
-	// All that deployment scripts ask for; what is not simulated is refused there rather than sent to Google.
+	// Also the APIs that are not simulated, so that no request goes to Google.
 	for _, service := range []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "cloudbuild", "storage", "logging"} {
 		env["CLOUDSDK_API_ENDPOINT_OVERRIDES_"+strings.ToUpper(service)] = "http://" + host + "/apis/" + service + "/"
 	}
 	return env
 }
 
-// workDir makes a folder for gcloud's settings, logs and caches, and for the start-up files of shells.
+// workDir makes a folder for gcloud's settings and for start-up files of shells.
 func workDir() (dir string, remove func(), err error) {
 	dir, err = os.MkdirTemp("", "gcesim-")
 	if err != nil {

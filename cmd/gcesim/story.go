@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// tell says in words what a control command does to the project. Commands that scripts seldom use are told as they are written.
+// tell describes a control command in words. Commands that scripts seldom use stay as they are.
 func tell(command string) string {
 	words := strings.Fields(command)
 	if len(words) < 2 {
@@ -20,7 +20,7 @@ func tell(command string) string {
 	return command
 }
 
-// tellers tell of the arguments of a command, of which there is at least one; "" means that they are told as they are written.
+// tellers describe commands by their arguments, of which there is at least one. They return "" if the command stays as it is.
 var tellers = map[string]func(args []string) string{
 	"preempt": func(args []string) string {
 		switch {
@@ -62,7 +62,7 @@ var tellers = map[string]func(args []string) string{
 		return "Spot VMs of " + zones(args[0]) + " live " + args[1] + " on average"
 	},
 	"metadata-server": func(args []string) string {
-		return "the metadata server " + map[string]string{"up": "answers again", "down": "is down", "hang": "does not answer"}[args[0]]
+		return "the metadata server " + map[string]string{"up": "answers again", "down": "is down", "hang": "does not answer", "foreign": "is another one now"}[args[0]]
 	},
 	"replace-metadata": func(args []string) string {
 		if len(args) < 3 {
@@ -93,7 +93,7 @@ func zones(name string) string {
 	return name
 }
 
-// count says how many VMs there are, in words where they are few.
+// count returns a number of VMs, in words if there are few.
 func count(n string) string {
 	words := map[string]string{"1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six"}
 	if word, ok := words[n]; ok {

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is the one that a command is handed while it runs, as a shell hands it to a job. It is nil where there is none to hand
-// over.
+// terminal is the terminal that the command gets while it runs, as a shell gives it to a job. It is nil if there is none.
 type terminal struct {
 	fd    int
-	state *term.State // as it was
+	state *term.State // the modes before the command
 }
 
 // ownTerminal returns the terminal of standard input, if there is one and gcesim is in its foreground.
@@ -37,7 +36,7 @@ func (t *terminal) isOurs() bool {
 
 // give puts a process group in the foreground.
 func (t *terminal) give(group int) {
-	// A process in the background that does this is stopped, unless it ignores the signal.
+	// This stops a process in the background, unless it ignores the signal.
 	signal.Ignore(syscall.SIGTTOU)
 	defer signal.Reset(syscall.SIGTTOU)
 	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group) // an error means that the terminal is gone
@@ -46,7 +45,7 @@ func (t *terminal) give(group int) {
 // take puts gcesim back in the foreground.
 func (t *terminal) take() { t.give(syscall.Getpgrp()) }
 
-// restore takes the terminal back for good, as it was before a command changed its modes.
+// restore puts gcesim back in the foreground and restores the modes of the terminal.
 func (t *terminal) restore() {
 	if t != nil {
 		t.take()
@@ -54,14 +53,13 @@ func (t *terminal) restore() {
 	}
 }
 
-// suspend stops gcesim with its process group because the command was stopped from the terminal, so that the shell that gcesim
-// was started from has its terminal back.
+// suspend stops gcesim's own process group after Ctrl-Z has stopped the command, so that the shell gets its terminal back.
 func (t *terminal) suspend() {
 	t.take()
 	_ = syscall.Kill(0, syscall.SIGTSTP)
 }
 
-// resume lets the command go on, in the foreground if gcesim is there.
+// resume continues the command, in the foreground if gcesim is there.
 func (t *terminal) resume(g processGroup) {
 	if t.isOurs() {
 		t.give(int(g))

@@ -32,11 +32,12 @@ func TestAdvice(t *testing.T) {
 			return refusal(err)
 		}
 		one := got.Recommendations[0]
-		text := fmt.Sprint(one.Scores.Obtainability, " ", one.Scores.EstimatedUptime)
+		var text strings.Builder
+		text.WriteString(fmt.Sprint(one.Scores.Obtainability, " ", one.Scores.EstimatedUptime))
 		for _, shard := range one.Shards {
-			text += fmt.Sprint(" ", shard.Zone[strings.LastIndex(shard.Zone, "-")+1:], shard.InstanceCount, " ", shard.MachineType)
+			text.WriteString(fmt.Sprint(" ", shard.Zone[strings.LastIndex(shard.Zone, "-")+1:], shard.InstanceCount, " ", shard.MachineType))
 		}
-		return text
+		return text.String()
 	}
 	for _, test := range []struct {
 		size  int64

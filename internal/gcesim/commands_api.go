@@ -31,8 +31,8 @@ var metadataCommands = []command{
 		return "", p.setCheckedItem(args[0], strings.ReplaceAll(p.items.values[args[0]], args[1], args[2]))
 	}},
 	{"metadata-delay", "DURATION|off", "how much later a changed attribute reaches the metadata server", 1, 1, setDuration(func(p *Project) *time.Duration { return &p.settings.metaDelay })},
-	{"metadata-server", "up|down|hang", "down: it refuses connections; hang: it never answers", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
-		if err := parseChoice(args[0], "up", "down", "hang"); err != nil {
+	{"metadata-server", "up|down|hang|foreign", "down: it refuses connections; hang: it never answers; foreign: another server answers, without Metadata-Flavor", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
+		if err := parseChoice(args[0], "up", "down", "hang", "foreign"); err != nil {
 			return "", err
 		}
 		p.setMetaMode(args[0])

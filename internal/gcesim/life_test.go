@@ -252,7 +252,7 @@ func TestClock(t *testing.T) {
 		ahead := func(what, stamp string, want time.Duration) {
 			t.Helper()
 			at, err := time.Parse(time.RFC3339, stamp)
-			if err != nil || at.Sub(time.Now()) != want {
+			if err != nil || time.Until(at) != want {
 				t.Errorf("%s: %q, %v; want %v from now", what, stamp, err, want)
 			}
 		}
@@ -263,7 +263,7 @@ func TestClock(t *testing.T) {
 		equal(t, "time it took", time.Since(start), seconds(10))
 		ahead("endTime", op.EndTime, 11*time.Minute)
 		date, err := time.Parse(time.RFC1123, op.Header.Get("Date"))
-		if err != nil || date.Sub(time.Now()) != 11*time.Minute {
+		if err != nil || time.Until(date) != 11*time.Minute {
 			t.Errorf("Date: %v, %v", date, err)
 		}
 		i, err := s.Instances.Get(p.Name(), zoneA, "vm-1").Do()
@@ -305,7 +305,7 @@ func TestTakenToExist(t *testing.T) {
 			i.NetworkInterfaces[0].Network, i.NetworkInterfaces[0].Subnetwork = net, sub
 		}
 	}
-	for _, name := range strings.Fields(`e2-micro e2-standard-32 n1-standard-96 n2-highmem-128 n2d-standard-224 n4-standard-80 c2-standard-60 c2d-highcpu-112
+	for name := range strings.FieldsSeq(`e2-micro e2-standard-32 n1-standard-96 n2-highmem-128 n2d-standard-224 n4-standard-80 c2-standard-60 c2d-highcpu-112
 		c3-standard-4-lssd c3-highcpu-192-metal c3d-standard-360 c4-standard-288 c4a-highmem-72 c4d-standard-384 t2d-standard-60 t2a-standard-48
 		m1-ultramem-40 m3-megamem-64 x4-megamem-960-metal h3-standard-88 z3-highmem-14-standardlssd a2-highgpu-1g a2-megagpu-16g a3-edgegpu-8g
 		a4x-highgpu-4g g2-standard-96 ct5lp-hightpu-4t ct6e-standard-1t custom-4-8192 n2-custom-8-16384-ext e2-custom-micro-1024 n2d-custom-2-4096 f1-micro g1-small`) {

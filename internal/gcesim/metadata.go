@@ -161,6 +161,11 @@ func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	case mode == "down":
 		p.count(entry, 0, 0)
 		api.Abort(w, api.ConnectionRefused())
+	case mode == "foreign":
+		p.count(entry, http.StatusOK, 0)
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		_, _ = w.Write([]byte("<!DOCTYPE html>\n<title>Welcome</title>\n"))
+		return
 	case mode == "hang":
 		p.count(entry, 0, 0)
 		<-ctx.Done()
@@ -179,7 +184,7 @@ func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// setMetaMode makes the metadata server up, down or hang. It breaks the connections of waiting requests.
+// setMetaMode makes the metadata server up, down, hang or foreign. It breaks the connections of waiting requests.
 func (p *Project) setMetaMode(mode string) {
 	p.settings.metaMode = mode
 	for _, cancel := range p.items.waiters {

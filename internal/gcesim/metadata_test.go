@@ -122,6 +122,11 @@ func TestMetadataServerAway(t *testing.T) {
 		if got := get(); !strings.Contains(got, "deadline exceeded") {
 			t.Errorf("hanging: %q", got)
 		}
+		do(t, p, "metadata-server foreign")
+		resp, err := p.Client().Do(request(t, "http://metadata/computeMetadata/v1/project/attributes/key"))
+		if err != nil || resp.StatusCode != 200 || resp.Header.Get("Metadata-Flavor") != "" {
+			t.Errorf("another server: %v, %v", resp, err)
+		}
 		do(t, p, "metadata-server up\nfault attribute * status 503 unavailable times 2")
 		equal(t, "after two failures", get(), "one")
 		do(t, p, "fault token * status 500 broken\nfault metadata * slow 2s")

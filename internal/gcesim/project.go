@@ -83,7 +83,7 @@ type settings struct {
 	filterMode    string
 	opsFilterMode string
 	orderMode     string // normal, ignore
-	metaMode      string // up, down, hang
+	metaMode      string // up, down, hang, foreign
 	metaDelay     time.Duration
 	tokenLife     time.Duration
 }
