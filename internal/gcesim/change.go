@@ -77,12 +77,12 @@ func suspendVM(p *Project, v *vm, op *operation, now time.Time) {
 
 // pauseVM takes a VM through one status to another, in neither of which it runs.
 func (p *Project) pauseVM(v *vm, op *operation, now time.Time, first, last string) {
-	op.end = now.Add(p.within(v.zone.deleteTime, op.kind, v.zone.name, v.name, v.lives))
+	op.end = now.Add(v.shutdownTime(now) + p.within(v.zone.deleteTime, op.kind, v.zone.name, v.name, v.lives))
 	v.release()
 	v.endedBy = "hand"
 	v.lives++
 	v.removal++
-	v.setStatus(now, first)
+	v.stopFrom(now, first)
 	v.planStatus(op.end, last)
 }
 

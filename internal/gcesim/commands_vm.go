@@ -147,7 +147,7 @@ func asSomebody(name string) func(*Project, []string, time.Time) (string, error)
 
 func (p *Project) deleteByHand(v *vm, now time.Time) error {
 	op := p.operationOn(v, "delete", "somebody@example.com", "", now)
-	op.end = now.Add(p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
+	op.end = now.Add(v.shutdownTime(now) + p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
 	p.endLife(v, now, op.end, "hand")
 	return nil
 }

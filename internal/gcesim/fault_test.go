@@ -135,6 +135,16 @@ func TestCountsOfCalls(t *testing.T) {
 	equal(t, "operations in state", len(state["unfinishedOperations"].([]any)), 1)
 }
 
+// TestErrorOfARepeat: a repeat fails like the first call, and has no effect either.
+func TestErrorOfARepeat(t *testing.T) {
+	p, s := newProject(t, "fault insert * status-after 503 backendError times 2")
+	for _, want := range []string{"503 backendError", "503 backendError", ""} {
+		_, err := s.Instances.Insert(p.Name(), zoneA, spot(zoneA, "vm-1")).RequestId("7f0a5a52-8a2c-4a53-9d55-6a4f2c9a1b11").Do()
+		equal(t, "answer", refusal(err), want)
+		equal(t, "VMs", len(p.History()), 1)
+	}
+}
+
 // TestFaultTexts types messages as Google words them.
 func TestFaultTexts(t *testing.T) {
 	for _, test := range []struct{ typed, want string }{

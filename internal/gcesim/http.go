@@ -97,15 +97,7 @@ func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 	if f != nil && f.ofOperation() {
 		c.opFault = f
 	}
-	if c.route.changes() {
-		if op, err := p.repeated(c); op != nil || err != nil {
-			return c.operation(op, err), f
-		}
-	}
-	answer := c.route.handle(c)
-	if c.route.verb != http.MethodGet {
-		p.signal()
-	}
+	answer := p.handle(c)
 	switch {
 	case f != nil && f.kind == "status-after":
 		answer = f.reply(r, c.body)
@@ -113,6 +105,20 @@ func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 		answer = p.alter(c, f, answer)
 	}
 	return answer, f
+}
+
+// handle runs the handler of a call, unless the call repeats an earlier one.
+func (p *Project) handle(c *call) api.Reply {
+	if c.route.changes() {
+		if op, err := p.repeated(c); op != nil || err != nil {
+			return c.operation(op, err)
+		}
+	}
+	answer := c.route.handle(c)
+	if c.route.verb != http.MethodGet {
+		p.signal()
+	}
+	return answer
 }
 
 // alter replaces a part of a good answer, as some faults demand.

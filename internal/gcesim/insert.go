@@ -40,7 +40,7 @@ func insertInstance(c *call) api.Reply {
 
 func (p *Project) newVM(z *zone, spec *instanceSpec, now time.Time) *vm {
 	return &vm{
-		name: spec.name, zone: z, created: now, spot: spec.spot, stop: spec.stop, maxRun: spec.maxRun, endsAt: spec.endsAt,
+		name: spec.name, zone: z, created: now, spot: spec.spot, stop: spec.stop, maxRun: spec.maxRun, endsAt: spec.endsAt, graceful: spec.graceful,
 		id:    api.ResourceID(p.draw("instance id", z.name, spec.name, now.UnixNano())),
 		shape: p.shapeOf(spec, z.name),
 	}
@@ -134,7 +134,10 @@ func deleteInstance(c *call) api.Reply {
 
 // planDelete plans the end of a deletion.
 func (p *Project) planDelete(v *vm, op *operation, c *call) {
-	end := c.now.Add(p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
+	if c.query.Get("noGracefulShutdown") == "true" {
+		v.graceful = 0
+	}
+	end := c.now.Add(v.shutdownTime(c.now) + p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
 	f := c.opFault
 	switch {
 	case f != nil && f.kind == "op-error":
@@ -149,14 +152,14 @@ func (p *Project) planDelete(v *vm, op *operation, c *call) {
 	p.endLife(v, c.now, end, "api")
 }
 
-// endLife makes a VM STOPPING now, and removes it at a time.
+// endLife stops a VM now, and removes it at a time.
 func (p *Project) endLife(v *vm, now, end time.Time, by string) {
 	v.release()
 	if v.stop || v.endedBy != "preempted" && v.endedBy != "limit" { // otherwise it was about to go anyway
 		v.endedBy = by
 	}
 	v.lives++ // makes plans for this life void
-	v.setStatus(now, stopping)
+	v.stopFrom(now, stopping)
 	p.planRemoval(v, end)
 	p.signal()
 }

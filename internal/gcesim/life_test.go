@@ -225,6 +225,46 @@ func TestSameSeedSameResults(t *testing.T) {
 	}
 }
 
+// TestGracefulShutdown: a VM that asked for it is PENDING_STOP for a while, and its deletion RUNNING, unless the caller is in a hurry.
+func TestGracefulShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newProject(t, "")
+		for name, limit := range map[string]*compute.Duration{"vm-1": nil, "vm-2": {Seconds: 60}, "vm-3": nil} {
+			i := spot(zoneA, name)
+			i.Scheduling.GracefulShutdown = &compute.SchedulingGracefulShutdown{Enabled: true, MaxDuration: limit}
+			if _, err := s.Instances.Insert(p.Name(), zoneA, i).Do(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		del := func(name string, hurry bool) *compute.Operation {
+			op, err := s.Instances.Delete(p.Name(), zoneA, name).NoGracefulShutdown(hurry).Do()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return op
+		}
+		op := del("vm-1", false)
+		del("vm-2", false)
+		del("vm-3", true)
+		all := func() string {
+			return status(t, s, zoneA, "vm-1") + " " + status(t, s, zoneA, "vm-2") + " " + status(t, s, zoneA, "vm-3")
+		}
+		equal(t, "at once", all(), "PENDING_STOP PENDING_STOP STOPPING")
+		time.Sleep(65 * time.Second)
+		equal(t, "after 65 s", all(), "PENDING_STOP STOPPING gone")
+		equal(t, "live", p.Live("vm-"), 0)
+		time.Sleep(540 * time.Second)
+		equal(t, "after 605 s", all(), "STOPPING gone gone")
+		op, err := s.ZoneOperations.Get(p.Name(), zoneA, op.Name).Do()
+		if err != nil || op.Status != "RUNNING" {
+			t.Errorf("operation: %v, %v", op, err)
+		}
+		time.Sleep(seconds(10))
+		equal(t, "in the end", all(), "gone gone gone")
+	})
+}
+
 // TestPending: an operation may be PENDING before it is RUNNING; it has not begun then.
 func TestPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -19,7 +19,8 @@ type instanceSpec struct {
 	spot        bool
 	stop        bool
 	maxRun      time.Duration
-	endsAt      time.Time      // by the real clock
+	endsAt      time.Time // by the real clock
+	graceful    time.Duration
 	body        map[string]any // completed from the instance template
 	raw         string         // the body of the insert
 	source      uint64         // the ID of the instance template
@@ -181,7 +182,8 @@ func (p *Project) checkScheduling(_ *zone, s *instanceSpec) *api.Error {
 	return p.checkRunTime(s, sch)
 }
 
-// checkRunTime reads the limits of a VM's run time. See https://cloud.google.com/compute/docs/instances/limit-vm-runtime.
+// checkRunTime reads the limits of a VM's run time and its graceful shutdown. See
+// https://cloud.google.com/compute/docs/instances/limit-vm-runtime and graceful-shutdown there.
 func (p *Project) checkRunTime(s *instanceSpec, scheduling map[string]any) *api.Error {
 	if limit := api.Object(scheduling["maxRunDuration"]); limit != nil {
 		seconds, err := strconv.ParseInt(api.Text(limit["seconds"]), 10, 64)
@@ -196,6 +198,16 @@ func (p *Project) checkRunTime(s *instanceSpec, scheduling map[string]any) *api.
 			return api.InvalidField("resource.scheduling.terminationTime", end, "Must be a time in RFC 3339 format.")
 		}
 		s.endsAt = at.Add(-p.settings.clock)
+	}
+	if graceful := api.Object(scheduling["gracefulShutdown"]); api.Bool(graceful["enabled"]) {
+		s.graceful = 10 * time.Minute
+		if limit := api.Object(graceful["maxDuration"]); limit != nil {
+			seconds, err := strconv.ParseInt(api.Text(limit["seconds"]), 10, 64)
+			if err != nil || seconds < 1 || seconds > 3600 {
+				return api.InvalidField("resource.scheduling.gracefulShutdown.maxDuration", api.JSON(limit), "Must be between 1 second and 1 hour.")
+			}
+			s.graceful = time.Duration(seconds) * time.Second
+		}
 	}
 	return nil
 }

@@ -42,9 +42,10 @@ type vm struct {
 	lives     int // how often it was started
 	removal   int // the number of the current plan to remove it; others are void
 
-	maxRun time.Duration // maxRunDuration; 0: none
-	endsAt time.Time     // terminationTime; zero: none
-	limit  time.Time     // when one of these ends it; zero: never
+	graceful time.Duration // how long a graceful shutdown takes; 0: there is none
+	maxRun   time.Duration // maxRunDuration; 0: none
+	endsAt   time.Time     // terminationTime; zero: none
+	limit    time.Time     // when one of these ends it; zero: never
 }
 
 type step struct {
@@ -82,6 +83,25 @@ func (v *vm) setStatus(at time.Time, status string) {
 // planStatus plans a later status.
 func (v *vm) planStatus(at time.Time, status string) {
 	v.steps = append(v.steps, step{at.UnixNano(), status})
+}
+
+// stopFrom sets a status from a time on, after a graceful shutdown if the VM has one.
+func (v *vm) stopFrom(at time.Time, status string) {
+	shutdown := v.shutdownTime(at)
+	if shutdown == 0 {
+		v.setStatus(at, status)
+		return
+	}
+	v.setStatus(at, "PENDING_STOP")
+	v.planStatus(at.Add(shutdown), status)
+}
+
+// shutdownTime returns how long a graceful shutdown from a time on takes; 0 if there is none.
+func (v *vm) shutdownTime(at time.Time) time.Duration {
+	if !takesRoom(v.status(at)) {
+		return 0
+	}
+	return v.graceful
 }
 
 // since returns when the VM last got a status; zero if never.
