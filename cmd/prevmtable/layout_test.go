@@ -12,7 +12,7 @@ import (
 func TestLayout(t *testing.T) {
 	allowed := map[string][]string{
 		"cmd/prevmtable":          {"config", "gce", "hook", "pool", "status"},
-		"cmd/gcesim":              {"gcesim", "metadataserver"},
+		"cmd/gcesim":              {"gcesim", "gcesim/api", "gcesim/drive", "metadataserver"},
 		"cmd/faux-metadata":       {"metadataserver"},
 		"internal/status":         {"config", "gce", "hook", "pool"},
 		"internal/pool":           {"config", "gce", "hook"},
@@ -20,7 +20,9 @@ func TestLayout(t *testing.T) {
 		"internal/gce":            nil,
 		"internal/hook":           nil,
 		"internal/metadataserver": nil,
-		"internal/gcesim":         {"metadataserver"},
+		"internal/gcesim":         {"gcesim/api", "gcesim/drive", "metadataserver"},
+		"internal/gcesim/drive":   {"gcesim/api"},
+		"internal/gcesim/api":     nil,
 	}
 	for pkg, names := range allowed {
 		out, err := exec.Command("go", "list", "-deps", "prevmtable/"+pkg).Output()
