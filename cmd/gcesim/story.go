@@ -32,15 +32,20 @@ var tellers = map[string]func(args []string) string{
 		return args[0] + " is preempted"
 	},
 	"capacity": func(args []string) string {
-		switch {
-		case len(args) < 2:
+		if len(args) < 2 {
 			return ""
-		case args[1] == "unlimited":
-			return zones(args[0]) + " has room again"
-		case args[1] == "0":
-			return zones(args[0]) + " has no room"
 		}
-		return zones(args[0]) + " has room for " + count(args[1]) + " in all"
+		kind := ""
+		if len(args) > 2 {
+			kind = " of kind " + args[2]
+		}
+		switch args[1] {
+		case "unlimited":
+			return zones(args[0]) + " has room for VMs" + kind + " again"
+		case "0":
+			return zones(args[0]) + " has no room for VMs" + kind
+		}
+		return zones(args[0]) + " has room for " + count(args[1]) + kind
 	},
 	"zone": func(args []string) string {
 		state := ""
