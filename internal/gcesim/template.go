@@ -66,9 +66,9 @@ func (c *call) source() (*drive.Resource, *api.Error) {
 	return t, nil
 }
 
-// fillIn returns the body of an insert with what it leaves out from an instance template. The body overrides the template as a JSON
-// merge patch does: objects merge, lists are replaced. See
-// https://cloud.google.com/compute/docs/instances/create-vm-from-instance-template#creating_a_vm_from_an_instance_template_with_overrides.
+// fillIn returns the body of an insert with what it leaves out from an instance template; see
+// https://cloud.google.com/compute/docs/instances/create-vm-from-instance-template. The body overrides the template as a JSON merge
+// patch does: objects merge, lists are replaced. That Google replaces lists is an assumption.
 func (p *Project) fillIn(t *drive.Resource, z *zone, body map[string]any) map[string]any {
 	base := map[string]any{}
 	for name, value := range api.Object(t.Body["properties"]) {
