@@ -206,7 +206,7 @@ func wait(p *gcesim.Project, host string, signals <-chan os.Signal, say *log.Log
 	}
 	defer remove()
 	say.Print("for another shell:")
-	for _, v := range assignments(environment(p.Name(), host, filepath.Join(dir, "gcloud"))) {
+	for _, v := range environment(p.Name(), host, filepath.Join(dir, "gcloud")) {
 		fmt.Println("export " + v)
 	}
 	s := <-signals

@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -14,12 +12,11 @@ import (
 func inside(command []string, project, host, dir string) (args, env []string, err error) {
 	set := environment(project, host, filepath.Join(dir, "gcloud"))
 	for _, v := range os.Environ() {
-		name, _, _ := strings.Cut(v, "=")
-		if _, ours := set[name]; !ours && !leadsOutside(name) {
+		if name, _, _ := strings.Cut(v, "="); !leadsOutside(name) {
 			env = append(env, v)
 		}
 	}
-	env = append(env, assignments(set)...)
+	env = append(env, set...)
 	if len(command) > 2 || len(command) == 2 && command[1] != "-i" {
 		return command, env, nil
 	}
@@ -41,13 +38,13 @@ func inside(command []string, project, host, dir string) (args, env []string, er
 }
 
 // startUp returns the start-up file of a shell. Jobs of the shell end with it.
-func startUp(set map[string]string, own, prompt, project string) string {
+func startUp(set []string, own, prompt, project string) string {
 	var b strings.Builder
 	if own != "" {
 		fmt.Fprintf(&b, "if [ -r %s ]; then . %s; fi\n", own, own)
 	}
 	b.WriteString("unset PROMPT_COMMAND GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_ACTIVE_CONFIG_NAME\n")
-	for _, v := range assignments(set) {
+	for _, v := range set {
 		name, value, _ := strings.Cut(v, "=")
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
 	}
@@ -56,20 +53,12 @@ func startUp(set map[string]string, own, prompt, project string) string {
 	return b.String()
 }
 
-func assignments(set map[string]string) []string {
-	var out []string
-	for _, name := range slices.Sorted(maps.Keys(set)) {
-		out = append(out, name+"="+set[name])
-	}
-	return out
-}
-
 // leadsOutside reports whether a variable could make Google's tools or prevmtable use a real project.
 func leadsOutside(name string) bool {
 	switch name {
 	case "CLOUDSDK_PYTHON", "CLOUDSDK_PYTHON_ARGS", "CLOUDSDK_PYTHON_SITEPACKAGES", "CLOUDSDK_ROOT_DIR":
 		return false // gcloud's own installation
-	case "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "PREVMTABLE_PROJECT":
+	case "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "PREVMTABLE_PROJECT", "PREVMTABLE_COMPUTE_ENDPOINT", "GCE_METADATA_HOST":
 		return true
 	}
 	return strings.HasPrefix(name, "CLOUDSDK_")
@@ -77,22 +66,22 @@ func leadsOutside(name string) bool {
 
 // environment returns the variables that make Google's libraries, gcloud and prevmtable use the project. gcloud needs no login, and
 // leaves the user's settings alone.
-func environment(project, host, gcloudConfig string) map[string]string {
-	env := map[string]string{
-		"GCE_METADATA_HOST":                               host,
-		"PREVMTABLE_COMPUTE_ENDPOINT":                     "http://" + host + "/compute/v1/",
-		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE":         "http://" + host + "/compute/v1/",
-		"CLOUDSDK_CORE_PROJECT":                           project,
-		"CLOUDSDK_CONFIG":                                 gcloudConfig,
-		"CLOUDSDK_AUTH_DISABLE_CREDENTIALS":               "true",
-		"CLOUDSDK_CORE_CHECK_GCE_METADATA":                "false",
-		"CLOUDSDK_CORE_DISABLE_PROMPTS":                   "true",
-		"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING":           "true",
-		"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+func environment(project, host, gcloudConfig string) []string {
+	env := []string{
+		"GCE_METADATA_HOST=" + host,
+		"PREVMTABLE_COMPUTE_ENDPOINT=http://" + host + "/compute/v1/",
+		"CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE=http://" + host + "/compute/v1/",
+		"CLOUDSDK_CORE_PROJECT=" + project,
+		"CLOUDSDK_CONFIG=" + gcloudConfig,
+		"CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true",
+		"CLOUDSDK_CORE_CHECK_GCE_METADATA=false",
+		"CLOUDSDK_CORE_DISABLE_PROMPTS=true",
+		"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING=true",
+		"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK=true",
 	}
 	// Also the APIs that are not simulated, so that no request goes to Google.
 	for _, service := range []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "cloudbuild", "storage", "logging"} {
-		env["CLOUDSDK_API_ENDPOINT_OVERRIDES_"+strings.ToUpper(service)] = "http://" + host + "/apis/" + service + "/"
+		env = append(env, "CLOUDSDK_API_ENDPOINT_OVERRIDES_"+strings.ToUpper(service)+"=http://"+host+"/apis/"+service+"/")
 	}
 	return env
 }
