@@ -166,9 +166,10 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, etag string, body []byte) {
 		var address *url.URL
+		flavor := "Google"
 		client := &http.Client{Transport: answering(func(r *http.Request) (*http.Response, error) {
 			address = r.URL
-			return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{"Etag": {etag}}, Body: io.NopCloser(bytes.NewReader(body))}, nil
+			return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{"Etag": {etag}, "Metadata-Flavor": {flavor}}, Body: io.NopCloser(bytes.NewReader(body))}, nil
 		})}
 		const base = "http://metadata/computeMetadata/v1/project/attributes/prevmtable"
 		text, version, err := ask(t.Context(), client, base, "")
@@ -180,6 +181,10 @@ func FuzzAnswer(f *testing.F) {
 		}
 		if address.Host != "metadata" || address.Path != "/computeMetadata/v1/project/attributes/prevmtable" || version != "" && address.Query().Get("last_etag") != version {
 			t.Errorf("version %q leads to %s", version, address)
+		}
+		flavor = "google"
+		if text, version, err := ask(t.Context(), client, base, ""); text != nil || version != "" || err == nil || err == errAbsent {
+			t.Errorf("another server: %d bytes, version %q, error %v", len(text), version, err)
 		}
 	})
 }
