@@ -13,16 +13,9 @@ import (
 // A checker decodes a document and judges what has the right type and still makes no sense.
 type checker struct {
 	decoder
-	root      *node
 	doc       document
 	zones     []string // the allowed zones, each once
 	templates []Template
-}
-
-// wrong refuses the field at the end of path.
-func (c *checker) wrong(path, format string, args ...any) {
-	_, at := c.root.find(path)
-	c.refuse(at, path, format, args...)
 }
 
 func (c *checker) check() {
@@ -39,7 +32,7 @@ func (c *checker) check() {
 		"Instance":      "the template of the pool's VMs",
 	} {
 		if c.root.child(field) == nil {
-			c.wrong(field, "missing: %s", meaning)
+			c.refuseField(field, "missing: %s", meaning)
 		}
 	}
 	numbers := map[string]int32{
@@ -54,12 +47,11 @@ func (c *checker) check() {
 	}
 	for field, n := range numbers {
 		if n < 0 {
-			c.wrong(field, "%d is negative", n)
+			c.refuseField(field, "%d is negative", n)
 		}
 	}
 	if c.doc.TargetVMCount > 10_000 {
-		_, at := c.root.find("TargetVMCount")
-		c.warn(at, "TargetVMCount", "%d is more than prevmtable is made for, which is 10000", c.doc.TargetVMCount)
+		c.warnField("TargetVMCount", "%d is more than prevmtable is made for, which is 10000", c.doc.TargetVMCount)
 	}
 	c.checkPrefix()
 	c.checkHooks()
@@ -86,20 +78,20 @@ const (
 func (c *checker) checkPrefix() {
 	switch p := c.doc.Prefix; {
 	case p == "":
-		c.wrong("Prefix", "is empty, so that every VM of the project would belong to the pool")
+		c.refuseField("Prefix", "is empty, so that every VM of the project would belong to the pool")
 	case len(p) > maxPrefix:
-		c.wrong("Prefix", "%.80q has more than %d characters, which leaves no room for the rest of a VM's name", p, maxPrefix)
+		c.refuseField("Prefix", "%.80q has more than %d characters, which leaves no room for the rest of a VM's name", p, maxPrefix)
 	case !prefixPattern.MatchString(p):
-		c.wrong("Prefix", "%q cannot start a VM's name; take a lower-case letter, then those, digits and dashes", p)
+		c.refuseField("Prefix", "%q cannot start a VM's name; take a lower-case letter, then those, digits and dashes", p)
 	}
 }
 
 func (c *checker) checkZones() {
 	switch n := len(c.doc.AllowedZones); {
 	case n == 0:
-		c.wrong("AllowedZones", `is empty; name the VMs' zones, as in ["us-central1-b"]`)
+		c.refuseField("AllowedZones", `is empty; name the VMs' zones, as in ["us-central1-b"]`)
 	case n > maxZones:
-		c.wrong("AllowedZones", "has %d zones; the limit is %d", n, maxZones)
+		c.refuseField("AllowedZones", "has %d zones; the limit is %d", n, maxZones)
 		return
 	}
 	for i, zone := range c.doc.AllowedZones {
@@ -126,8 +118,7 @@ func (c *checker) checkHooks() {
 		"Hooks.Drain":     &hooks.Drain,
 	} {
 		if *attribute != "" && !IsAttribute(*attribute) {
-			_, at := c.root.find(path)
-			c.warn(at, path, "%.80q cannot be the name of a metadata attribute; this hook is off", *attribute)
+			c.warnField(path, "%.80q cannot be the name of a metadata attribute; this hook is off", *attribute)
 			*attribute = ""
 		}
 	}
@@ -145,13 +136,13 @@ func (c *checker) checkTemplates() {
 	c.refusals = append(c.refusals, first.refusals...)
 	c.warnings = append(c.warnings, first.warnings...)
 	if n := len(c.doc.Alternatives); n > maxAlternatives {
-		c.wrong("Alternatives", "has %d entries; the limit is %d", n, maxAlternatives)
+		c.refuseField("Alternatives", "has %d entries; the limit is %d", n, maxAlternatives)
 		return
 	}
 	for i := range c.doc.Alternatives {
 		path := fmt.Sprintf("Alternatives[%d]", i)
 		entry, at := c.root.find(path)
-		if entry == nil || entry.kind != object {
+		if entry.kind != object {
 			continue // refused for its type
 		}
 		rank := merge(c.root, entry)
@@ -160,27 +151,34 @@ func (c *checker) checkTemplates() {
 			continue
 		}
 		own := c.checkTemplate(rank, c.doc.Alternatives[i].AfterSeconds)
-		// place names the alternative where a problem stands in it, and leaves out what is said of the first template already.
-		place := func(found, said []Problem) (placed []Problem) {
-			for _, p := range found {
-				if entry.covers(place{p.Line, p.Column}) {
-					p.Field = path + "." + p.Field
-				} else if slices.Contains(said, p) {
-					continue
-				} else {
-					p.Text += " (together with " + path + ")"
-				}
-				placed = append(placed, p)
-			}
-			return placed
-		}
-		c.refusals = append(c.refusals, place(own.refusals, first.refusals)...)
-		c.warnings = append(c.warnings, place(own.warnings, first.warnings)...)
+		c.refusals = append(c.refusals, attribute(own.refusals, entry, path, first.refusals)...)
+		c.warnings = append(c.warnings, attribute(own.warnings, entry, path, first.warnings)...)
 		t := c.templates[len(c.templates)-1]
 		if better := slices.IndexFunc(c.templates, func(u Template) bool { return u.Fingerprint == t.Fingerprint }); better < len(c.templates)-1 {
 			c.warn(at, path, "makes the same VMs as rank %d, which is better", better)
 		}
 	}
+}
+
+// attribute adds to each problem of an alternative's template what it has to do with the alternative, which is at path. It leaves
+// out what is said of the first template already.
+func attribute(found []Problem, alternative *node, path string, said []Problem) (attributed []Problem) {
+	known := map[Problem]bool{}
+	for _, p := range said {
+		known[p] = true
+	}
+	for _, p := range found {
+		switch {
+		case alternative.covers(place{p.Line, p.Column}):
+			p.Field = path + "." + p.Field
+		case known[p]:
+			continue
+		default:
+			p.Text += " (together with " + path + ")"
+		}
+		attributed = append(attributed, p)
+	}
+	return attributed
 }
 
 // checkTemplate judges and keeps one rank's template. The rank is a document as it would be if its template were that of the
@@ -192,17 +190,17 @@ func (c *checker) checkTemplate(rank *node, after int32) problems {
 	}
 	var instance compute.Instance
 	new(decoder).value(root, reflect.ValueOf(&instance).Elem(), "Instance")
-	j := judge{rank: rank, instance: &instance, doc: &c.doc, zones: c.zones}
+	j := judge{problems: problems{root: rank}, instance: &instance, doc: &c.doc, zones: c.zones}
 	if slices.ContainsFunc(root.members, func(m member) bool { return holdsInstance(m.key) }) {
 		return problems{} // refused for what it is
 	}
 	mistyped := slices.ContainsFunc(c.refusals, func(p Problem) bool { return strings.HasPrefix(p.Field, "Instance.scheduling") })
 	if len(c.templates) == 0 && !spot(&instance) && !mistyped {
-		j.wrong("Instance.scheduling.provisioningModel", `must be "SPOT", or preemptible must be true: the pool is for preemptible VMs only`)
+		j.refuseField("Instance.scheduling.provisioningModel", `must be "SPOT", or preemptible must be true: the pool is for preemptible VMs only`)
 	}
 	// VMs of another name would be created for ever, because no list of the pool's VMs would show them.
 	if instance.Name != "" && instance.Name != "{name}" {
-		j.wrong("Instance.name", `%.80q would not be the name that the VM has in the pool; leave it out, or write "{name}"`, instance.Name)
+		j.refuseField("Instance.name", `%.80q would not be the name that the VM has in the pool; leave it out, or write "{name}"`, instance.Name)
 	}
 	j.judge()
 	c.templates = append(c.templates, newTemplate(rank, &instance, after))

@@ -62,7 +62,7 @@ func Parse(doc []byte) (cfg *Config, warnings []Problem, err error) {
 	if problem, ok := errors.AsType[Problem](err); ok {
 		return nil, nil, &Refusal{[]Problem{problem}}
 	}
-	c := checker{root: root}
+	c := checker{decoder: decoder{problems: problems{root: root}}}
 	c.check()
 	if rest != nil {
 		c.warn(*rest, "", "text after the end of the document is ignored; is there a brace too many before it?")

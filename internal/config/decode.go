@@ -19,34 +19,35 @@ var kinds = map[reflect.Kind]kind{
 	reflect.Int32: number, reflect.Int64: number, reflect.Uint64: number,
 }
 
-// fieldNamed finds the field of a struct that a key names, without regard to case, and its name in JSON.
-func fieldNamed(t reflect.Type, key string) (field reflect.StructField, name string, ok bool) {
-	for field := range t.Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name = cmp.Or(name, field.Name); name != "-" && strings.EqualFold(name, key) {
-			return field, name, true
-		}
-	}
-	return field, "", false
+// A field is a field of a struct as JSON has it.
+type field struct {
+	name   string // in JSON
+	index  int
+	quoted bool         // whether JSON has the number as a string
+	below  reflect.Type // what the field is or points to
 }
 
-// fieldOf returns the name and the type of the member that key names in a value of type t. The type is nil if t has no
-// such member, or is nil.
-func fieldOf(t reflect.Type, key string) (name string, below reflect.Type) {
-	if t == nil {
-		return key, nil
-	}
+// fields are the fields of each struct in a document, by their names in lower case.
+var fields = fieldsOf(reflect.TypeFor[document](), map[reflect.Type]map[string]field{})
+
+func fieldsOf(t reflect.Type, all map[reflect.Type]map[string]field) map[reflect.Type]map[string]field {
 	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		fieldsOf(t.Elem(), all)
 	case reflect.Struct:
-		field, name, ok := fieldNamed(t, key)
-		if !ok {
-			return key, nil
+		if all[t] != nil {
+			break
 		}
-		return name, pointed(field.Type)
-	case reflect.Map, reflect.Slice:
-		return key, pointed(t.Elem())
+		all[t] = map[string]field{}
+		for f := range t.Fields() {
+			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name = cmp.Or(name, f.Name); name != "-" {
+				all[t][strings.ToLower(name)] = field{name, f.Index[0], strings.HasSuffix(options, "string"), pointed(f.Type)}
+				fieldsOf(f.Type, all)
+			}
+		}
 	}
-	return key, nil
+	return all
 }
 
 // pointed returns the type that t points to, or t.
@@ -55,6 +56,18 @@ func pointed(t reflect.Type) reflect.Type {
 		return t.Elem()
 	}
 	return t
+}
+
+// fieldOf returns the name and the type of the member that a key names in a value of type t. The type is nil if t is, or
+// has no such member.
+func fieldOf(t reflect.Type, key string) (name string, below reflect.Type) {
+	if f, ok := fields[t][strings.ToLower(key)]; ok {
+		return f.name, f.below
+	}
+	if t != nil && (t.Kind() == reflect.Map || t.Kind() == reflect.Slice) {
+		return key, pointed(t.Elem())
+	}
+	return key, nil
 }
 
 // normalize gives each key of n, a value of type t, the spelling of the field that it names, and takes out all but the last
@@ -74,7 +87,7 @@ func (p *problems) normalize(n *node, t reflect.Type, path string) {
 		m.key = name
 		p.normalize(m.value, below, n.join(path, name))
 		if last, ok := seen[name]; ok {
-			p.warn(m.at, n.join(path, name), "given again on line %d, and only that counts%s", last.at.line, lost(m.value, last.value))
+			p.warn(m.at, n.join(path, name), "given again on line %d, and only that counts%s", last.at.line, lost(n.join(path, name), m.value, last.value))
 			continue
 		}
 		seen[name] = m
@@ -84,31 +97,42 @@ func (p *problems) normalize(n *node, t reflect.Type, path string) {
 	n.members = kept
 }
 
-// lost names what the earlier of two values has and the later has not.
-func lost(earlier, later *node) string {
-	var keys []string
+// lost names what the earlier of two values has and the later has not. It quotes no value of the template, which may be secret.
+func lost(path string, earlier, later *node) string {
+	var names []string
 	for _, m := range earlier.members {
-		if earlier.child(m.key) != nil && later.child(m.key) == nil && earlier.kind == object {
-			keys = append(keys, m.key)
+		switch {
+		case m.value.kind == null:
+		case earlier.kind == list && m.value.text != "":
+			names = append(names, m.value.text)
+		case earlier.kind == object && later.child(m.key) == nil:
+			names = append(names, m.key)
 		}
 	}
-	if len(keys) == 0 {
+	if earlier.text != "" {
+		names = append(names, earlier.text)
+	}
+	if len(names) == 0 || earlier.kind != object && strings.Contains(path, "Instance.") {
 		return ""
 	}
-	return "; lost: " + strings.Join(keys, ", ")
+	return fmt.Sprintf("; lost: %.200s", strings.Join(names, ", "))
 }
 
-// unknown warns about a field that type t does not have.
+// unknown says what becomes of a field that type t does not have.
 func (p *problems) unknown(at place, t reflect.Type, path, key string) {
-	instance := t == reflect.TypeFor[compute.Instance]()
+	config, instance := reflect.TypeFor[document](), reflect.TypeFor[compute.Instance]()
+	outer, _ := fields[config][strings.ToLower(key)]
+	inner, _ := fields[instance][strings.ToLower(key)]
 	switch {
-	case instance && holdsInstance(key):
+	case t == instance && holdsInstance(key):
 		p.refuse(at, path, "this is an instance template's JSON; the object in %s belongs here instead, with machineType and the like as URLs", key)
-	case instance && strings.EqualFold(key, "sourceInstanceTemplate"):
-		p.warn(at, path, "dropped; write SourceInstanceTemplate beside Instance, not in it")
 	case metadataHint(path) != "":
 		p.refuse(at, path, "unknown field%s", metadataHint(path))
-	case t.PkgPath() == reflect.TypeFor[document]().PkgPath():
+	case t == instance && outer.name != "":
+		p.warn(at, path, "dropped; %s belongs beside Instance, not in it", outer.name)
+	case t == config && inner.name != "":
+		p.warn(at, path, "ignored; %s belongs in Instance, not beside it", inner.name)
+	case t.PkgPath() == config.PkgPath():
 		p.warn(at, path, "unknown field, ignored")
 	default:
 		p.warn(at, path, "unknown field, dropped; a newer prevmtable may know it")
@@ -195,27 +219,20 @@ func (d *decoder) whole(n *node, path string, nearest any, err error) {
 
 func (d *decoder) fields(n *node, v reflect.Value, path string) {
 	for _, m := range n.members {
-		field, name, ok := fieldNamed(v.Type(), m.key)
+		field, ok := fields[v.Type()][strings.ToLower(m.key)]
 		if !ok {
 			continue
 		}
 		value := *m.value
-		if value.kind == str && strings.HasSuffix(field.Tag.Get("json"), ",string") {
+		if field.quoted && value.kind == str {
 			value.kind = number
 		}
-		d.value(&value, v.FieldByIndex(field.Index), join(path, name))
-		if value.kind != null {
-			force(v, field)
+		set := v.Field(field.index)
+		d.value(&value, set, join(path, field.name))
+		empty := set.IsZero() || (set.Kind() == reflect.Slice || set.Kind() == reflect.Map) && set.Len() == 0
+		if force := v.FieldByName("ForceSendFields"); empty && value.kind != null && force.IsValid() {
+			force.Set(reflect.Append(force, reflect.ValueOf(v.Type().Field(field.index).Name)))
 		}
-	}
-}
-
-// force notes a field that the user has set to its zero value.
-func force(v reflect.Value, field reflect.StructField) {
-	set, names := v.FieldByIndex(field.Index), v.FieldByName("ForceSendFields")
-	empty := set.IsZero() || (set.Kind() == reflect.Slice || set.Kind() == reflect.Map) && set.Len() == 0
-	if empty && names.IsValid() {
-		names.Set(reflect.Append(names, reflect.ValueOf(field.Name)))
 	}
 }
 

@@ -9,52 +9,42 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// A judge finds what Google would refuse everywhere, and traps, in the template of one rank.
+// A judge finds what Google would refuse everywhere, and traps, in the template of one rank. Its root is the document as it would
+// be if its template were that of the rank.
 type judge struct {
 	problems
-	rank     *node // the document as it would be if its template were that of the rank
 	instance *compute.Instance
 	doc      *document
 	zones    []string
 }
 
-func (j *judge) wrong(path, format string, args ...any) {
-	_, at := j.rank.find(path)
-	j.refuse(at, path, format, args...)
-}
-
-func (j *judge) trap(path, format string, args ...any) {
-	_, at := j.rank.find(path)
-	j.warn(at, path, format, args...)
-}
-
 func (j *judge) judge() {
-	if j.rank.child("SourceInstanceTemplate") == nil && j.instance.SourceMachineImage == "" {
+	if j.root.child("SourceInstanceTemplate") == nil && j.instance.SourceMachineImage == "" {
 		for field, missing := range map[string]bool{
 			"machineType":       j.instance.MachineType == "",
 			"disks":             len(j.instance.Disks) == 0,
 			"networkInterfaces": len(j.instance.NetworkInterfaces) == 0,
 		} {
 			if missing {
-				j.trap("Instance."+field, "missing, and Google makes no VM without it")
+				j.warnField("Instance."+field, "missing, and Google makes no VM without it")
 			}
 		}
 	}
 	if j.instance.DeletionProtection {
-		j.trap("Instance.deletionProtection", "true keeps prevmtable from deleting the VM")
+		j.warnField("Instance.deletionProtection", "true keeps prevmtable from deleting the VM")
 	}
 	j.scheduling()
 	for i, disk := range j.instance.Disks {
 		path := fmt.Sprintf("Instance.disks[%d]", i)
 		if disk.Source == "" && !disk.AutoDelete {
-			j.trap(path+".autoDelete", "not true, so that every VM leaves its disk behind")
+			j.warnField(path+".autoDelete", "not true, so that every VM leaves its disk behind")
 		}
-		if disk.Source != "" && disk.Mode != "READ_ONLY" {
-			j.shared(path + ".source")
+		if source, _ := j.root.find(path + ".source"); source != nil && disk.Mode != "READ_ONLY" {
+			j.shared(path+".source", source)
 		}
 	}
-	j.rank.child("Instance").walk("Instance", j.value)
-	if source := j.rank.child("SourceInstanceTemplate"); source != nil {
+	j.root.child("Instance").walk("Instance", j.value)
+	if source := j.root.child("SourceInstanceTemplate"); source != nil {
 		j.value("SourceInstanceTemplate", source)
 	}
 }
@@ -72,42 +62,42 @@ func (j *judge) scheduling() {
 	const path = "Instance.scheduling."
 	spot, accelerators := spot(j.instance), len(j.instance.GuestAccelerators) > 0
 	limited := s.MaxRunDuration != nil || s.TerminationTime != ""
-	if node, _ := j.rank.find(path + "preemptible"); s.ProvisioningModel == "SPOT" && node != nil && !s.Preemptible {
-		j.trap(path+"preemptible", `false contradicts provisioningModel: "SPOT"`)
+	if node, _ := j.root.find(path + "preemptible"); s.ProvisioningModel == "SPOT" && node != nil && !s.Preemptible {
+		j.warnField(path+"preemptible", `false contradicts provisioningModel: "SPOT"`)
 	}
 	if s.Preemptible && s.ProvisioningModel != "" && s.ProvisioningModel != "SPOT" {
-		j.trap(path+"provisioningModel", "%.40q contradicts preemptible: true", s.ProvisioningModel)
+		j.warnField(path+"provisioningModel", "%.40q contradicts preemptible: true", s.ProvisioningModel)
 	}
 	if spot && s.AutomaticRestart != nil && *s.AutomaticRestart {
-		j.trap(path+"automaticRestart", "true contradicts Spot: Google never restarts such a VM")
+		j.warnField(path+"automaticRestart", "true contradicts Spot: Google never restarts such a VM")
 	}
 	switch {
 	case spot && s.OnHostMaintenance != "" && s.OnHostMaintenance != "TERMINATE":
-		j.trap(path+"onHostMaintenance", `%.40q contradicts Spot, which wants "TERMINATE"`, s.OnHostMaintenance)
+		j.warnField(path+"onHostMaintenance", `%.40q contradicts Spot, which wants "TERMINATE"`, s.OnHostMaintenance)
 	case accelerators && (s.OnHostMaintenance == "MIGRATE" || s.OnHostMaintenance == "" && !spot):
-		j.trap(path+"onHostMaintenance", `VMs with accelerators cannot migrate; write "TERMINATE"`)
+		j.warnField(path+"onHostMaintenance", `VMs with accelerators cannot migrate; write "TERMINATE"`)
 	}
 	if s.MaxRunDuration != nil && s.TerminationTime != "" {
-		j.trap(path+"terminationTime", "contradicts maxRunDuration: Google takes only one of these run limits")
+		j.warnField(path+"terminationTime", "contradicts maxRunDuration: Google takes only one of these run limits")
 	}
 	if s.InstanceTerminationAction != "" && !limited && s.ProvisioningModel != "SPOT" && s.ProvisioningModel != "FLEX_START" {
-		j.trap(path+"instanceTerminationAction", `a termination action needs provisioningModel: "SPOT"`)
+		j.warnField(path+"instanceTerminationAction", `a termination action needs provisioningModel: "SPOT"`)
 	}
 	if s.InstanceTerminationAction == "STOP" && !j.doc.DeleteStopped {
-		j.trap(path+"instanceTerminationAction", `stopped VMs keep disk, address, name and quota; write "DELETE" here, or DeleteStopped: true beside Instance`)
+		j.warnField(path+"instanceTerminationAction", `stopped VMs keep disk, address, name and quota; write "DELETE" here, or DeleteStopped: true beside Instance`)
 	}
 }
 
 // shared warns about a value that only one VM can have, if the pool can have several.
-func (j *judge) shared(path string) {
-	value, _ := j.rank.find(path)
-	if value != nil && value.text != "" && !strings.Contains(value.text, "{name}") && (j.doc.TargetVMCount > 1 || j.doc.MaxSurge > 0) {
-		j.trap(path, "the VMs would share this, and only one of them can have it")
+func (j *judge) shared(path string, n *node) {
+	if n.text != "" && !strings.Contains(n.text, "{name}") && (j.doc.TargetVMCount > 1 || j.doc.MaxSurge > 0) {
+		j.warn(n.at, path, "the VMs would share this, and only one of them can have it")
 	}
 }
 
 var (
 	indexPattern    = regexp.MustCompile(`\[\d+\]`)
+	alonePattern    = regexp.MustCompile(`^\{\w+\}$`)
 	bracesPattern   = regexp.MustCompile(`\{[^{}]*\}?|\}`)
 	locationPattern = regexp.MustCompile(`(?:^|/)(zone|region)s/([^/]+)`)
 	// Images and shared networks may well be of another project.
@@ -120,63 +110,69 @@ func (j *judge) value(path string, n *node) bool {
 	field := strings.TrimPrefix(indexPattern.ReplaceAllString(path, ""), "Instance.")
 	switch {
 	case slices.Contains(outputFields, field):
-		j.trap(path, "only Google fills this in; leave it out")
+		j.warn(n.at, path, "only Google fills this in; leave it out")
 		return false
 	case n.kind != str || field == "description":
 	case strings.HasPrefix(field, "metadata."):
+		if alonePattern.MatchString(n.text) && !strings.Contains("{project} {zone} {name}", n.text) {
+			j.warn(n.at, path, "is no placeholder in metadata; those are {project}, {zone} and {name}")
+		}
+		at, counted := n.at.after([]byte{'"'}), 0
 		for _, found := range shellPattern.FindAllStringIndex(n.raw, -1) {
-			at := n.at.after([]byte(`"` + n.raw[:found[0]]))
+			at = at.after([]byte(n.raw[counted:found[0]]))
+			counted = found[0]
 			j.warn(at, path, `%s is replaced; if a script has it for a variable of its own, write $\u007b in place of ${`, n.raw[found[0]:found[1]])
 		}
 	default:
 		if slices.Contains(uniqueFields, field) && !strings.HasPrefix(n.text, "/") {
-			j.shared(path)
+			j.shared(path, n)
 		}
-		j.address(path, field, n.text)
+		j.address(path, field, n)
 	}
 	return true
 }
 
 // address judges a string that may be the URL of a resource.
-func (j *judge) address(path, field, text string) {
-	if before, ok := addresses[field]; ok && text != "" && !strings.Contains(text, "/") {
-		j.trap(path, "Google takes no bare name here; write %s%.80s", before, text)
+func (j *judge) address(path, field string, n *node) {
+	text := n.text
+	if kind, ok := addresses[field]; ok && text != "" && !strings.Contains(text, kind[strings.LastIndexByte(kind, '/'):]+"/") {
+		j.warn(n.at, path, "Google wants a URL here, as in %s/%.80s", kind, text[strings.LastIndexByte(text, '/')+1:])
 		return
 	}
 	blank := strings.NewReplacer("{project}", "", "{zone}", "", "{region}", "", "{name}", "").Replace(text)
 	if wrong := bracesPattern.FindString(blank); wrong != "" {
-		j.trap(path, "%.40q is no placeholder; those are {project}, {zone}, {region} and {name}", wrong)
+		j.warn(n.at, path, "%.40q is no placeholder; those are {project}, {zone}, {region} and {name}", wrong)
 		return
 	}
 	if strings.Contains(text, "${") {
-		j.trap(path, "the $ before a placeholder stays in the text")
+		j.warn(n.at, path, "the $ before a placeholder stays in the text")
 	}
 	if found := projectPattern.FindStringSubmatch(text); found != nil {
-		j.trap(path, "the project %.80s is written out; write {project}", found[1])
+		j.warn(n.at, path, "the project %.80s is written out; write {project}", found[1])
 	}
 	for _, found := range locationPattern.FindAllStringSubmatch(text, -1) {
 		for _, zone := range j.zones {
 			want := map[string]string{"zone": zone, "region": Region(zone)}[found[1]]
 			if got := strings.NewReplacer("{zone}", zone, "{region}", Region(zone)).Replace(found[2]); got != want {
-				j.trap(path, "is in the %s %.80s, but the VMs of %s need it too; write {%s}", found[1], got, zone, found[1])
+				j.warn(n.at, path, "is in the %s %.80s, but the VMs of %s need it too; write {%s}", found[1], got, zone, found[1])
 				break
 			}
 		}
 	}
 }
 
-// addresses are the fields that hold the URL of a resource, with what belongs before its name.
+// addresses are the fields that hold the URL of a resource, with what comes before its name in the URL.
 var addresses = map[string]string{
-	"machineType":                           "zones/{zone}/machineTypes/",
-	"guestAccelerators.acceleratorType":     "zones/{zone}/acceleratorTypes/",
-	"disks.source":                          "zones/{zone}/disks/",
-	"disks.initializeParams.diskType":       "zones/{zone}/diskTypes/",
-	"disks.initializeParams.sourceImage":    "global/images/",
-	"disks.initializeParams.sourceSnapshot": "global/snapshots/",
-	"networkInterfaces.network":             "global/networks/",
-	"networkInterfaces.subnetwork":          "regions/{region}/subnetworks/",
-	"sourceMachineImage":                    "global/machineImages/",
-	"SourceInstanceTemplate":                "global/instanceTemplates/",
+	"machineType":                           "zones/{zone}/machineTypes",
+	"guestAccelerators.acceleratorType":     "zones/{zone}/acceleratorTypes",
+	"disks.source":                          "zones/{zone}/disks",
+	"disks.initializeParams.diskType":       "zones/{zone}/diskTypes",
+	"disks.initializeParams.sourceImage":    "global/images",
+	"disks.initializeParams.sourceSnapshot": "global/snapshots",
+	"networkInterfaces.network":             "global/networks",
+	"networkInterfaces.subnetwork":          "regions/{region}/subnetworks",
+	"sourceMachineImage":                    "global/machineImages",
+	"SourceInstanceTemplate":                "global/instanceTemplates",
 }
 
 // uniqueFields hold what only one VM can have.

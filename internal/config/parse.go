@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -224,7 +223,7 @@ func (p *parser) key(path string) (m member, err error) {
 	}
 	p.skip(" \t\r\n")
 	if p.peek() != ':' {
-		return m, p.unexpected("a colon after the field name "+strconv.Quote(m.key), path)
+		return m, p.unexpected("a colon after the field name", path)
 	}
 	p.next++
 	p.skip(" \t\r\n")
@@ -274,8 +273,8 @@ func unquote(literal string) (text string, err error) {
 	return text, err
 }
 
-// unexpected says what belongs in place of what comes next. It quotes nothing of the instance's metadata, which may hold
-// secrets.
+// unexpected says what belongs in place of what comes next. It quotes nothing that may be a value of the instance's metadata,
+// nor what comes after a string, which may be its second half.
 func (p *parser) unexpected(want, path string) error {
 	at, rest := p.here(), p.text[p.next:]
 	c, _ := utf8.DecodeRune(rest)
@@ -295,16 +294,13 @@ func (p *parser) unexpected(want, path string) error {
 	if strings.Contains(want, "double quotes") {
 		hint = ""
 	}
-	if strings.Contains(strings.ToLower(path), "metadata") {
-		return at.problem(path, "want %s%s", want, hint)
-	}
 	found := p.word()
 	p.next -= len(found)
-	if found == "" {
-		found = string(c)
+	if secret := strings.Contains(strings.ToLower(path), "metadata"); secret || bytes.HasSuffix(bytes.TrimRight(p.text[:p.next], " \t\r\n"), []byte{'"'}) {
+		return at.problem(path, "want %s%s", want, hint)
 	}
-	if strings.ContainsFunc(found, func(c rune) bool { return !unicode.IsPrint(c) }) {
+	if found = cmp.Or(found, string(c)); strings.ContainsFunc(found, func(c rune) bool { return !unicode.IsPrint(c) }) {
 		found = strconv.QuoteToASCII(found)
 	}
-	return at.problem(path, "want %s, not %s%s", want, fmt.Sprintf("%.40s", found), hint)
+	return at.problem(path, "want %s, not %.40s%s", want, found, hint)
 }

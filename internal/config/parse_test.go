@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 // valid is the smallest document that says everything; the tests change one line of it.
@@ -64,7 +65,7 @@ var refusals = []struct{ name, old, new, want string }{
 	{"control character in a string", `"pool-"`, "\"po\x01ol-\"", `line 2, column 14: Prefix: a control character within a string is written \u0001`},
 	{"backslash in a string", `"pool-"`, `"C:\data"`, `line 2, column 14: Prefix: a backslash within a string is written \\; only \" \\ \/ \b \f \n \r \t and \u with four hexadecimal digits have a meaning`},
 	{"bad number of a character", `"pool-"`, `"\u12g4"`, `line 2, column 12: Prefix: a backslash within a string is written \\; only \" \\ \/ \b \f \n \r \t and \u with four hexadecimal digits have a meaning`},
-	{"quotes in a string", `"pool-"`, `"a "b" c"`, `line 2, column 15: want a comma or a new line between two fields, not b"; a quote within a string is written \"`},
+	{"quotes in a string", `"pool-"`, `"a "b" c"`, `line 2, column 15: want a comma or a new line between two fields; a quote within a string is written \"`},
 	{"bare string", `"pool-"`, `pool-`, `line 2, column 11: Prefix: want a string in "double quotes", not pool-`},
 	{"quote at the end only", `"pool-"`, `pool-"`, `line 2, column 11: Prefix: want a string in "double quotes", not pool-"`},
 	{"bare URL", `"zones/{zone}/machineTypes/e2-micro"`, `zones/{zone}/machineTypes/e2-micro`, `line 7, column 18: Instance.machineType: want a string in "double quotes", not zones/`},
@@ -85,13 +86,13 @@ var refusals = []struct{ name, old, new, want string }{
 	{"long comment", "3", "/* three */ 3", "line 4, column 18: TargetVMCount: comments are not allowed"},
 	{"shell comment", "3", "3 # three", "line 4, column 20: comments are not allowed"},
 	{"comment before the document", "{\n  prefix", "# mine\n{\n  prefix", "line 1, column 1: comments are not allowed"},
-	{"no comma in a list", `["us-central1-b", "europe-west4-a"]`, `["us-central1-b" "europe-west4-a"]`, `line 3, column 34: AllowedZones: want a comma or a new line between two values, not "europe-west4-a"`},
+	{"no comma in a list", `["us-central1-b", "europe-west4-a"]`, `["us-central1-b" "europe-west4-a"]`, `line 3, column 34: AllowedZones: want a comma or a new line between two values`},
 	{"two fields on one line", "prefix:", "deleteStopped: true prefix:", "line 2, column 23: want a comma or a new line between two fields, not prefix"},
 	{"semicolon", "3", "3;", "line 4, column 18: TargetVMCount: want a number, not 3;"},
-	{"semicolon after a string", `"pool-"`, `"pool-";`, `line 2, column 18: want a comma or a new line between two fields, not ;`},
+	{"semicolon after a string", `"pool-"`, `"pool-";`, `line 2, column 18: want a comma or a new line between two fields`},
 	{"comma at the start of a line", "  targetVMCount", "  , targetVMCount", "line 4, column 3: one comma too many: a comma or the end of the line has already ended the field before it"},
-	{"no colon", "prefix:", "prefix", `line 2, column 10: want a colon after the field name "prefix", not "pool-"`},
-	{"equals sign", "prefix:", "prefix =", `line 2, column 10: want a colon after the field name "prefix", not =`},
+	{"no colon", "prefix:", "prefix", `line 2, column 10: want a colon after the field name, not "pool-"`},
+	{"equals sign", "prefix:", "prefix =", `line 2, column 10: want a colon after the field name, not =`},
 	{"dot in a key", "prefix:", "hooks.create: 1, prefix:", `line 2, column 3: want a field name, bare if it has only letters, digits, _ and -, else in "double quotes", not hooks.create`},
 	{"no braces around the document", "{\n  prefix", "  prefix", "line 1, column 3: want an object in braces, not prefix"},
 	{"byte order mark", "{\n  prefix", "\ufeff{\n  prefix", "line 1, column 1: a byte order mark is not allowed; save the text without it"},
@@ -100,7 +101,7 @@ var refusals = []struct{ name, old, new, want string }{
 	{"secret with quotes", "machineType:", "metadata: {items: [{key: \"k\", value: \"echo \"hunter2\"\"}]}, machineType:", `line 7, column 49: Instance.metadata.items[0]: want a comma or a new line between two fields; a quote within a string is written \"`},
 	{"blank in a list", `["us-central1-b", "europe-west4-a"]`, "[1 2]", "line 3, column 20: AllowedZones: want a comma or a new line between two values, not 2"},
 	{"blank in a number", "3", "3 .5", "line 4, column 20: want a comma or a new line between two fields, not .5"},
-	{"blank in a key", "prefix", "pre fix", `line 2, column 7: want a colon after the field name "pre", not fix`},
+	{"blank in a key", "prefix", "pre fix", `line 2, column 7: want a colon after the field name, not fix`},
 	{"not an object", valid, "\n [1]", "line 2, column 2: want an object in braces, not a list"},
 	{"null", valid, "null", "line 1, column 1: want an object in braces, not null"},
 	{"too deep", "3", strings.Repeat("[", 200) + strings.Repeat("]", 200), "line 4, column 118: nested more than 100 deep"},
@@ -240,7 +241,13 @@ func TestWarnings(t *testing.T) {
 		{"script for a hook", `"on-create"`, `"#!/bin/sh"`, `line 5, column 19: Hooks.Create: "#!/bin/sh" cannot be the name of a metadata attribute; this hook is off`},
 		{"long hook", `create: "on-create"`, `vanished: "` + strings.Repeat("v", 129) + `"`,
 			`line 5, column 21: Hooks.Vanished: "` + strings.Repeat("v", 80) + `" cannot be the name of a metadata attribute; this hook is off`},
-		{"field given twice", "prefix:", `PREFIX: "old-", prefix:`, "line 2, column 3: Prefix: given again on line 2, and only that counts"},
+		{"field given twice", "prefix:", `PREFIX: "old-", prefix:`, "line 2, column 3: Prefix: given again on line 2, and only that counts; lost: old-"},
+		{"list given twice", "prefix:", `allowedZones: ["us-east1-b", "us-east1-c"], prefix:`,
+			"line 2, column 3: AllowedZones: given again on line 3, and only that counts; lost: us-east1-b, us-east1-c"},
+		{"secret given twice", "machineType:", `metadata: {items: [{key: "k", value: "hunter2", value: ""}]}, machineType:`,
+			"line 7, column 35: Instance.metadata.items[0].value: given again on line 7, and only that counts"},
+		{"field beside the template", "prefix:", `MachineType: "m", prefix:`, "line 2, column 3: MachineType: ignored; machineType belongs in Instance, not beside it"},
+		{"field in the template", "machineType:", "targetvmcount: 1, machineType:", "line 7, column 5: Instance.targetvmcount: dropped; TargetVMCount belongs beside Instance, not in it"},
 		{"label given twice", "machineType:", `labels: {a: "1", a: "2"}, machineType:`, "line 7, column 14: Instance.labels.a: given again on line 7, and only that counts"},
 		{"object given twice", "prefix:", `HOOKS: {DELETE: "d", create: "c", drain: null, vanished: "v"}, prefix:`,
 			"line 2, column 3: Hooks: given again on line 5, and only that counts; lost: Delete, Vanished"},
@@ -334,4 +341,22 @@ func TestExampleConfiguration(t *testing.T) {
 	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
 		t.Errorf("instance (-want +got):\n%s", diff)
 	}
+}
+
+// However a document is broken, nothing that is said of it holds a value of the template's metadata.
+func TestProblemsHoldNoSecret(t *testing.T) {
+	const secret = "hunter2"
+	doc := strings.Replace(faultless, "machineType:", `description: "d", metadata: {items: [{key: "k", value: "`+secret+`"}, {value: "`+secret+` \"`+secret+`\" {name}", key: "l"}]}, machineType:`, 1)
+	if lines := everything(doc); len(lines) > 0 {
+		t.Fatal(lines)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		i := rapid.IntRange(0, len(doc)-1).Draw(t, "place")
+		gone := rapid.IntRange(0, 1).Draw(t, "taken out")
+		put := rapid.SampledFrom([]string{"", `"`, "'", "{", "}", "[", "]", ",", ":", "\n", " ", "7", "x", `\`, "#"}).Draw(t, "put in")
+		broken := doc[:i] + put + doc[i+gone:]
+		if said := strings.Join(everything(broken), "\n"); strings.Contains(said, secret) {
+			t.Fatalf("%s\n%s", said, broken)
+		}
+	})
 }

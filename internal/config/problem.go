@@ -49,7 +49,10 @@ func (r *Refusal) Error() string {
 }
 
 // problems collects what is found in a document.
-type problems struct{ refusals, warnings []Problem }
+type problems struct {
+	root               *node
+	refusals, warnings []Problem
+}
 
 func (p *problems) refuse(at place, field, format string, args ...any) {
 	p.refusals = append(p.refusals, at.problem(field, format, args...))
@@ -57,6 +60,17 @@ func (p *problems) refuse(at place, field, format string, args ...any) {
 
 func (p *problems) warn(at place, field, format string, args ...any) {
 	p.warnings = append(p.warnings, at.problem(field, format, args...))
+}
+
+// refuseField and warnField find the place of a field, or the place where it is missing.
+func (p *problems) refuseField(path, format string, args ...any) {
+	_, at := p.root.find(path)
+	p.refuse(at, path, format, args...)
+}
+
+func (p *problems) warnField(path, format string, args ...any) {
+	_, at := p.root.find(path)
+	p.warn(at, path, format, args...)
 }
 
 // inOrder sorts problems as they stand in the text, without those that same finds equal to the one before.

@@ -76,7 +76,7 @@ func TestProblemsOfAlternatives(t *testing.T) {
 		{"null instance", `{instance: null}`, "refused: line 6, column 1: Alternatives[0].Instance: null takes the whole template away; leave it out to change nothing of the template"},
 		{"name", `{instance: {name: "web", description: "x"}}`, `refused: line 6, column 19: Alternatives[0].Instance.name: "web" would not be the name that the VM has in the pool; leave it out, or write "{name}"`},
 		{"removed machine type", `{instance: {machineType: null}}`, "line 6, column 30: Alternatives[0].Instance.machineType: missing, and Google makes no VM without it"},
-		{"bare machine type", `{instance: {machineType: "e2-medium"}}`, "line 6, column 26: Alternatives[0].Instance.machineType: Google takes no bare name here; write zones/{zone}/machineTypes/e2-medium"},
+		{"bare machine type", `{instance: {machineType: "e2-medium"}}`, "line 6, column 26: Alternatives[0].Instance.machineType: Google wants a URL here, as in zones/{zone}/machineTypes/e2-medium"},
 		{"another zone", `{instance: {disks: [{autoDelete: true, initializeParams: {diskType: "zones/us-central1-a/diskTypes/pd-ssd"}}]}}`,
 			"line 6, column 69: Alternatives[0].Instance.disks[0].initializeParams.diskType: is in the zone us-central1-a, but the VMs of us-central1-b need it too; write {zone}"},
 		{"standard", `{instance: {scheduling: {provisioningModel: "STANDARD"}}}`, ""},
@@ -85,7 +85,7 @@ func TestProblemsOfAlternatives(t *testing.T) {
 		{"no scheduling", `{instance: {scheduling: null}}`, ""},
 		{"same template", `{instance: {description: null}, afterSeconds: 5}`, "line 6, column 1: Alternatives[0]: makes the same VMs as rank 0, which is better"},
 		{"same as another alternative", "{instance: {description: \"x\"}}\n{Instance: {Description: \"x\"}}", "line 7, column 1: Alternatives[1]: makes the same VMs as rank 1, which is better"},
-		{"template of another project", `{sourceInstanceTemplate: "t"}`, "line 6, column 26: Alternatives[0].SourceInstanceTemplate: Google takes no bare name here; write global/instanceTemplates/t"},
+		{"template of another project", `{sourceInstanceTemplate: "t"}`, "line 6, column 26: Alternatives[0].SourceInstanceTemplate: Google wants a URL here, as in global/instanceTemplates/t"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // A kind says what a node is, in the words of an error message.
 type kind string
@@ -48,6 +51,9 @@ func (n *node) find(path string) (found *node, at place) {
 
 // child returns the value of a key of n, nil if it is absent.
 func (n *node) child(key string) *node {
+	if i, err := strconv.Atoi(key); err == nil && n.kind == list && i < len(n.members) {
+		return n.members[i].value
+	}
 	for _, m := range n.members {
 		if m.key == key && m.value.kind != null {
 			return m.value
