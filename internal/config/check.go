@@ -10,7 +10,7 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// A checker decodes a document and judges what has the right type and still makes no sense.
+// A checker decodes a document and looks for what has the right type and makes no sense.
 type checker struct {
 	decoder
 	doc       document
@@ -51,7 +51,7 @@ func (c *checker) check() {
 		}
 	}
 	if c.doc.TargetVMCount > 10_000 {
-		c.warnField("TargetVMCount", "%d is more than prevmtable is made for, which is 10000", c.doc.TargetVMCount)
+		c.warnField("TargetVMCount", "%d is more than the 10000 VMs that prevmtable is made for", c.doc.TargetVMCount)
 	}
 	c.checkPrefix()
 	c.checkHooks()
@@ -70,7 +70,7 @@ var (
 const (
 	maxPrefix = 27 // leaves room for the 36 characters of a UUID in the 63 of a VM's name
 
-	// More would slow down every update. All of GCE has fewer zones.
+	// More would slow down every update. GCE has fewer zones.
 	maxZones        = 200
 	maxAlternatives = 20
 )
@@ -107,7 +107,8 @@ func (c *checker) checkZones() {
 	}
 }
 
-// checkHooks turns off hooks that can have no script. It does not refuse them, because the program of 2015 ran such pools.
+// checkHooks turns off hooks that can have no script. It does not refuse them, because the program of 2015 ran such pools. It
+// refuses a drain hook that can have no script, because without one VMs are deleted unasked.
 func (c *checker) checkHooks() {
 	hooks := &c.doc.Hooks
 	for path, attribute := range map[string]*string{
@@ -115,19 +116,21 @@ func (c *checker) checkHooks() {
 		"Hooks.Delete":    &hooks.Delete,
 		"Hooks.Vanished":  &hooks.Vanished,
 		"Hooks.Exhausted": &hooks.Exhausted,
-		"Hooks.Drain":     &hooks.Drain,
 	} {
 		if *attribute != "" && !IsAttribute(*attribute) {
 			c.warnField(path, "%.80q cannot be the name of a metadata attribute; this hook is off", *attribute)
 			*attribute = ""
 		}
 	}
+	if hooks.Drain != "" && !IsAttribute(hooks.Drain) {
+		c.refuseField("Hooks.Drain", "%.80q cannot be the name of a metadata attribute", hooks.Drain)
+	}
 }
 
 // IsAttribute reports whether a metadata attribute can have this name.
 func IsAttribute(name string) bool { return attributePattern.MatchString(name) }
 
-// checkTemplates judges the first template, and each alternative laid over it.
+// checkTemplates checks the first template, and what each alternative makes of it.
 func (c *checker) checkTemplates() {
 	if c.root.child("Instance") == nil {
 		return
@@ -139,70 +142,66 @@ func (c *checker) checkTemplates() {
 		c.refuseField("Alternatives", "has %d entries; the limit is %d", n, maxAlternatives)
 		return
 	}
-	for i := range c.doc.Alternatives {
+	for i, alternative := range c.doc.Alternatives {
 		path := fmt.Sprintf("Alternatives[%d]", i)
 		entry, at := c.root.find(path)
 		if entry.kind != object {
 			continue // refused for its type
 		}
-		rank := merge(c.root, entry)
-		if rank.child("Instance") == nil {
+		variant := merge(c.root, entry)
+		if variant.child("Instance") == nil {
 			c.refuse(at, path+".Instance", "null takes the whole template away; leave it out to change nothing of the template")
 			continue
 		}
-		own := c.checkTemplate(rank, c.doc.Alternatives[i].AfterSeconds)
-		c.refusals = append(c.refusals, attribute(own.refusals, entry, path, first.refusals)...)
-		c.warnings = append(c.warnings, attribute(own.warnings, entry, path, first.warnings)...)
-		t := c.templates[len(c.templates)-1]
-		if better := slices.IndexFunc(c.templates, func(u Template) bool { return u.Fingerprint == t.Fingerprint }); better < len(c.templates)-1 {
+		found := c.checkTemplate(variant, alternative.AfterSeconds)
+		c.refusals = append(c.refusals, onlyOf(entry, path, found.refusals, first.refusals)...)
+		c.warnings = append(c.warnings, onlyOf(entry, path, found.warnings, first.warnings)...)
+		last := len(c.templates) - 1
+		same := func(t Template) bool { return t.Fingerprint == c.templates[last].Fingerprint }
+		if better := slices.IndexFunc(c.templates, same); better < last {
 			c.warn(at, path, "makes the same VMs as rank %d, which is better", better)
 		}
 	}
 }
 
-// attribute adds to each problem of an alternative's template what it has to do with the alternative, which is at path. It leaves
-// out what is said of the first template already.
-func attribute(found []Problem, alternative *node, path string, said []Problem) (attributed []Problem) {
+// onlyOf returns the problems that an alternative adds to those of the first template, each with the alternative's path.
+func onlyOf(entry *node, path string, problems, first []Problem) (added []Problem) {
 	known := map[Problem]bool{}
-	for _, p := range said {
+	for _, p := range first {
 		known[p] = true
 	}
-	for _, p := range found {
+	for _, p := range problems {
 		switch {
-		case alternative.covers(place{p.Line, p.Column}):
+		case entry.covers(position{p.Line, p.Column}):
 			p.Field = path + "." + p.Field
 		case known[p]:
 			continue
 		default:
 			p.Text += " (together with " + path + ")"
 		}
-		attributed = append(attributed, p)
+		added = append(added, p)
 	}
-	return attributed
+	return added
 }
 
-// checkTemplate judges and keeps one rank's template. The rank is a document as it would be if its template were that of the
-// rank.
-func (c *checker) checkTemplate(rank *node, after int32) problems {
-	root := rank.child("Instance")
-	if root.kind != object {
-		return problems{} // refused for its type
+// checkTemplate checks and keeps the template of one rank. The variant is the document with the alternative laid over it.
+func (c *checker) checkTemplate(variant *node, after int32) problems {
+	root := variant.child("Instance")
+	if root.kind != object || slices.ContainsFunc(root.members, func(m member) bool { return holdsInstance(m.key) }) {
+		return problems{} // refused for what it is
 	}
 	var instance compute.Instance
 	new(decoder).value(root, reflect.ValueOf(&instance).Elem(), "Instance")
-	j := judge{problems: problems{root: rank}, instance: &instance, doc: &c.doc, zones: c.zones}
-	if slices.ContainsFunc(root.members, func(m member) bool { return holdsInstance(m.key) }) {
-		return problems{} // refused for what it is
-	}
+	t := templateChecker{problems: problems{root: variant}, instance: &instance, doc: &c.doc, zones: c.zones}
 	mistyped := slices.ContainsFunc(c.refusals, func(p Problem) bool { return strings.HasPrefix(p.Field, "Instance.scheduling") })
 	if len(c.templates) == 0 && !spot(&instance) && !mistyped {
-		j.refuseField("Instance.scheduling.provisioningModel", `must be "SPOT", or preemptible must be true: the pool is for preemptible VMs only`)
+		t.refuseField("Instance.scheduling.provisioningModel", `must be "SPOT", or preemptible must be true: the pool is for preemptible VMs only`)
 	}
-	// VMs of another name would be created for ever, because no list of the pool's VMs would show them.
+	// The pool would create VMs of another name for ever, because its lists would never show them.
 	if instance.Name != "" && instance.Name != "{name}" {
-		j.refuseField("Instance.name", `%.80q would not be the name that the VM has in the pool; leave it out, or write "{name}"`, instance.Name)
+		t.refuseField("Instance.name", `%.80q would not be the name that the VM has in the pool; leave it out, or write "{name}"`, instance.Name)
 	}
-	j.judge()
-	c.templates = append(c.templates, newTemplate(rank, &instance, after))
-	return j.problems
+	t.check()
+	c.templates = append(c.templates, newTemplate(variant, &instance, after))
+	return t.problems
 }

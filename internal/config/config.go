@@ -26,7 +26,7 @@ type Config struct {
 	HookLimit     time.Duration // time limit of one run of a hook
 	DeleteStopped bool          // delete the pool's stopped VMs
 	Templates     []Template    // by rank; never empty
-	Template      Template      // of rank 0
+	Template      Template      // Templates[0]
 }
 
 // Hooks names the project metadata attributes that hold the scripts. An empty name turns its hook off.

@@ -80,7 +80,7 @@ func (p *problems) normalize(n *node, t reflect.Type, path string) {
 	for _, m := range slices.Backward(n.members) {
 		name, below := fieldOf(t, m.key)
 		if below == nil {
-			p.unknown(m.at, t, join(path, m.key), m.key)
+			p.unknownField(m.at, t, join(path, m.key), m.key)
 			kept = append(kept, m)
 			continue
 		}
@@ -118,8 +118,8 @@ func lost(path string, earlier, later *node) string {
 	return fmt.Sprintf("; lost: %.200s", strings.Join(names, ", "))
 }
 
-// unknown says what becomes of a field that type t does not have.
-func (p *problems) unknown(at place, t reflect.Type, path, key string) {
+// unknownField says what becomes of a field that type t does not have.
+func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
 	config, instance := reflect.TypeFor[document](), reflect.TypeFor[compute.Instance]()
 	outer, _ := fields[config][strings.ToLower(key)]
 	inner, _ := fields[instance][strings.ToLower(key)]

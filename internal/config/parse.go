@@ -20,21 +20,21 @@ const maxText = 256 << 10
 // maxDepth keeps a document of nothing but brackets from using up the stack. An instance nests about ten deep.
 const maxDepth = 100
 
-// parse reads the rjson value at the start of a text into a tree, and returns the place of what follows it, if anything
+// parse reads the rjson value at the start of a text into a tree, and returns the position of what follows it, if anything
 // does. The type of the value serves for error messages only.
 //
 // The rjson package tells neither where a value stands nor which keys are repeated, and its errors say what it was in the
 // middle of. So the parser has a grammar of its own, and the package has the last word. The parser is stricter in one
 // point: the package lets blanks in a number or a bare key pass, as in `[1 2]` and `{a b: 1}`, and decodes half of the
 // document.
-func parse(text []byte, t reflect.Type) (root *node, rest *place, err error) {
+func parse(text []byte, t reflect.Type) (root *node, rest *position, err error) {
 	switch {
 	case len(text) > maxText:
-		return nil, nil, place{}.problem("", "the document has %d bytes; a metadata attribute holds %d at most", len(text), maxText)
+		return nil, nil, position{}.problem("", "the document has %d bytes; a metadata attribute holds %d at most", len(text), maxText)
 	case len(bytes.TrimSpace(text)) == 0:
-		return nil, nil, place{}.problem("", "the document is empty")
+		return nil, nil, position{}.problem("", "the document is empty")
 	}
-	p := &parser{text: text, at: place{1, 1}, lines: strings.Split(string(text), "\n")}
+	p := &parser{text: text, at: position{1, 1}, lines: strings.Split(string(text), "\n")}
 	p.skip(" \t\r\n")
 	start := p.next
 	if root, err = p.value(t, "", 0); err != nil {
@@ -56,14 +56,14 @@ type parser struct {
 	text []byte
 	next int // offset of the next byte
 
-	at      place // of the byte at counted, so that counting goes on from here
+	at      position // of the byte at counted, so that counting goes on from here
 	counted int
 
 	lines   []string
 	suspect error // what to say if a brace is missing at the end: the first that is closed at another indentation
 }
 
-func (p *parser) here() place {
+func (p *parser) here() position {
 	p.at = p.at.after(p.text[p.counted:p.next])
 	p.counted = p.next
 	return p.at
@@ -124,7 +124,7 @@ func wanted(t reflect.Type, depth int) string {
 	case depth == 0:
 		return "an object in braces"
 	case t == nil:
-		return `a value; text belongs in "double quotes"`
+		return `a value (text in "double quotes")`
 	case kinds[t.Kind()] == str:
 		return `a string in "double quotes"`
 	}
@@ -185,7 +185,7 @@ func (p *parser) closed(n *node, closing byte, path string) (bool, error) {
 		p.next++
 		return true, nil
 	case c == '}' || c == ']' || n.kind == list && fieldPattern.Match(p.text[p.next:]):
-		return false, at.problem(path, "want %c to close the %c of line %d, column %d, not %s", closing, opening(n), n.at.line, n.at.column, cmp.Or(p.word(), string(c)))
+		return false, at.problem(path, "want %c to close the %c of line %d, column %d", closing, opening(n), n.at.line, n.at.column)
 	}
 	return false, nil
 }
@@ -213,7 +213,7 @@ func (p *parser) key(path string) (m member, err error) {
 		m.key, m.raw, err = p.quoted(path)
 	} else if m.key = p.word(); !barePattern.MatchString(m.key) {
 		p.next -= len(m.key)
-		err = p.unexpected(`a field name, bare if it has only letters, digits, _ and -, else in "double quotes"`, path)
+		err = p.unexpected(`a field name (in "double quotes" unless it has only letters, digits, _ and -)`, path)
 		if p.peek() == ',' {
 			err = m.at.problem(path, "one comma too many: a comma or the end of the line has already ended the field before it")
 		}

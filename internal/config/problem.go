@@ -26,7 +26,7 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, p.Message())
 }
 
-// Message is the problem without its place: `TargetVMCount: -1 is negative`.
+// Message is the problem without its position: `TargetVMCount: -1 is negative`.
 func (p Problem) Message() string {
 	if p.Field == "" {
 		return p.Text
@@ -54,15 +54,15 @@ type problems struct {
 	refusals, warnings []Problem
 }
 
-func (p *problems) refuse(at place, field, format string, args ...any) {
+func (p *problems) refuse(at position, field, format string, args ...any) {
 	p.refusals = append(p.refusals, at.problem(field, format, args...))
 }
 
-func (p *problems) warn(at place, field, format string, args ...any) {
+func (p *problems) warn(at position, field, format string, args ...any) {
 	p.warnings = append(p.warnings, at.problem(field, format, args...))
 }
 
-// refuseField and warnField find the place of a field, or the place where it is missing.
+// refuseField and warnField take the position of a field, or the position where it is missing.
 func (p *problems) refuseField(path, format string, args ...any) {
 	_, at := p.root.find(path)
 	p.refuse(at, path, format, args...)
@@ -87,19 +87,19 @@ func sameValue(a, b Problem) bool {
 	return a == b
 }
 
-// A place is a position in a document as an editor shows it.
-type place struct{ line, column int }
+// A position in a document, as an editor shows it.
+type position struct{ line, column int }
 
-func (p place) problem(field, format string, args ...any) Problem {
+func (p position) problem(field, format string, args ...any) Problem {
 	return Problem{p.line, p.column, field, fmt.Sprintf(format, args...)}
 }
 
-func (p place) before(q place) bool {
+func (p position) before(q position) bool {
 	return p.line < q.line || p.line == q.line && p.column < q.column
 }
 
-// after moves the place past text.
-func (p place) after(text []byte) place {
+// after moves the position past text.
+func (p position) after(text []byte) position {
 	if last := bytes.LastIndexByte(text, '\n'); last >= 0 {
 		p.line += bytes.Count(text, []byte{'\n'})
 		p.column = 1

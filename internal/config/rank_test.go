@@ -82,6 +82,7 @@ func TestProblemsOfAlternatives(t *testing.T) {
 		{"standard", `{instance: {scheduling: {provisioningModel: "STANDARD"}}}`, ""},
 		{"standard with accelerators", `{instance: {guestAccelerators: [{}], scheduling: {provisioningModel: "STANDARD"}}}`,
 			`line 6, column 80: Alternatives[0].Instance.scheduling.onHostMaintenance: VMs with accelerators cannot migrate; write "TERMINATE"`},
+		{"flex start", `{instance: {scheduling: {provisioningModel: "FLEX_START", instanceTerminationAction: "DELETE"}}}`, ""},
 		{"no scheduling", `{instance: {scheduling: null}}`, ""},
 		{"same template", `{instance: {description: null}, afterSeconds: 5}`, "line 6, column 1: Alternatives[0]: makes the same VMs as rank 0, which is better"},
 		{"same as another alternative", "{instance: {description: \"x\"}}\n{Instance: {Description: \"x\"}}", "line 7, column 1: Alternatives[1]: makes the same VMs as rank 1, which is better"},

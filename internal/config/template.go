@@ -28,14 +28,14 @@ type Template struct {
 	source   *node // nil if there is none
 }
 
-// newTemplate reads a document as it would be if its template were that of the rank.
-func newTemplate(rank *node, instance *compute.Instance, after int32) Template {
+// newTemplate takes the template from a variant of the document.
+func newTemplate(variant *node, instance *compute.Instance, after int32) Template {
 	t := Template{
 		After:       seconds(after),
 		MachineType: instance.MachineType[strings.LastIndexByte(instance.MachineType, '/')+1:],
 		Spot:        spot(instance),
-		instance:    rank.child("Instance"),
-		source:      rank.child("SourceInstanceTemplate"),
+		instance:    variant.child("Instance"),
+		source:      variant.child("SourceInstanceTemplate"),
 	}
 	if t.source != nil && t.source.text == "" {
 		t.source = nil
@@ -142,15 +142,12 @@ func digest(w io.Writer, path string, n *node) {
 	}
 }
 
-// plainNumber writes a number without exponent, and without a sign or zeros that change nothing.
+// plainNumber writes a number without exponent, and without zeros that change nothing.
 func plainNumber(text string) string {
 	if strings.ContainsAny(text, ".eE") {
 		if f, err := strconv.ParseFloat(text, 64); err == nil {
 			text = strconv.FormatFloat(f, 'f', -1, 64)
 		}
-	}
-	if text == "-0" {
-		return "0"
 	}
 	return text
 }

@@ -17,25 +17,25 @@ const (
 	null    kind = "null"
 )
 
-// A node is one value of a document, with its place in the text.
+// A node is one value of a document, with its position in the text.
 type node struct {
 	kind    kind
 	text    string   // of a string: its value; of a number or a boolean: as written
 	raw     string   // of a string: as written between its quotes
 	members []member // of an object or a list, in the order of the text
-	at, end place    // of the first character, and of the closing brace or bracket
+	at, end position // of the first character, and of the closing brace or bracket
 }
 
 type member struct {
-	key   string // in a list, the index
-	raw   string // of a key in quotes: as written between them
-	at    place  // of the key
+	key   string   // in a list, the index
+	raw   string   // of a key in quotes: as written between them
+	at    position // of the key
 	value *node
 }
 
-// find follows a path such as Instance.disks[0].source down from n. Null counts as absent. The place is that of the value
+// find follows a path such as Instance.disks[0].source down from n. Null counts as absent. The position is that of the value
 // or, if it is absent, where it would have to be.
-func (n *node) find(path string) (found *node, at place) {
+func (n *node) find(path string) (found *node, at position) {
 	for key := range strings.FieldsFuncSeq(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
 		next := n.child(key)
 		if next == nil && n.kind == object {
@@ -81,10 +81,10 @@ func (n *node) join(path, key string) string {
 }
 
 // covers reports whether p lies within n.
-func (n *node) covers(p place) bool { return !p.before(n.at) && !n.end.before(p) }
+func (n *node) covers(p position) bool { return !p.before(n.at) && !n.end.before(p) }
 
 // merge lays a JSON merge patch over n and returns the result (RFC 7396). It changes neither. An object that the patch
-// changes has its place in the patch.
+// changes has its position in the patch.
 func merge(n, patch *node) *node {
 	if patch.kind != object {
 		return patch

@@ -75,7 +75,8 @@ func Poll(ctx context.Context, get func(context.Context) (text []byte, absent bo
 // follow calls ask again and again until ctx ends, and sends each answer that differs from the one before. The pause is the
 // least time from one call to the next.
 func follow(ctx context.Context, send func(Document), ask func() (d Document, pause time.Duration)) {
-	for last := (*Document)(nil); ; {
+	var last *Document
+	for {
 		asked := time.Now()
 		d, pause := ask()
 		if ctx.Err() != nil {
