@@ -23,10 +23,9 @@ const maxDepth = 100
 // parse reads the rjson value at the start of a text into a tree, and returns the position of what follows it, if anything
 // does. The type of the value serves for error messages only.
 //
-// The rjson package tells neither where a value stands nor which keys are repeated, and its errors say what it was in the
-// middle of. So the parser has a grammar of its own, and the package has the last word. The parser is stricter in one
-// point: the package lets blanks in a number or a bare key pass, as in `[1 2]` and `{a b: 1}`, and decodes half of the
-// document.
+// The rjson package tells neither where a value stands nor which keys are repeated, and its errors say only what state it was
+// in. So the parser has a grammar of its own, and the package checks what the parser accepts. The parser is stricter in one
+// point: the package accepts blanks in a number or a bare key, as in `[1 2]` and `{a b: 1}`, and decodes half of the document.
 func parse(text []byte, t reflect.Type) (root *node, rest *position, err error) {
 	switch {
 	case len(text) > maxText:
