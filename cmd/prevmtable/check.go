@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -9,18 +8,17 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"prevmtable/internal/config"
 )
 
-// What -check puts in the place of what it cannot know.
-const (
-	someProject = "my-project"
-	someUUID    = "00000000-0000-4000-8000-000000000000"
-)
+// someProject is what -check puts in place of the project, which it does not know.
+const someProject = "my-project"
 
-// check is the whole of -check: it lists all that the daemon would refuse or warn about, in the form that editors jump to, and
-// prints what would be sent to create a VM in each zone. It returns the exit status.
+// check is the whole of -check. It lists the errors and warnings of a configuration in the form that editors jump to, then
+// the VM of each rank and zone as Google would get it, then a summary. It returns the exit status: 0, 1 if the configuration
+// is refused, 2 if it cannot be read, 3 if there are warnings only.
 func check(name string, stdin io.Reader, stdout, stderr io.Writer) int {
 	text, err := readFile(name, stdin)
 	if err != nil {
@@ -32,7 +30,9 @@ func check(name string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	c, warnings, err := config.Parse(text)
 	var found []finding
+	errorCount := 0
 	if refusal, ok := errors.AsType[*config.Refusal](err); ok {
+		errorCount = len(refusal.Problems)
 		for _, p := range refusal.Problems {
 			found = append(found, finding{"error", p})
 		}
@@ -42,19 +42,19 @@ func check(name string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	slices.SortStableFunc(found, func(a, b finding) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	for _, f := range found {
-		text := f.Text
-		if f.Field != "" {
-			text = f.Field + ": " + text
-		}
-		fmt.Fprintf(stderr, "%s:%d:%d: %s: %s\n", name, max(f.Line, 1), max(f.Column, 1), f.severity, text)
+		fmt.Fprintf(stderr, "%s:%d:%d: %s: %s\n", name, max(f.Line, 1), max(f.Column, 1), f.severity, f.Message())
 	}
-	if c != nil {
-		if err := printVMs(stdout, c); err != nil {
-			fmt.Fprintln(stderr, "prevmtable: -check:", err)
-			return 1
-		}
+	if c == nil {
+		fmt.Fprintf(stdout, "refused: %s, %s\n", plural(errorCount, "error"), plural(len(warnings), "warning"))
+		return 1
 	}
-	return min(len(found), 1)
+	printVMs(stdout, c)
+	status, verdict := 0, "ok"
+	if len(warnings) > 0 {
+		status, verdict = 3, plural(len(warnings), "warning")
+	}
+	fmt.Fprintf(stdout, "%s: %s\n", verdict, summary(c))
+	return status
 }
 
 // A finding is something wrong with a configuration.
@@ -83,25 +83,47 @@ func readFile(name string, stdin io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// printVMs prints a JSON object with the zones' VMs.
-func printVMs(w io.Writer, c *config.Config) error {
-	var all bytes.Buffer
-	for i, zone := range c.Zones {
-		instance, err := c.Template.Instance(someProject, zone, c.Prefix+someUUID)
-		if err != nil {
-			return err
+// printVMs prints a heading and the JSON of a VM for each rank and zone.
+func printVMs(w io.Writer, c *config.Config) {
+	for rank, template := range c.Templates {
+		for _, zone := range c.Zones {
+			name := fmt.Sprintf("%s%08x-0000-8000-8000-000000000000", c.Prefix, template.Fingerprint)
+			instance, err := template.Instance(someProject, zone, name)
+			if err != nil {
+				panic(err) // the configuration is valid
+			}
+			body, err := json.MarshalIndent(instance, "", "  ")
+			if err != nil {
+				panic(err)
+			}
+			about := []string{cmp.Or(template.MachineType, "machine type of the image or template"), "not preemptible"}
+			if template.Spot {
+				about[1] = "Spot"
+			}
+			if template.After > 0 {
+				about = append(about, fmt.Sprintf("after %.0f s", template.After.Seconds()))
+			}
+			if source := template.Source(someProject, zone, name); source != "" {
+				about = append(about, "over "+source)
+			}
+			fmt.Fprintf(w, "rank %d in %s: %s\n%s\n", rank, zone, strings.Join(about, ", "), body)
 		}
-		body, err := json.Marshal(instance)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&all, "%c%q:%s", "{,"[min(i, 1)], zone, body)
 	}
-	all.WriteByte('}')
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, all.Bytes(), "", "  "); err != nil {
-		return err
+}
+
+// summary says in one line what a configuration asks for.
+func summary(c *config.Config) string {
+	s := fmt.Sprintf("%s over %s, prefix %s, every %.0f s", plural(c.Target, "VM"), plural(len(c.Zones), "zone"), c.Prefix, c.Rest.Seconds())
+	if n := len(c.Templates) - 1; n > 0 {
+		s += ", " + plural(n, "alternative")
 	}
-	_, err := fmt.Fprintln(w, indented.String())
-	return err
+	return s
+}
+
+// plural writes a number with its noun.
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

@@ -1,184 +1,207 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/rogpeppe/rjson"
+	"google.golang.org/api/compute/v1"
 )
 
-// maxText is GCE's own limit for the value of one metadata attribute.
-const maxText = 256 << 10
-
-// parse reads an rjson document into a tree. What is valid is for the rjson package to say.
-func parse(text []byte) (*node, error) {
-	switch {
-	case len(text) > maxText:
-		return nil, place{}.problem("", "the document has %d bytes; a metadata attribute holds %d at most", len(text), maxText)
-	case len(bytes.TrimSpace(text)) == 0:
-		return nil, place{}.problem("", "the document is empty")
-	}
-	s := &scanner{text: text, at: place{1, 1}}
-	var valid rjson.RawMessage
-	if err := rjson.Unmarshal(text, &valid); err != nil {
-		if syntax, ok := errors.AsType[*rjson.SyntaxError](err); ok {
-			s.next = int(syntax.Offset) - 1 // the offset counts the bad byte in
-		}
-		if strings.HasPrefix(err.Error(), "unexpected end") {
-			s.next = len(text)
-		}
-		return nil, s.here().problem("", "bad rjson: %s", explain(err.Error(), text[s.next:]))
-	}
-	s.skip(" \t\r\n")
-	return s.value(0)
-}
-
-// explain words a syntax error for people: with the whole character, where the package sees only its first byte, and
-// with a hint at what people write that rjson does not have.
-func explain(msg string, rest []byte) string {
-	c, _ := utf8.DecodeRune(rest)
-	if _, where, ok := strings.Cut(msg, "' "); ok && c >= utf8.RuneSelf {
-		msg = fmt.Sprintf("invalid character %q %s", c, where)
-	}
-	switch {
-	case len(rest) == 0:
-		return "the text ends too early; a brace, a bracket or a quote is not closed"
-	case c == '#' || c == '/':
-		return msg + "; rjson has no comments"
-	case strings.Contains(msg, "after array element") && (c == '"' || c == '{' || c == '['):
-		return msg + "; a comma or a new line is missing before it"
-	case strings.ContainsRune("'`‘’“”", c):
-		return msg + `; strings stand in "double quotes"`
-	case c == '\uFEFF':
-		return msg + "; save the text without a byte order mark"
-	}
-	return msg
-}
-
-// A checker decodes a document and judges what has the right type and still makes no sense.
+// A checker decodes a document and looks for what has the right type and makes no sense.
 type checker struct {
 	decoder
-	root *node
-	doc  document
+	doc       document
+	zones     []string // the allowed zones, each once
+	templates []Template
 }
 
-// wrong refuses the field at the end of path.
-func (c *checker) wrong(path, format string, args ...any) {
-	_, at := c.root.find(path)
-	c.refuse(at, path, format, args...)
-}
-
-// check returns the allowed zones, each once.
-func (c *checker) check() (zones []string) {
+func (c *checker) check() {
 	if c.root.kind != object {
 		c.refuse(c.root.at, "", "want an object in braces, not %s", c.root.kind)
-		return nil
+		return
 	}
+	c.normalize(c.root, reflect.TypeFor[document](), "")
 	c.value(c.root, reflect.ValueOf(&c.doc).Elem(), "")
 	for field, meaning := range map[string]string{
-		"prefix":        `every VM whose name starts with it belongs to the pool, as with "pool-"`,
-		"allowedZones":  `the VMs are spread over these zones, as in ["us-central1-b"]`,
-		"targetVMCount": "the number of VMs to maintain; write 0 to empty the pool",
-		"instance":      "the template of the pool's VMs",
+		"Prefix":        `every VM whose name starts with it belongs to the pool, as with "pool-"`,
+		"AllowedZones":  `the VMs are spread over these zones, as in ["us-central1-b"]`,
+		"TargetVMCount": "the number of VMs to maintain; write 0 to empty the pool",
+		"Instance":      "the template of the pool's VMs",
 	} {
-		if found, _ := c.root.find(field); found == nil {
-			c.wrong(field, "missing: %s", meaning)
+		if c.root.child(field) == nil {
+			c.refuseField(field, "missing: %s", meaning)
 		}
 	}
-	for field, n := range map[string]int32{
-		"secondsToRest":        c.doc.SecondsToRest,
-		"secondsForExhaustion": c.doc.SecondsForExhaustion,
-		"secondsForHook":       c.doc.SecondsForHook,
-		"targetVMCount":        c.doc.TargetVMCount,
-	} {
+	numbers := map[string]int32{
+		"SecondsToRest":        c.doc.SecondsToRest,
+		"SecondsForExhaustion": c.doc.SecondsForExhaustion,
+		"SecondsForHook":       c.doc.SecondsForHook,
+		"TargetVMCount":        c.doc.TargetVMCount,
+		"MaxSurge":             c.doc.MaxSurge,
+	}
+	for i, a := range c.doc.Alternatives {
+		numbers[fmt.Sprintf("Alternatives[%d].AfterSeconds", i)] = a.AfterSeconds
+	}
+	for field, n := range numbers {
 		if n < 0 {
-			c.wrong(field, "%d is negative", n)
+			c.refuseField(field, "%d is negative", n)
 		}
+	}
+	if c.doc.TargetVMCount > 10_000 {
+		c.warnField("TargetVMCount", "%d is more than the 10000 VMs that prevmtable is made for", c.doc.TargetVMCount)
 	}
 	c.checkPrefix()
 	c.checkHooks()
-	c.checkTemplate()
-	return c.checkZones()
+	c.checkZones()
+	c.checkTemplates()
 }
 
-// The API's discovery document gives the patterns of names and of metadata keys. That of a zone is narrower here, so that
-// a region is not taken for one: a zone is its region, which has a dash already, with a dash and a suffix.
+// The API's discovery document gives the patterns of names and of metadata keys. The pattern of a zone is narrower here, so
+// that it does not match a region: a zone is its region, which has a dash already, with a dash and a suffix.
 var (
 	prefixPattern    = regexp.MustCompile(`^[a-z][-a-z0-9]*$`)
 	zonePattern      = regexp.MustCompile(`^[a-z][a-z0-9]{0,14}(-[a-z0-9]{1,15}){2,3}$`)
 	attributePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
 )
 
-// maxPrefix leaves room for the 36 characters of a UUID in the 63 of a VM's name.
-const maxPrefix = 27
+const (
+	maxPrefix = 27 // leaves room for the 36 characters of a UUID in the 63 of a VM's name
+
+	// More would slow down every update. GCE has fewer zones.
+	maxZones        = 200
+	maxAlternatives = 20
+)
 
 func (c *checker) checkPrefix() {
 	switch p := c.doc.Prefix; {
 	case p == "":
-		c.wrong("prefix", "is empty, so that every VM of the project would belong to the pool")
+		c.refuseField("Prefix", "is empty, so that every VM of the project would belong to the pool")
 	case len(p) > maxPrefix:
-		c.wrong("prefix", "%.80q has more than %d characters, which leaves no room for the rest of a VM's name", p, maxPrefix)
+		c.refuseField("Prefix", "%.80q has more than %d characters, which leaves no room for the rest of a VM's name", p, maxPrefix)
 	case !prefixPattern.MatchString(p):
-		c.wrong("prefix", "%q cannot start a VM's name; take a lower-case letter, then those, digits and dashes", p)
+		c.refuseField("Prefix", "%q cannot start a VM's name; take a lower-case letter, then those, digits and dashes", p)
 	}
 }
 
-func (c *checker) checkZones() (zones []string) {
-	if len(c.doc.AllowedZones) == 0 {
-		c.wrong("allowedZones", `is empty; name the VMs' zones, as in ["us-central1-b"]`)
+func (c *checker) checkZones() {
+	switch n := len(c.doc.AllowedZones); {
+	case n == 0:
+		c.refuseField("AllowedZones", `is empty; name the VMs' zones, as in ["us-central1-b"]`)
+	case n > maxZones:
+		c.refuseField("AllowedZones", "has %d zones; the limit is %d", n, maxZones)
+		return
 	}
-	written, _ := c.root.find("allowedZones")
-	seen := map[string]bool{}
 	for i, zone := range c.doc.AllowedZones {
-		at, path := written.members[i].value.at, fmt.Sprintf("allowedZones[%d]", i)
+		path, at := fmt.Sprintf("AllowedZones[%d]", i), c.root.child("AllowedZones").members[i].value.at
 		switch {
 		case !zonePattern.MatchString(zone):
 			c.refuse(at, path, "%.80q is not a zone; zones have names like us-central1-b", zone)
-		case seen[zone]:
+		case slices.Contains(c.zones, zone):
 			c.warn(at, path, "%s is named twice and counts once", zone)
 		default:
-			zones = append(zones, zone)
+			c.zones = append(c.zones, zone)
 		}
-		seen[zone] = true
 	}
-	return zones
 }
 
-// checkHooks turns hooks off that can have no script. That is no refusal, for the program of 2015 ran such pools.
+// checkHooks turns off hooks that can have no script. It does not refuse them, because the program of 2015 ran such pools. It
+// refuses a drain hook that can have no script, because without one VMs are deleted unasked.
 func (c *checker) checkHooks() {
 	hooks := &c.doc.Hooks
 	for path, attribute := range map[string]*string{
-		"hooks.create":    &hooks.Create,
-		"hooks.delete":    &hooks.Delete,
-		"hooks.vanished":  &hooks.Vanished,
-		"hooks.exhausted": &hooks.Exhausted,
+		"Hooks.Create":    &hooks.Create,
+		"Hooks.Delete":    &hooks.Delete,
+		"Hooks.Vanished":  &hooks.Vanished,
+		"Hooks.Exhausted": &hooks.Exhausted,
 	} {
 		if *attribute != "" && !IsAttribute(*attribute) {
-			_, at := c.root.find(path)
-			c.warn(at, path, "%.80q cannot be the name of a metadata attribute; this hook is off", *attribute)
+			c.warnField(path, "%.80q cannot be the name of a metadata attribute; this hook is off", *attribute)
 			*attribute = ""
 		}
+	}
+	if hooks.Drain != "" && !IsAttribute(hooks.Drain) {
+		c.refuseField("Hooks.Drain", "%.80q cannot be the name of a metadata attribute", hooks.Drain)
 	}
 }
 
 // IsAttribute reports whether a metadata attribute can have this name.
 func IsAttribute(name string) bool { return attributePattern.MatchString(name) }
 
-func (c *checker) checkTemplate() {
-	instance := c.doc.Instance
-	if instance == nil {
+// checkTemplates checks the first template, and what each alternative makes of it.
+func (c *checker) checkTemplates() {
+	if c.root.child("Instance") == nil {
 		return
 	}
-	if s := instance.Scheduling; s == nil || !s.Preemptible && s.ProvisioningModel != "SPOT" {
-		c.wrong("instance.scheduling.provisioningModel", `must be "SPOT", or preemptible must be true: the pool is for preemptible VMs only`)
+	first := c.checkTemplate(c.root, 0)
+	c.refusals = append(c.refusals, first.refusals...)
+	c.warnings = append(c.warnings, first.warnings...)
+	if n := len(c.doc.Alternatives); n > maxAlternatives {
+		c.refuseField("Alternatives", "has %d entries; the limit is %d", n, maxAlternatives)
+		return
 	}
-	// VMs of another name would be created for ever, because no list of the pool's VMs would show them.
+	for i, alternative := range c.doc.Alternatives {
+		path := fmt.Sprintf("Alternatives[%d]", i)
+		entry, at := c.root.find(path)
+		if entry.kind != object {
+			continue // refused for its type
+		}
+		variant := merge(c.root, entry)
+		if variant.child("Instance") == nil {
+			c.refuse(at, path+".Instance", "null takes the whole template away; leave it out to change nothing of the template")
+			continue
+		}
+		found := c.checkTemplate(variant, alternative.AfterSeconds)
+		c.refusals = append(c.refusals, onlyOf(entry, path, found.refusals, first.refusals)...)
+		c.warnings = append(c.warnings, onlyOf(entry, path, found.warnings, first.warnings)...)
+		last := len(c.templates) - 1
+		same := func(t Template) bool { return t.Fingerprint == c.templates[last].Fingerprint }
+		if better := slices.IndexFunc(c.templates, same); better < last {
+			c.warn(at, path, "makes the same VMs as rank %d, which is better", better)
+		}
+	}
+}
+
+// onlyOf returns the problems that an alternative adds to those of the first template, each with the alternative's path.
+func onlyOf(entry *node, path string, problems, first []Problem) (added []Problem) {
+	known := map[Problem]bool{}
+	for _, p := range first {
+		known[p] = true
+	}
+	for _, p := range problems {
+		switch {
+		case entry.covers(position{p.Line, p.Column}):
+			p.Field = path + "." + p.Field
+		case known[p]:
+			continue
+		default:
+			p.Text += " (together with " + path + ")"
+		}
+		added = append(added, p)
+	}
+	return added
+}
+
+// checkTemplate checks and keeps the template of one rank. The variant is the document with the alternative laid over it.
+func (c *checker) checkTemplate(variant *node, after int32) problems {
+	root := variant.child("Instance")
+	if root.kind != object || slices.ContainsFunc(root.members, func(m member) bool { return holdsInstance(m.key) }) {
+		return problems{} // refused for what it is
+	}
+	var instance compute.Instance
+	new(decoder).value(root, reflect.ValueOf(&instance).Elem(), "Instance")
+	t := templateChecker{problems: problems{root: variant}, instance: &instance, doc: &c.doc, zones: c.zones}
+	mistyped := slices.ContainsFunc(c.refusals, func(p Problem) bool { return strings.HasPrefix(p.Field, "Instance.scheduling") })
+	if len(c.templates) == 0 && !spot(&instance) && !mistyped {
+		t.refuseField("Instance.scheduling.provisioningModel", `must be "SPOT", or preemptible must be true: the pool is for preemptible VMs only`)
+	}
+	// The pool would create VMs of another name for ever, because its lists would never show them.
 	if instance.Name != "" && instance.Name != "{name}" {
-		c.wrong("instance.name", `%.80q would not be the name that the VM has in the pool; leave it out, or write "{name}"`, instance.Name)
+		t.refuseField("Instance.name", `%.80q would not be the name that the VM has in the pool; leave it out, or write "{name}"`, instance.Name)
 	}
+	t.check()
+	c.templates = append(c.templates, newTemplate(variant, &instance, after))
+	return t.problems
 }

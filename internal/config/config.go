@@ -1,5 +1,5 @@
-// Package config reads the pool's configuration: an rjson document in a project metadata attribute, turned into
-// a checked Go value, with the template from which the pool's VMs are made.
+// Package config reads the pool's configuration: an rjson document in a project metadata attribute, turned into a checked
+// Go value, with the templates from which the pool's VMs are made.
 //
 // A document is valid as a whole or refused as a whole, with every problem named by field, line and column. What is
 // accepted can always be rendered: Template.Instance does not fail later.
@@ -8,6 +8,7 @@ package config
 import (
 	"cmp"
 	"errors"
+	"reflect"
 	"time"
 
 	"google.golang.org/api/compute/v1"
@@ -21,56 +22,68 @@ type Config struct {
 	Zones         []string      // in the user's order, without repeats; never empty
 	Hooks         Hooks
 	Target        int           // VMs to maintain
+	MaxSurge      int           // VMs beyond the target while others are replaced; 0 means that none are replaced
 	HookLimit     time.Duration // time limit of one run of a hook
 	DeleteStopped bool          // delete the pool's stopped VMs
-	Template      Template
+	Templates     []Template    // by rank; never empty
+	Template      Template      // Templates[0]
 }
 
 // Hooks names the project metadata attributes that hold the scripts. An empty name turns its hook off.
-type Hooks struct {
-	Create    string `json:"create"`
-	Delete    string `json:"delete"`
-	Vanished  string `json:"vanished"`
-	Exhausted string `json:"exhausted"`
-}
+type Hooks struct{ Create, Delete, Vanished, Exhausted, Drain string }
 
 // A document is the configuration as the user writes it. 31 bits are limit enough for seconds and VMs.
 type document struct {
-	SecondsToRest        int32             `json:"secondsToRest"`
-	SecondsForExhaustion int32             `json:"secondsForExhaustion"`
-	Prefix               string            `json:"prefix"`
-	AllowedZones         []string          `json:"allowedZones"`
-	Hooks                Hooks             `json:"hooks"`
-	TargetVMCount        int32             `json:"targetVMCount"`
-	Instance             *compute.Instance `json:"instance"`
-	SecondsForHook       int32             `json:"secondsForHook"`
-	DeleteStopped        bool              `json:"deleteStopped"`
+	SecondsToRest          int32
+	SecondsForExhaustion   int32
+	Prefix                 string
+	AllowedZones           []string
+	Hooks                  Hooks
+	TargetVMCount          int32
+	Instance               *compute.Instance
+	SecondsForHook         int32
+	SourceInstanceTemplate string
+	Alternatives           []alternative
+	MaxSurge               int32
+	DeleteStopped          bool
 }
 
-// Parse reads one document. The warnings, in the order of the text, come back whether or not it is refused: unknown and
-// repeated fields, and zones named twice. The error is a *Refusal.
+// An alternative is what differs from the document in the template of a higher rank.
+type alternative struct {
+	Instance               *compute.Instance
+	SourceInstanceTemplate string
+	AfterSeconds           int32
+}
+
+// Parse reads one document. It returns the warnings, in the order of the text, whether or not it refuses the document. The
+// error is a *Refusal.
 func Parse(doc []byte) (cfg *Config, warnings []Problem, err error) {
-	root, err := parse(doc)
+	root, rest, err := parse(doc, reflect.TypeFor[document]())
 	if problem, ok := errors.AsType[Problem](err); ok {
 		return nil, nil, &Refusal{[]Problem{problem}}
 	}
-	c := checker{root: root, decoder: decoder{expand: func(s string) string { return s }}}
-	zones := c.check()
-	warnings = inOrder(c.warnings)
-	if len(c.refusals) > 0 {
-		return nil, warnings, &Refusal{inOrder(c.refusals)}
+	c := checker{decoder: decoder{problems: problems{root: root}}}
+	c.check()
+	if rest != nil {
+		c.warn(*rest, "", "text after the end of the document is ignored; is there a brace too many before it?")
 	}
-	template, _ := root.find("instance")
-	seconds := func(n int32) time.Duration { return time.Duration(n) * time.Second }
+	warnings = inOrder(c.warnings, func(a, b Problem) bool { return a == b })
+	if len(c.refusals) > 0 {
+		return nil, warnings, &Refusal{inOrder(c.refusals, sameValue)}
+	}
 	return &Config{
 		Rest:          seconds(cmp.Or(c.doc.SecondsToRest, 30)),
 		Exhaustion:    seconds(c.doc.SecondsForExhaustion),
 		Prefix:        c.doc.Prefix,
-		Zones:         zones,
+		Zones:         c.zones,
 		Hooks:         c.doc.Hooks,
 		Target:        int(c.doc.TargetVMCount),
+		MaxSurge:      int(c.doc.MaxSurge),
 		HookLimit:     seconds(cmp.Or(c.doc.SecondsForHook, 300)),
 		DeleteStopped: c.doc.DeleteStopped,
-		Template:      Template{template},
+		Templates:     c.templates,
+		Template:      c.templates[0],
 	}, warnings, nil
 }
+
+func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }

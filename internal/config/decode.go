@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -8,31 +9,160 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"google.golang.org/api/compute/v1"
 )
-
-// A decoder fills Go values from nodes, by their json tags, and collects what does not fit.
-//
-// It differs from encoding/json where a configuration needs it: every problem is found, not just the first; unknown
-// and repeated fields are warned about; a 64-bit number that the API wants as a string may be written either way; and
-// an explicit false, 0, "" or empty list is noted in ForceSendFields, for the API client would leave it out and
-// GCE would put its default there, which is not always zero (shieldedInstanceConfig.enableVtpm).
-type decoder struct {
-	expand             func(string) string // applied to every string and every key of a map
-	refusals, warnings []Problem
-}
-
-func (d *decoder) refuse(at place, field, format string, args ...any) {
-	d.refusals = append(d.refusals, at.problem(field, format, args...))
-}
-
-func (d *decoder) warn(at place, field, format string, args ...any) {
-	d.warnings = append(d.warnings, at.problem(field, format, args...))
-}
 
 // kinds are the kinds of node that decode into each kind of Go value.
 var kinds = map[reflect.Kind]kind{
 	reflect.Struct: object, reflect.Map: object, reflect.Slice: list, reflect.String: str, reflect.Bool: boolean,
 	reflect.Int32: number, reflect.Int64: number, reflect.Uint64: number,
+}
+
+// A field is a field of a struct as JSON has it.
+type field struct {
+	name   string // in JSON
+	index  int
+	quoted bool         // whether JSON has the number as a string
+	below  reflect.Type // what the field is or points to
+}
+
+// fields are the fields of each struct in a document, by their names in lower case.
+var fields = fieldsOf(reflect.TypeFor[document](), map[reflect.Type]map[string]field{})
+
+func fieldsOf(t reflect.Type, all map[reflect.Type]map[string]field) map[reflect.Type]map[string]field {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		fieldsOf(t.Elem(), all)
+	case reflect.Struct:
+		if all[t] != nil {
+			break
+		}
+		all[t] = map[string]field{}
+		for f := range t.Fields() {
+			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name = cmp.Or(name, f.Name); name != "-" {
+				all[t][strings.ToLower(name)] = field{name, f.Index[0], strings.HasSuffix(options, "string"), pointed(f.Type)}
+				fieldsOf(f.Type, all)
+			}
+		}
+	}
+	return all
+}
+
+// pointed returns the type that t points to, or t.
+func pointed(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
+
+// fieldOf returns the name and the type of the member that a key names in a value of type t. The type is nil if t is, or
+// has no such member.
+func fieldOf(t reflect.Type, key string) (name string, below reflect.Type) {
+	if f, ok := fields[t][strings.ToLower(key)]; ok {
+		return f.name, f.below
+	}
+	if t != nil && (t.Kind() == reflect.Map || t.Kind() == reflect.Slice) {
+		return key, pointed(t.Elem())
+	}
+	return key, nil
+}
+
+// normalize gives each key of n, a value of type t, the spelling of the field that it names, and takes out all but the last
+// of repeated keys. It keeps unknown fields, which count for a template's fingerprint.
+func (p *problems) normalize(n *node, t reflect.Type, path string) {
+	if t == nil || n.kind != kinds[t.Kind()] {
+		return
+	}
+	kept, seen := n.members[:0:0], map[string]member{}
+	for _, m := range slices.Backward(n.members) {
+		name, below := fieldOf(t, m.key)
+		if below == nil {
+			p.unknownField(m.at, t, join(path, m.key), m.key)
+			kept = append(kept, m)
+			continue
+		}
+		m.key = name
+		p.normalize(m.value, below, n.join(path, name))
+		if last, ok := seen[name]; ok {
+			p.warn(m.at, n.join(path, name), "given again on line %d, and only that counts%s", last.at.line, lost(n.join(path, name), m.value, last.value))
+			continue
+		}
+		seen[name] = m
+		kept = append(kept, m)
+	}
+	slices.Reverse(kept)
+	n.members = kept
+}
+
+// lost names what the earlier of two values has and the later has not. It quotes no value of the template, which may be secret.
+func lost(path string, earlier, later *node) string {
+	var names []string
+	for _, m := range earlier.members {
+		switch {
+		case m.value.kind == null:
+		case earlier.kind == list && m.value.text != "":
+			names = append(names, m.value.text)
+		case earlier.kind == object && later.child(m.key) == nil:
+			names = append(names, m.key)
+		}
+	}
+	if earlier.text != "" {
+		names = append(names, earlier.text)
+	}
+	if len(names) == 0 || earlier.kind != object && strings.Contains(path, "Instance.") {
+		return ""
+	}
+	return fmt.Sprintf("; lost: %.200s", strings.Join(names, ", "))
+}
+
+// unknownField says what becomes of a field that type t does not have.
+func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
+	config, instance := reflect.TypeFor[document](), reflect.TypeFor[compute.Instance]()
+	outer, _ := fields[config][strings.ToLower(key)]
+	inner, _ := fields[instance][strings.ToLower(key)]
+	switch {
+	case t == instance && holdsInstance(key):
+		p.refuse(at, path, "this is an instance template's JSON; the object in %s belongs here instead, with machineType and the like as URLs", key)
+	case metadataHint(path) != "":
+		p.refuse(at, path, "unknown field%s", metadataHint(path))
+	case t == instance && outer.name != "":
+		p.warn(at, path, "dropped; %s belongs beside Instance, not in it", outer.name)
+	case t == config && inner.name != "":
+		p.warn(at, path, "ignored; %s belongs in Instance, not beside it", inner.name)
+	case t.PkgPath() == config.PkgPath():
+		p.warn(at, path, "unknown field, ignored")
+	default:
+		p.warn(at, path, "unknown field, dropped; a newer prevmtable may know it")
+	}
+}
+
+// holdsInstance reports whether a key is one under which an instance template's JSON or that of a bulk insertion has the instance.
+func holdsInstance(key string) bool {
+	return strings.EqualFold(key, "properties") || strings.EqualFold(key, "instanceProperties")
+}
+
+var metadataPattern = regexp.MustCompile(`Instance\.metadata($|[.\[])`)
+
+// metadataHint says how metadata is written, where a path leads into it.
+func metadataHint(path string) string {
+	if !metadataPattern.MatchString(path) {
+		return ""
+	}
+	return `; metadata is a list of key and value, both strings: metadata: {items: [{key: "a", value: "b"}]}`
+}
+
+// A decoder fills Go values from nodes with normalized keys, and collects what does not fit. It leaves out unknown fields.
+//
+// It differs from encoding/json where a configuration needs it: it finds every problem, not just the first; it takes a
+// 64-bit number that the API wants as a string either way; and it notes an explicit false, 0, "" or empty list in
+// ForceSendFields. The API client would leave it out and GCE would put its default there, which is not always zero
+// (shieldedInstanceConfig.enableVtpm).
+type decoder struct {
+	problems
+	expand func(path, raw, text string) string // applied to each string and each key of a map, if not nil
 }
 
 // value decodes n into v, a zero value. It stays one if n is null, which counts as absent.
@@ -45,7 +175,7 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 		v = v.Elem()
 	}
 	if want := kinds[v.Kind()]; n.kind != want {
-		d.refuse(n.at, path, "want %s, not %s", want, n.kind)
+		d.refuse(n.at, path, "want %s, not %s%s", want, n.kind, metadataHint(path))
 		return
 	}
 	switch v.Kind() {
@@ -56,7 +186,7 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 	case reflect.Slice:
 		d.elements(n, v, path)
 	case reflect.String:
-		v.SetString(d.expand(n.text))
+		v.SetString(d.string(path, n.raw, n.text))
 	case reflect.Bool:
 		v.SetBool(n.text == "true")
 	case reflect.Uint64:
@@ -70,6 +200,13 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 	}
 }
 
+func (d *decoder) string(path, raw, text string) string {
+	if d.expand == nil {
+		return text
+	}
+	return d.expand(path, raw, text)
+}
+
 // whole refuses what strconv has not taken; nearest is the number it gave instead.
 func (d *decoder) whole(n *node, path string, nearest any, err error) {
 	switch {
@@ -80,75 +217,45 @@ func (d *decoder) whole(n *node, path string, nearest any, err error) {
 	}
 }
 
-// fields decodes an object into a struct, from the last member to the first, so that the last of repeated fields counts.
 func (d *decoder) fields(n *node, v reflect.Value, path string) {
-	seen := map[string]bool{}
-	for _, m := range slices.Backward(n.members) {
-		i, name, quoted := fieldNamed(v.Type(), m.key)
-		switch {
-		case name == "":
-			d.warn(m.at, join(path, m.key), "unknown field, ignored")
-			continue
-		case seen[name]:
-			d.warn(m.at, join(path, name), "given again further down; the last one counts")
+	for _, m := range n.members {
+		field, ok := fields[v.Type()][strings.ToLower(m.key)]
+		if !ok {
 			continue
 		}
-		seen[name] = true
 		value := *m.value
-		if quoted && value.kind == str {
+		if field.quoted && value.kind == str {
 			value.kind = number
 		}
-		d.value(&value, v.Field(i), join(path, name))
-		if value.kind != null {
-			force(v, i)
+		set := v.Field(field.index)
+		d.value(&value, set, join(path, field.name))
+		empty := set.IsZero() || (set.Kind() == reflect.Slice || set.Kind() == reflect.Map) && set.Len() == 0
+		if force := v.FieldByName("ForceSendFields"); empty && value.kind != null && force.IsValid() {
+			force.Set(reflect.Append(force, reflect.ValueOf(v.Type().Field(field.index).Name)))
 		}
 	}
 }
 
-// force notes a field that the user has set to its zero value.
-func force(v reflect.Value, i int) {
-	set, names := v.Field(i), v.FieldByName("ForceSendFields")
-	empty := set.IsZero() || (set.Kind() == reflect.Slice || set.Kind() == reflect.Map) && set.Len() == 0
-	if empty && names.IsValid() {
-		names.Set(reflect.Append(names, reflect.ValueOf(v.Type().Field(i).Name)))
-	}
-}
-
-// fieldNamed finds the field for a key, without regard to case, and its name in JSON, empty if there is none. A quoted
-// field is a number that JSON carries as a string.
-func fieldNamed(t reflect.Type, key string) (index int, name string, quoted bool) {
-	for i := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		if name != "" && name != "-" && strings.EqualFold(name, key) {
-			return i, name, strings.HasSuffix(options, "string")
-		}
-	}
-	return 0, "", false
-}
-
-// entries decodes an object into a map. Its keys are the user's own, so their case counts.
 func (d *decoder) entries(n *node, v reflect.Value, path string) {
 	v.Set(reflect.MakeMap(v.Type()))
-	seen := map[string]bool{}
-	for _, m := range slices.Backward(n.members) {
-		switch {
-		case seen[m.key]:
-			d.warn(m.at, join(path, m.key), "given again further down; the last one counts")
-		case m.value.kind != null:
+	for _, m := range n.members {
+		if m.value.kind != null {
 			entry := reflect.New(v.Type().Elem()).Elem()
 			d.value(m.value, entry, join(path, m.key))
-			v.SetMapIndex(reflect.ValueOf(d.expand(m.key)), entry)
+			v.SetMapIndex(reflect.ValueOf(d.string(path, m.raw, m.key)), entry)
 		}
-		seen[m.key] = true
 	}
 }
 
 func (d *decoder) elements(n *node, v reflect.Value, path string) {
 	v.Set(reflect.MakeSlice(v.Type(), len(n.members), len(n.members)))
 	for i, m := range n.members {
-		path := fmt.Sprintf("%s[%d]", path, i)
+		path := n.join(path, m.key)
 		if m.value.kind == null {
 			d.refuse(m.value.at, path, "null in a list; take it out")
+			if v.Index(i).Kind() == reflect.Pointer {
+				v.Index(i).Set(reflect.New(v.Type().Elem().Elem()))
+			}
 		}
 		d.value(m.value, v.Index(i), path)
 	}

@@ -24,6 +24,9 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Add([]byte(valid))
+	f.Add([]byte(faultless + "}"))
+	f.Add([]byte(strings.Replace(faultless, "instance: {", `alternatives: [{Instance: {disks: [{source: "x${zone}"}], scheduling: null}}
+		{AfterSeconds: 5, SourceInstanceTemplate: "{region}", instance: {MachineType: "projects/p/zones/z/x", labels: null, metadata: {items: [{value: "${name}"}]}}}], instance: {`, 1)))
 	f.Add([]byte(with(f, "machineType:", `labels: {"{zone}": "${region}"}, disks: [{diskSizeGb: "0", boot: false}, {}], guestAccelerators: [{acceleratorCount: 4,}], machineType:`)))
 	example, err := os.ReadFile("testdata/example-config.rjson")
 	if err != nil {
@@ -53,6 +56,12 @@ func FuzzParse(f *testing.F) {
 		}
 		if cfg != nil {
 			checkAccepted(t, cfg)
+			again, _, _ := Parse(append(doc, " }"...))
+			for rank, template := range cfg.Templates {
+				if template.Fingerprint != again.Templates[rank].Fingerprint {
+					t.Errorf("rank %d has two fingerprints", rank)
+				}
+			}
 		}
 		checkTree(t, doc)
 	})
@@ -62,12 +71,14 @@ func checkAccepted(t *testing.T, cfg *Config) {
 	if cfg.Target < 0 || cfg.Rest <= 0 || cfg.Exhaustion < 0 || cfg.HookLimit <= 0 || len(cfg.Zones) == 0 || cfg.Prefix == "" {
 		t.Errorf("accepted %+v", cfg)
 	}
-	for _, zone := range cfg.Zones {
+	for rank, template := range cfg.Templates {
+		const zone = "us-central1-b"
 		name := cfg.Prefix + "00000000-0000-0000-0000-000000000000"
-		instance, err := cfg.Template.Instance("my-project", zone, name)
+		instance, err := template.Instance("my-project", zone, name)
 		if err != nil {
 			t.Fatal(err)
 		}
+		template.Source("my-project", zone, name)
 		body, err := json.Marshal(instance)
 		if err != nil {
 			t.Fatal(err)
@@ -82,24 +93,32 @@ func checkAccepted(t *testing.T, cfg *Config) {
 		if err := json.Unmarshal(body, &back); err != nil {
 			t.Fatal(err)
 		}
-		if back.Name != name || len(name) > 63 || !back.Scheduling.Preemptible && back.Scheduling.ProvisioningModel != "SPOT" {
+		spot := back.Scheduling.Preemptible || back.Scheduling.ProvisioningModel == "SPOT"
+		if back.Name != name || len(name) > 63 || spot != template.Spot || rank == 0 && !spot {
 			t.Errorf("instance %s", body)
 		}
 	}
 }
 
-// checkTree compares the tree with what the rjson package decodes. It must be the same, or a document that the package
-// gives up half way.
+// checkTree compares the tree with what the rjson package decodes. The parser and the package must agree on what is valid.
 func checkTree(t *testing.T, doc []byte) {
-	root, err := parse(doc)
-	if err != nil {
+	if start := strings.TrimLeft(string(doc), " \t\r\n"); !strings.HasPrefix(start, "{") && !strings.HasPrefix(start, "[") {
+		return // a number's end is another for the package's decoder than for its validator
+	}
+	root, _, err := parse(doc, nil)
+	if err != nil && (len(doc) > maxText || strings.Contains(err.Error(), "nested more than")) {
 		return
 	}
 	var want any
 	decoder := rjson.NewDecoder(strings.NewReader(string(doc)))
 	decoder.UseNumber()
-	if err := decoder.Decode(&want); err != nil {
-		t.Fatalf("rjson refuses what the scanner takes: %v", err)
+	if rjsonErr := decoder.Decode(&want); (rjsonErr == nil) != (err == nil) {
+		t.Fatalf("rjson says %v, the parser %v", rjsonErr, err)
+	} else if err != nil {
+		if strings.Contains(err.Error(), "bad rjson") {
+			t.Fatalf("the parser has no words of its own: %v", err)
+		}
+		return
 	}
 	if got := plain(root); !reflect.DeepEqual(got, want) {
 		t.Errorf("tree\n%#v\nrjson\n%#v", got, want)
@@ -147,9 +166,10 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, etag string, body []byte) {
 		var address *url.URL
+		flavor := "Google"
 		client := &http.Client{Transport: answering(func(r *http.Request) (*http.Response, error) {
 			address = r.URL
-			return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{"Etag": {etag}}, Body: io.NopCloser(bytes.NewReader(body))}, nil
+			return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{"Etag": {etag}, "Metadata-Flavor": {flavor}}, Body: io.NopCloser(bytes.NewReader(body))}, nil
 		})}
 		const base = "http://metadata/computeMetadata/v1/project/attributes/prevmtable"
 		text, version, err := ask(t.Context(), client, base, "")
@@ -161,6 +181,10 @@ func FuzzAnswer(f *testing.F) {
 		}
 		if address.Host != "metadata" || address.Path != "/computeMetadata/v1/project/attributes/prevmtable" || version != "" && address.Query().Get("last_etag") != version {
 			t.Errorf("version %q leads to %s", version, address)
+		}
+		flavor = "google"
+		if text, version, err := ask(t.Context(), client, base, ""); text != nil || version != "" || err == nil || err == errAbsent {
+			t.Errorf("another server: %d bytes, version %q, error %v", len(text), version, err)
 		}
 	})
 }

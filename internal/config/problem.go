@@ -10,24 +10,28 @@ import (
 
 // Problem is one thing that is wrong, or looks wrong, in a document.
 //
-// A wrong value is shown where it begins, an unknown or repeated field at its key, and something missing at the closing
-// brace of the object that lacks it, which is where it can be added.
+// A wrong value is shown where it begins, an unknown or repeated field at its key, and a missing field at the closing
+// brace of the object that lacks it, where it can be added.
 type Problem struct {
 	Line, Column int    // from 1; columns count characters; both 0 when the whole document is meant
-	Field        string // path as in instance.disks[0].diskSizeGb; empty when the document is not rjson
+	Field        string // path as in Instance.disks[0].diskSizeGb; empty when the problem concerns no field
 	Text         string // what is wrong and, where it is not plain, what to do
 }
 
-// Error shows the problem on one line: `line 7, column 18: targetVMCount: -1 is negative`.
+// Error shows the problem on one line: `line 7, column 18: TargetVMCount: -1 is negative`.
 func (p Problem) Error() string {
-	text := p.Text
-	if p.Field != "" {
-		text = p.Field + ": " + text
-	}
 	if p.Line == 0 {
-		return text
+		return p.Message()
 	}
-	return fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, text)
+	return fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, p.Message())
+}
+
+// Message is the problem without its position: `TargetVMCount: -1 is negative`.
+func (p Problem) Message() string {
+	if p.Field == "" {
+		return p.Text
+	}
+	return p.Field + ": " + p.Text
 }
 
 // String is Error, for problems that are only warnings.
@@ -44,26 +48,58 @@ func (r *Refusal) Error() string {
 	return r.Problems[0].Error()
 }
 
-// inOrder sorts problems as they stand in the text and keeps one for each value: that of a wrong type, which is found
-// first, makes later checks of the value fail as well.
-func inOrder(problems []Problem) []Problem {
+// problems collects what is found in a document.
+type problems struct {
+	root               *node
+	refusals, warnings []Problem
+}
+
+func (p *problems) refuse(at position, field, format string, args ...any) {
+	p.refusals = append(p.refusals, at.problem(field, format, args...))
+}
+
+func (p *problems) warn(at position, field, format string, args ...any) {
+	p.warnings = append(p.warnings, at.problem(field, format, args...))
+}
+
+// refuseField and warnField take the position of a field, or the position where it is missing.
+func (p *problems) refuseField(path, format string, args ...any) {
+	_, at := p.root.find(path)
+	p.refuse(at, path, format, args...)
+}
+
+func (p *problems) warnField(path, format string, args ...any) {
+	_, at := p.root.find(path)
+	p.warn(at, path, format, args...)
+}
+
+// inOrder sorts problems as they stand in the text, without those that same finds equal to the one before.
+func inOrder(problems []Problem, same func(a, b Problem) bool) []Problem {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.Field, b.Field))
 	})
-	return slices.CompactFunc(problems, func(a, b Problem) bool {
-		return a.Line == b.Line && a.Column == b.Column && a.Field == b.Field
-	})
+	return slices.CompactFunc(problems, same)
 }
 
-// A place is a position in a document as an editor shows it.
-type place struct{ line, column int }
+// sameValue is true of problems of one value.
+func sameValue(a, b Problem) bool {
+	a.Text, b.Text = "", ""
+	return a == b
+}
 
-func (p place) problem(field, format string, args ...any) Problem {
+// A position in a document, as an editor shows it.
+type position struct{ line, column int }
+
+func (p position) problem(field, format string, args ...any) Problem {
 	return Problem{p.line, p.column, field, fmt.Sprintf(format, args...)}
 }
 
-// after moves the place past text.
-func (p place) after(text []byte) place {
+func (p position) before(q position) bool {
+	return p.line < q.line || p.line == q.line && p.column < q.column
+}
+
+// after moves the position past text.
+func (p position) after(text []byte) position {
 	if last := bytes.LastIndexByte(text, '\n'); last >= 0 {
 		p.line += bytes.Count(text, []byte{'\n'})
 		p.column = 1

@@ -16,10 +16,10 @@ import (
 // the wait for a change.
 func TestWatchSlowServer(t *testing.T) {
 	const (
-		value   = "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
-		header  = "HTTP/1.1 200 OK\r\nX: "
-		failure = "HTTP/1.1 503 No\r\nContent-Length: 9999\r\n\r\n"
-		first   = "HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 3\r\n\r\none"
+		value   = "HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\nContent-Length: 9999\r\n\r\n"
+		header  = "HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\nX: "
+		failure = "HTTP/1.1 503 No\r\nMetadata-Flavor: Google\r\nContent-Length: 9999\r\n\r\n"
+		first   = "HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\nETag: x\r\nContent-Length: 3\r\n\r\none"
 		late    = "ask the metadata server: context deadline exceeded"
 	)
 	for _, test := range []struct{ answers, want []string }{

@@ -1,11 +1,8 @@
 package config
 
 import (
-	"bytes"
-	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/rogpeppe/rjson"
 )
 
 // A kind says what a node is, in the words of an error message.
@@ -20,167 +17,105 @@ const (
 	null    kind = "null"
 )
 
-// A node is one value of a document, with its place in the text.
+// A node is one value of a document, with its position in the text.
 type node struct {
 	kind    kind
-	text    string   // of a string, without quotes and escapes; of a number or a boolean, as written
-	members []member // of an object or a list, in the order of the text, repeated keys included
-	at, end place    // of the first character, and of the closing brace or bracket
+	text    string   // of a string: its value; of a number or a boolean: as written
+	raw     string   // of a string: as written between its quotes
+	members []member // of an object or a list, in the order of the text
+	at, end position // of the first character, and of the closing brace or bracket
 }
 
 type member struct {
-	key   string // empty in a list
-	at    place  // of the key
+	key   string   // in a list, the index
+	raw   string   // of a key in quotes: as written between them
+	at    position // of the key
 	value *node
 }
 
-// find follows a path of keys down from n as decoding does: without regard to case, and the last of repeated keys counts.
-// The place is that of the value or, where the path ends too early or at a null, where it would have to be.
-func (n *node) find(path string) (found *node, at place) {
-	key, rest, deeper := strings.Cut(path, ".")
-	for _, m := range slices.Backward(n.members) {
-		switch {
-		case !strings.EqualFold(m.key, key):
-			continue
-		case m.value.kind == null:
+// find follows a path such as Instance.disks[0].source down from n. Null counts as absent. The position is that of the value
+// or, if it is absent, where it would have to be.
+func (n *node) find(path string) (found *node, at position) {
+	for key := range strings.FieldsFuncSeq(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
+		next := n.child(key)
+		if next == nil && n.kind == object {
 			return nil, n.end
-		case deeper:
-			return m.value.find(rest)
 		}
-		return m.value, m.value.at
+		if next == nil {
+			return nil, n.at
+		}
+		n = next
 	}
-	if n.kind != object {
-		return nil, n.at
+	return n, n.at
+}
+
+// child returns the value of a key of n, nil if it is absent.
+func (n *node) child(key string) *node {
+	if i, err := strconv.Atoi(key); err == nil && n.kind == list && i < len(n.members) {
+		return n.members[i].value
 	}
-	return nil, n.end
-}
-
-// maxDepth keeps a document of nothing but brackets from using up the stack. An instance nests about ten deep.
-const maxDepth = 100
-
-// A scanner builds the tree of a text that the rjson package has found valid; the package itself tells neither where
-// a value stands nor which keys were repeated. The scanner still refuses a blank in the middle of a number or a bare
-// key, as in `[1 2]` and `{a b: 1}`: the package lets them pass, and decodes such a document half.
-type scanner struct {
-	text []byte
-	next int // offset of the next byte
-
-	at      place // of the byte at counted; counting goes on from here, not from the start each time
-	counted int
-}
-
-func (s *scanner) here() place {
-	s.at = s.at.after(s.text[s.counted:s.next])
-	s.counted = s.next
-	return s.at
-}
-
-// peek returns the next byte, 0 at the end of the text.
-func (s *scanner) peek() byte {
-	if s.next < len(s.text) {
-		return s.text[s.next]
+	for _, m := range n.members {
+		if m.key == key && m.value.kind != null {
+			return m.value
+		}
 	}
-	return 0
+	return nil
 }
 
-func (s *scanner) skip(blanks string) {
-	s.next = len(s.text) - len(bytes.TrimLeft(s.text[s.next:], blanks))
-}
-
-func (s *scanner) value(depth int) (n *node, err error) {
-	n = &node{at: s.here()}
-	switch c := s.peek(); {
-	case depth > maxDepth:
-		err = n.at.problem("", "bad rjson: nested more than %d deep", maxDepth)
-	case c == '{':
-		n.kind = object
-		err = s.list(n, '}', depth)
-	case c == '[':
-		n.kind = list
-		err = s.list(n, ']', depth)
-	case c == '"':
-		n.kind = str
-		n.text, err = s.quoted()
-	case c == 't' || c == 'f':
-		n.kind, n.text = boolean, s.word()
-	case c == 'n':
-		n.kind, n.text = null, s.word()
-	default:
-		n.kind, n.text = number, s.word()
+// walk calls visit with n and with each value below it. It leaves out what is below a value for which visit returns false.
+func (n *node) walk(path string, visit func(path string, n *node) bool) {
+	if !visit(path, n) {
+		return
 	}
-	return n, err
+	for _, m := range n.members {
+		m.value.walk(n.join(path, m.key), visit)
+	}
 }
 
-// list reads the members of an object or a list up to the closing brace or bracket. A comma or a new line ends a member.
-func (s *scanner) list(n *node, closing byte, depth int) (err error) {
-	for s.next++; ; s.next++ {
-		s.skip(" \t\r\n")
-		if s.peek() != closing {
-			var m member
-			if n.kind == object {
-				if m.at, m.key, err = s.key(); err != nil {
-					return err
-				}
+// join appends the key of one of n's members to n's path.
+func (n *node) join(path, key string) string {
+	if n.kind == list {
+		return path + "[" + key + "]"
+	}
+	return join(path, key)
+}
+
+// covers reports whether p lies within n.
+func (n *node) covers(p position) bool { return !p.before(n.at) && !n.end.before(p) }
+
+// merge lays a JSON merge patch over n and returns the result (RFC 7396). It changes neither. An object that the patch
+// changes has its position in the patch.
+func merge(n, patch *node) *node {
+	if patch.kind != object {
+		return patch
+	}
+	changes := map[string]member{}
+	for _, m := range patch.members {
+		changes[m.key] = m
+	}
+	merged := &node{kind: object, at: patch.at, end: patch.end}
+	set := func(m member, old *node) {
+		if m.value.kind != null {
+			m.value = merge(old, m.value)
+			merged.members = append(merged.members, m)
+		}
+	}
+	if n.kind == object {
+		for _, m := range n.members {
+			change, ok := changes[m.key]
+			if !ok {
+				merged.members = append(merged.members, m)
+				continue
 			}
-			if m.value, err = s.value(depth + 1); err != nil {
-				return err
-			}
-			n.members = append(n.members, m)
-			s.skip(" \t\r")
-		}
-		switch c := s.peek(); c {
-		case closing:
-			n.end = s.here()
-			s.next++
-			return nil
-		case ',', '\n':
-		default:
-			return s.here().problem("", "bad rjson: unexpected character %q; a comma or a new line is missing", c)
+			set(change, m.value)
+			delete(changes, m.key)
 		}
 	}
-}
-
-// key reads a key, the colon after it, and the blanks before the value.
-func (s *scanner) key() (at place, key string, err error) {
-	at = s.here()
-	if s.peek() == '"' {
-		key, err = s.quoted()
-	} else {
-		key = s.word()
-	}
-	s.skip(" \t\r\n")
-	if c := s.peek(); err == nil && c != ':' {
-		err = s.here().problem("", "bad rjson: unexpected character %q; a colon is missing", c)
-	}
-	s.next++
-	s.skip(" \t\r\n")
-	return at, key, err
-}
-
-// word reads a bare key, a number, true, false or null.
-func (s *scanner) word() string {
-	word := s.text[s.next:]
-	if end := bytes.IndexAny(word, " \t\r\n,:[]{}"); end >= 0 {
-		word = word[:end]
-	}
-	s.next += len(word)
-	return string(word)
-}
-
-// quoted reads a string in double quotes.
-func (s *scanner) quoted() (text string, err error) {
-	at, rest := s.here(), s.text[s.next:]
-	end := 1
-	for end < len(rest) && rest[end] != '"' {
-		if rest[end] == '\\' {
-			end++
+	for _, m := range patch.members {
+		if change, ok := changes[m.key]; ok {
+			set(change, &node{kind: null})
+			delete(changes, m.key)
 		}
-		end++
 	}
-	end = min(end+1, len(rest))
-	s.next += end
-	if err := rjson.Unmarshal(rest[:end], &text); err != nil {
-		return "", at.problem("", "bad rjson: %v", err)
-	}
-	return text, nil
+	return merged
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Document is what the metadata server says about an attribute: its text, that there is no such attribute, or an error
-// when the server cannot be asked.
+// Document is what the metadata server says about an attribute: its text, that there is no such attribute, or an error if
+// the server gives no answer.
 type Document struct {
 	Text   []byte
 	Absent bool
@@ -20,50 +20,72 @@ type Document struct {
 }
 
 const (
-	// pollWait is how long the metadata server is asked to wait for a change. It answers with the old value then.
-	pollWait = 30 * time.Second
+	pollWait   = 30 * time.Second // how long the metadata server waits for a change, before it answers with the old value
+	answerTime = 5 * time.Second  // how long any answer may take beyond that
+	pollPause  = time.Second      // least time from one request to the next, for servers that do not wait
+	retryPause = 2 * time.Second  // the same after an error, and for an absent attribute, which the server cannot wait for
 
-	// answerTime is how long any answer may take beyond that.
-	answerTime = 5 * time.Second
-
-	// pollPause is the least time from one request to the next, for servers that do not wait.
-	pollPause = time.Second
-
-	// retryPause is the same after an error, and for an absent attribute, which the server cannot wait for.
-	retryPause = 2 * time.Second
-
-	// unknownRest is the time between two questions of Poll as long as no valid document says what it is, and maxRetry is the
-	// most while the attribute is absent or cannot be asked for.
-	unknownRest = 5 * time.Second
-	maxRetry    = 30 * time.Second
+	unknownRest = 5 * time.Second  // time from one question of Poll to the next before the first valid document
+	maxRetry    = 30 * time.Second // longest such time while the attribute is absent or there is no answer
 )
 
-// Watch sends the value of a project attribute, and again each time that it changes, appears or disappears, or that the
-// metadata server fails in another way than before. A value that comes back after an absence or an error is sent too.
+// Watch sends the value of a project attribute, and again each time that the value changes, appears or disappears, or that
+// the metadata server fails in another way than before. It also sends a value that comes back after an absence or an error.
 //
 // It long-polls (https://cloud.google.com/compute/docs/metadata/querying-metadata#waitforchange) below base, as in
-// "http://metadata.google.internal/computeMetadata/v1/". The client must have no timeout of less than 35 seconds. Calls of
+// "http://metadata.google.internal/computeMetadata/v1/". The client's timeout must be at least 35 seconds, or 0. Calls of
 // send do not overlap. Watch returns when ctx ends.
 func Watch(ctx context.Context, client *http.Client, base, attribute string, send func(Document)) {
 	address := base + "project/attributes/" + url.PathEscape(attribute)
-	var last *Document
 	etag := ""
+	follow(ctx, send, func() (d Document, pause time.Duration) {
+		d.Text, etag, d.Err = ask(ctx, client, address, etag)
+		switch {
+		case errors.Is(d.Err, errAbsent):
+			return Document{Absent: true}, retryPause
+		case d.Err != nil:
+			return Document{Err: fmt.Errorf("ask the metadata server: %w", d.Err)}, retryPause
+		}
+		return d, pollPause
+	})
+}
+
+// Poll sends the same as Watch, from what get returns. It calls get as often as the last valid document has the pool updated.
+func Poll(ctx context.Context, get func(context.Context) (text []byte, absent bool, err error), send func(Document)) {
+	rest := unknownRest
+	var last []byte
+	follow(ctx, send, func() (d Document, pause time.Duration) {
+		text, absent, err := get(ctx)
+		if err != nil {
+			return Document{Err: fmt.Errorf("ask for the project's attributes: %w", err)}, min(rest, maxRetry)
+		}
+		if absent {
+			return Document{Absent: true}, min(rest, maxRetry)
+		}
+		if !bytes.Equal(text, last) {
+			last = text
+			if c, _, err := Parse(text); err == nil {
+				rest = c.Rest
+			}
+		}
+		return Document{Text: text}, rest
+	})
+}
+
+// follow calls ask again and again until ctx ends, and sends each answer that differs from the one before. The pause is the
+// least time from one call to the next.
+func follow(ctx context.Context, send func(Document), ask func() (d Document, pause time.Duration)) {
+	var last *Document
 	for {
-		asked, pause := time.Now(), pollPause
-		text, newETag, err := ask(ctx, client, address, etag)
+		asked := time.Now()
+		d, pause := ask()
 		if ctx.Err() != nil {
 			return
 		}
-		now := Document{Text: text}
-		if errors.Is(err, errAbsent) {
-			now, pause = Document{Absent: true}, retryPause
-		} else if err != nil {
-			now, pause = Document{Err: fmt.Errorf("ask the metadata server: %w", err)}, retryPause
+		if last == nil || !last.equal(d) {
+			send(d)
 		}
-		if last == nil || !last.equal(now) {
-			send(now)
-		}
-		last, etag = &now, newETag
+		last = &d
 		select {
 		case <-ctx.Done():
 			return
@@ -72,44 +94,10 @@ func Watch(ctx context.Context, client *http.Client, base, attribute string, sen
 	}
 }
 
-// Poll sends what get says of an attribute, in the same way as Watch. It asks as often as the last valid document has the pool
-// updated.
-func Poll(ctx context.Context, get func(context.Context) (text []byte, absent bool, err error), send func(Document)) {
-	var last *Document
-	rest := unknownRest
-	for {
-		asked := time.Now()
-		text, absent, err := get(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		now := Document{Text: text, Absent: absent}
-		if err != nil {
-			now = Document{Err: fmt.Errorf("ask for the project's attributes: %w", err)}
-		}
-		if last == nil || !last.equal(now) {
-			if c, _, err := Parse(text); err == nil {
-				rest = c.Rest
-			}
-			send(now)
-		}
-		last = &now
-		wait := rest
-		if err != nil || absent {
-			wait = min(rest, maxRetry)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Until(asked.Add(wait))):
-		}
-	}
-}
-
 var errAbsent = errors.New("no such attribute")
 
-// ask makes one request. With the ETag of the last value it waits for another value; without, as after an error, the
-// server answers at once.
+// ask makes one request. With the ETag of the last value, the server waits for another value. Without it, as after an error,
+// the server answers at once.
 func ask(ctx context.Context, client *http.Client, address, etag string) (text []byte, newETag string, err error) {
 	limit := answerTime
 	if etag != "" {
@@ -130,6 +118,8 @@ func ask(ctx context.Context, client *http.Client, address, etag string) (text [
 	defer response.Body.Close()
 	text, err = io.ReadAll(io.LimitReader(response.Body, maxText+1))
 	switch {
+	case response.Header.Get("Metadata-Flavor") != "Google":
+		return nil, "", errors.New("something else than the metadata server answers: the header Metadata-Flavor: Google is missing")
 	case response.StatusCode == http.StatusNotFound:
 		return nil, "", errAbsent
 	case response.StatusCode != http.StatusOK:
@@ -146,7 +136,7 @@ func (d *Document) equal(e Document) bool {
 	return bytes.Equal(d.Text, e.Text) && d.Absent == e.Absent && cause(d.Err) == cause(e.Err)
 }
 
-// cause is the text of the innermost error. Those around it may name the local port, which is another one each time.
+// cause is the text of the innermost error. The errors around it may name the local port, which changes with each request.
 func cause(err error) string {
 	if inner := errors.Unwrap(err); inner != nil {
 		return cause(inner)

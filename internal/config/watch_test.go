@@ -25,6 +25,7 @@ type server struct {
 	hang     bool   // no answer at all
 	rude     bool   // ignores wait_for_change
 	noETag   bool
+	alien    bool // does not say that it is Google's
 	changed  chan struct{}
 	requests []*http.Request
 }
@@ -76,7 +77,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	answer := &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(s.value))}
+	answer := &http.Response{StatusCode: 200, Header: http.Header{"Metadata-Flavor": {"Google"}}, Body: io.NopCloser(strings.NewReader(s.value))}
 	switch {
 	case s.status != 0:
 		answer.StatusCode = s.status
@@ -84,6 +85,9 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		answer.StatusCode = 404
 	case !s.noETag:
 		answer.Header.Set("ETag", s.etag())
+	}
+	if s.alien {
+		answer.Header.Del("Metadata-Flavor")
 	}
 	answer.Status = fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	return answer, nil
@@ -231,6 +235,26 @@ func TestWatchErrors(t *testing.T) {
 		s.set(func(s *server) { s.status, s.value = 0, "one" })
 		time.Sleep(2 * time.Second)
 		expect(t, seen(), "1m9s one")
+	})
+}
+
+// What does not come from the metadata server is no value, and no absence.
+func TestWatchAnotherServer(t *testing.T) {
+	const alien = "ask the metadata server: something else than the metadata server answers: the header Metadata-Flavor: Google is missing"
+	s := newServer("one")
+	s.alien = true
+	watching(t, s, func(t *testing.T, seen func() []string) {
+		expect(t, seen(), "0s "+alien)
+		s.show("") // 404
+		time.Sleep(10 * time.Second)
+		expect(t, seen())
+		s.set(func(s *server) { s.alien, s.value = false, "one" })
+		time.Sleep(2 * time.Second)
+		expect(t, seen(), "12s one")
+		time.Sleep(time.Second)
+		s.set(func(s *server) { s.alien, s.value = true, "two" })
+		synctest.Wait()
+		expect(t, seen(), "13s "+alien)
 	})
 }
 
