@@ -11,7 +11,7 @@ import (
 // nothing of the simulator.
 func TestLayout(t *testing.T) {
 	allowed := map[string][]string{
-		"cmd/prevmtable":          {"config", "gce", "hook", "pool", "status"},
+		"cmd/prevmtable":          {"config", "gce", "hook", "logging", "pool", "status"},
 		"cmd/gcesim":              {"gcesim", "metadataserver"},
 		"cmd/faux-metadata":       {"metadataserver"},
 		"internal/status":         {"config", "gce", "hook", "pool"},
@@ -19,6 +19,7 @@ func TestLayout(t *testing.T) {
 		"internal/config":         nil,
 		"internal/gce":            nil,
 		"internal/hook":           nil,
+		"internal/logging":        nil,
 		"internal/metadataserver": nil,
 		"internal/gcesim":         {"metadataserver"},
 	}

@@ -34,6 +34,7 @@ import (
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
 	"prevmtable/internal/hook"
+	"prevmtable/internal/logging"
 	"prevmtable/internal/pool"
 	"prevmtable/internal/status"
 )
@@ -54,14 +55,19 @@ func main() {
 	}
 	hooks := newKillable()
 	ctx, second := untilSignal(hooks)
-	err = run(ctx, o, hooks, newLogger(os.Stderr, o.logFormat))
+	log, flush := logging.New(os.Stderr, o.logFormat)
+	slog.SetDefault(log) // package net/http and others log with package log, and must not block either
+	err = run(ctx, o, hooks, log)
+	if err != nil {
+		log.Error("prevmtable cannot run", "err", err)
+	}
+	flush(time.Second)
 	select {
 	case s := <-second:
 		os.Exit(s) // the hooks' end may have come before that of the process
 	default:
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "prevmtable:", err)
 		os.Exit(1)
 	}
 }

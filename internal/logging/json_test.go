@@ -1,4 +1,4 @@
-package main
+package logging
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 // Cloud Logging finds what it knows under its own names, and labels in a field of theirs.
 func TestCloudLogging(t *testing.T) {
 	var b bytes.Buffer
-	log := slog.New(cloudHandler(&b))
+	log := slog.New(jsonHandler(&b))
 	log.With("hook", "create", "other", 1).Warn("zone held", "zone", "us-central1-b", slog.Group("g", "level", "inner", "zone", "inner"),
 		"took", time.Second, "class", "exhausted", "name", 7)
 	log.Info("plain")

@@ -1,25 +1,14 @@
-package main
+package logging
 
 import (
 	"context"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
-
-	"golang.org/x/term"
 )
 
-// newLogger writes lines for people, or JSON as Cloud Logging reads it.
-func newLogger(f *os.File, format string) *slog.Logger {
-	if format == "text" || format == "" && term.IsTerminal(int(f.Fd())) {
-		return slog.New(slog.NewTextHandler(f, nil))
-	}
-	return slog.New(cloudHandler(f))
-}
-
-// cloudHandler writes JSON as Cloud Logging reads it. See https://cloud.google.com/logging/docs/structured-logging.
-func cloudHandler(w io.Writer) slog.Handler {
+// jsonHandler writes JSON as Cloud Logging reads it. See https://cloud.google.com/logging/docs/structured-logging.
+func jsonHandler(w io.Writer) slog.Handler {
 	return labeller{Handler: slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: cloudLogging})}
 }
 

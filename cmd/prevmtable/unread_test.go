@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"prevmtable/internal/gcesim"
+)
+
+// Nobody reads the log, as with Ctrl-S in a terminal or Docker's blocking log driver. The pool and its hooks go on, and SIGTERM
+// ends the daemon.
+func TestUnreadLog(t *testing.T) {
+	dir, hooks := build(t, "prevmtable"), t.TempDir()
+	// Each hook prints half a megabyte: those of 12 VMs do not fit into the log's queue.
+	sim := gcesim.New(gcesim.Options{Project: "demo", Seed: 1, Metadata: map[string]string{
+		"prevmtable": demoConfig,
+		"hook":       "#!/bin/sh\nyes 'one of the many lines of a hook that has much to say' | head -n 9000\n>$HOOKS/$NAME\n",
+	}})
+	if _, err := sim.Do("optime * 100ms 200ms"); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sim)
+	defer server.Close()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	cmd := exec.Command(filepath.Join(dir, "prevmtable"), "-http=", "-log-format", "json", "-compute-endpoint", server.URL+"/compute/v1")
+	cmd.Env = append(os.Environ(), "GCE_METADATA_HOST="+strings.TrimPrefix(server.URL, "http://"), "HOOKS="+hooks)
+	cmd.Stderr = writer
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	writer.Close()
+	for _, vms := range []int{6, 12} {
+		sim.SetMetadata("prevmtable", strings.Replace(demoConfig, "VMCount: 6", fmt.Sprint("VMCount: ", vms), 1))
+		for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			ended, err := os.ReadDir(hooks)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(ended) == vms {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the create hooks of %d VMs have ended, want %d", len(ended), vms)
+			}
+		}
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	defer time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }).Stop()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
