@@ -129,7 +129,7 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	pool.New(pool.Options{
 		Project: place.project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
 		Observe: board.Observe, Publish: board.Publish,
-		Self: place.self, Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
+		Self: insist(place.self), Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
 	}).Run(ctx)
 	<-watched
 	log.Info("prevmtable stopped")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -53,7 +52,7 @@ func onVM(ctx context.Context, o options, meta *metadata.Client, log *slog.Logge
 		project: project,
 		tokens:  gce.ServiceAccount(meta),
 		watch: func(ctx context.Context, _ *gce.Client, send func(config.Document)) {
-			config.Watch(ctx, &http.Client{Transport: brief{metadataTransport()}}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
+			config.Watch(ctx, &http.Client{Transport: onlyMetadata{metadataTransport()}}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
 		},
 		fetch: func(ctx context.Context, _ *gce.Client, attribute string) ([]byte, error) {
 			script, err := meta.ProjectAttributeValueWithContext(ctx, attribute)
@@ -127,19 +126,52 @@ func projectID(ctx context.Context, meta *metadata.Client, log *slog.Logger) (st
 	}
 }
 
-// self asks on which VM this process runs; the name is empty if the metadata server knows of none.
+// What Google allows as names of VMs and zones.
+var (
+	vmName   = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	zoneName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+){2,3}$`)
+)
+
+// self asks on which VM this process runs. The name is empty if the metadata server knows of none.
 func self(ctx context.Context, meta *metadata.Client) (zone, name string, err error) {
 	name, err = meta.InstanceNameWithContext(ctx)
-	if err == nil {
-		zone, err = meta.ZoneWithContext(ctx)
-	}
 	if hidden(err) {
 		return "", "", nil
 	}
-	return zone, name, err
+	if err == nil && !vmName.MatchString(name) {
+		err = fmt.Errorf("the metadata server's answer is no VM name: %.100q", name)
+	}
+	if err == nil {
+		zone, err = meta.ZoneWithContext(ctx)
+	}
+	if err == nil && !zoneName.MatchString(zone) {
+		err = fmt.Errorf("the metadata server's answer is no zone: %.100q", zone)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	return zone, name, nil
 }
 
-// hidden reports whether the metadata server has no such thing, or shows it to nobody, as that of Kubernetes Engine may do.
+// insist asks three times over five seconds before it believes that there is no VM. A metadata server that is starting may
+// answer 404, and the pool would then delete the VM that the daemon runs on.
+func insist(self func(context.Context) (zone, name string, err error)) func(context.Context) (zone, name string, err error) {
+	return func(ctx context.Context) (zone, name string, err error) {
+		for attempt := 1; ; attempt++ {
+			zone, name, err = self(ctx)
+			if name != "" || err != nil || attempt == 3 {
+				return zone, name, err
+			}
+			select {
+			case <-time.After(2500 * time.Millisecond):
+			case <-ctx.Done():
+				return "", "", ctx.Err()
+			}
+		}
+	}
+}
+
+// hidden reports whether the metadata server has no such thing or shows it to nobody. The server of Kubernetes Engine hides things.
 func hidden(err error) bool {
 	_, absent := errors.AsType[metadata.NotDefinedError](err)
 	e, ok := errors.AsType[*metadata.Error](err)
@@ -156,7 +188,7 @@ func computeTransport() *http.Transport {
 // maxMetadata bounds one answer of the metadata server, whose attributes have up to 256 KiB.
 const maxMetadata = 1 << 20
 
-// maxFailure bounds what the log has of one that failed.
+// maxFailure bounds the text of one failure, which goes on into the log.
 const maxFailure = 500
 
 // maxHeader bounds the header of any answer.
@@ -167,25 +199,31 @@ const metadataTime = 5 * time.Second
 
 // metadataClient asks the metadata server, within bounds.
 func metadataClient(base http.RoundTripper) *metadata.Client {
-	return metadata.NewClient(&http.Client{Transport: brief{gce.Limit(base, maxMetadata)}, Timeout: metadataTime})
+	return metadata.NewClient(&http.Client{Transport: onlyMetadata{gce.Limit(base, maxMetadata)}, Timeout: metadataTime})
 }
 
-// brief cuts the text of a failure, which goes on into the log. It may quote what the server sent.
-type brief struct{ base http.RoundTripper }
+// onlyMetadata passes on answers of a metadata server. Something else may answer at its address: a proxy, a captive portal, another
+// program on its port. None of them sends the header Metadata-Flavor, so their 200 is no script and their 404 proves nothing.
+type onlyMetadata struct{ base http.RoundTripper }
 
-func (b brief) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := b.base.RoundTrip(r)
+func (o onlyMetadata) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := o.base.RoundTrip(r)
 	if err != nil {
-		if text := err.Error(); len(text) > maxFailure {
+		if text := err.Error(); len(text) > maxFailure { // it may quote what the server sent
 			err = errors.New(strings.ToValidUTF8(text[:maxFailure], ""))
 		}
-	} else if response.StatusCode != http.StatusOK {
-		response.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(response.Body, maxFailure), response.Body}
+		return nil, err
 	}
-	return response, err
+	retried := response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests // by Google's client
+	if response.Header.Get("Metadata-Flavor") != "Google" && !retried {
+		response.Body.Close()
+		return nil, fmt.Errorf("the answer (status %d) is not from a metadata server: it lacks Metadata-Flavor: Google", response.StatusCode)
+	}
+	if response.StatusCode != http.StatusOK { // the text of a failure goes on into the log, so nobody gets to see it
+		response.Body.Close()
+		response.Body = http.NoBody
+	}
+	return response, nil
 }
 
 // metadataTransport goes to the metadata server directly, whatever proxy the environment names.

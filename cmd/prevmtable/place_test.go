@@ -40,6 +40,7 @@ func TestProject(t *testing.T) {
 			if strings.Contains(r.URL.Path, "attributes") || strings.Contains(r.URL.Path, "token") {
 				asked.Add(1)
 			}
+			w.Header().Set("Metadata-Flavor", "Google")
 			http.Error(w, "hidden", http.StatusForbidden)
 		default:
 			if r.Header.Get("Authorization") != "Bearer from-the-users-credentials" {

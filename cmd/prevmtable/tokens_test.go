@@ -24,6 +24,7 @@ import (
 // Without a file of credentials, those of the VM are taken, in the same bounded way.
 func TestDefaultCredentialsOfVM(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Metadata-Flavor", "Google")
 		if strings.HasSuffix(r.URL.Path, "/token") {
 			fmt.Fprint(w, `{"access_token": "ya29.x", "expires_in": 3599, "token_type": "Bearer"}`+strings.Repeat(" ", maxMetadata))
 			return
