@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"strconv"
 
 	"prevmtable/internal/config"
 )
@@ -17,6 +18,7 @@ type options struct {
 	project, attribute, endpoint, http, logFormat, check string
 	parallelism                                          int
 	dryRun, version                                      bool
+	httpHosts                                            []string
 }
 
 // parse reads the flags; where one is not given its variable counts. An empty variable counts for -http alone, which it turns
@@ -29,6 +31,13 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 	fs.StringVar(&o.attribute, "attribute", "prevmtable", "project metadata `attribute` that holds the configuration (PREVMTABLE_ATTRIBUTE)")
 	fs.StringVar(&o.endpoint, "compute-endpoint", "", "`URL` of the Compute Engine API; empty is Google's (PREVMTABLE_COMPUTE_ENDPOINT)")
 	fs.StringVar(&o.http, "http", "localhost:9797", "`address` of the status page, metrics and health; empty is none (PREVMTABLE_HTTP)")
+	fs.Func("http-host", "another host `name` by which a status page on a loopback address may be asked for; may be repeated", func(host string) error {
+		if !hostPattern.MatchString(host) {
+			return errors.New("want a host name without a port")
+		}
+		o.httpHosts = append(o.httpHosts, host)
+		return nil
+	})
 	fs.IntVar(&o.parallelism, "hook-parallelism", 8, "how many hooks may run at once (PREVMTABLE_HOOK_PARALLELISM)")
 	fs.StringVar(&o.logFormat, "log-format", "", "`format` of the log: text or json; empty is text on a terminal, else json (PREVMTABLE_LOG_FORMAT)")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "look and plan, log what would be done, change nothing, run no hook")
@@ -68,7 +77,7 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 	case given["check"] && o.check == "":
 		return o, errors.New("-check: a file, or - for standard input")
 	case o.http != "" && !isAddress(o.http):
-		return o, fmt.Errorf("-http %q: HOST:PORT or :PORT, as in localhost:9797; empty for none", o.http)
+		return o, fmt.Errorf("-http %q: HOST:PORT or :PORT with a number from 0 to 65535, as in localhost:9797; empty for none", o.http)
 	case o.logFormat != "" && o.logFormat != "text" && o.logFormat != "json":
 		return o, fmt.Errorf("-log-format %q: text or json", o.logFormat)
 	}
@@ -78,9 +87,14 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 // projectPattern is what the API's discovery document has for a project, less the number: by the ID the daemon knows its own VM.
 var projectPattern = regexp.MustCompile(`^(?:[-a-z0-9.]{1,127}:)?[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$`)
 
+var hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$`)
+
 func isAddress(s string) bool {
 	_, port, err := net.SplitHostPort(s)
-	return err == nil && port != ""
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	return err == nil
 }
 
 func checkEndpoint(endpoint string) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -47,6 +48,12 @@ func TestParse(t *testing.T) {
 		{env: map[string]string{"PREVMTABLE_HTTP": "", "PREVMTABLE_ATTRIBUTE": ""}, want: options{attribute: "prevmtable", parallelism: 8}},
 		{args: "-http localhost:1", env: map[string]string{"PREVMTABLE_HTTP": ""}, want: options{attribute: "prevmtable", http: "localhost:1", parallelism: 8}},
 		{args: "-http 9797", err: "HOST:PORT"},
+		{args: "-http localhost:65536", err: "from 0 to 65535"},
+		{args: "-http localhost:http", err: "from 0 to 65535"},
+		{args: "-http localhost:", err: "from 0 to 65535"},
+		{args: "-http-host pool.example.com -http-host keeper", want: options{attribute: "prevmtable", http: "localhost:9797", parallelism: 8,
+			httpHosts: []string{"pool.example.com", "keeper"}}},
+		{args: "-http-host keeper:9797", err: "without a port"},
 		{args: "-check=", err: "-check: a file"},
 		{args: "-attribute flag", env: map[string]string{"PREVMTABLE_ATTRIBUTE": "variable"}, want: options{attribute: "flag", http: "localhost:9797", parallelism: 8}},
 		{env: map[string]string{"PREVMTABLE_HOOK_PARALLELISM": "many"}, err: `PREVMTABLE_HOOK_PARALLELISM="many"`},
@@ -61,7 +68,7 @@ func TestParse(t *testing.T) {
 		switch {
 		case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
 			t.Errorf("%s %v: error %v, want %s", test.args, test.env, err, test.err)
-		case test.err == "" && (err != nil || got != test.want):
+		case test.err == "" && (err != nil || !reflect.DeepEqual(got, test.want)):
 			t.Errorf("%s %v: %+v, %v; want %+v", test.args, test.env, got, err, test.want)
 		}
 	}

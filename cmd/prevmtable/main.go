@@ -99,7 +99,7 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	log.Info("prevmtable starts", "version", version(), "attribute", o.attribute, "dryRun", o.dryRun)
 	board := status.New(version(), o.attribute)
 	if o.http != "" {
-		defer serve(board, o.http, log)()
+		defer serve(board, o, log)()
 	}
 	place, err := findPlace(ctx, o, log)
 	if err != nil {
@@ -137,12 +137,12 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 }
 
 // serve serves the status page until stop is called.
-func serve(board *status.Board, address string, log *slog.Logger) (stop func()) {
+func serve(board *status.Board, o options, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		board.Serve(ctx, address, log)
+		board.Serve(ctx, o.http, o.httpHosts, log)
 	}()
 	return func() {
 		cancel()

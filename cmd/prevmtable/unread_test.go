@@ -2,10 +2,7 @@ package main
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,7 +14,7 @@ import (
 // Nobody reads the log, as with Ctrl-S in a terminal or Docker's blocking log driver. The pool and its hooks go on, and SIGTERM
 // ends the daemon.
 func TestUnreadLog(t *testing.T) {
-	dir, hooks := build(t, "prevmtable"), t.TempDir()
+	hooks := t.TempDir()
 	// Each hook prints half a megabyte: those of 12 VMs do not fit into the log's queue.
 	sim := gcesim.New(gcesim.Options{Project: "demo", Seed: 1, Metadata: map[string]string{
 		"prevmtable": demoConfig,
@@ -26,20 +23,12 @@ func TestUnreadLog(t *testing.T) {
 	if _, err := sim.Do("optime * 100ms 200ms"); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(sim)
-	defer server.Close()
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	cmd := exec.Command(filepath.Join(dir, "prevmtable"), "-http=", "-log-format", "json", "-compute-endpoint", server.URL+"/compute/v1")
-	cmd.Env = append(os.Environ(), "GCE_METADATA_HOST="+strings.TrimPrefix(server.URL, "http://"), "HOOKS="+hooks)
-	cmd.Stderr = writer
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Process.Kill()
+	cmd := start(t, sim, writer, "exec prevmtable -http= -log-format json", "HOOKS="+hooks)
 	writer.Close()
 	for _, vms := range []int{6, 12} {
 		sim.SetMetadata("prevmtable", strings.Replace(demoConfig, "VMCount: 6", fmt.Sprint("VMCount: ", vms), 1))
