@@ -17,7 +17,7 @@ ARG GOPROXY
 ARG VERSION
 ARG REVISION
 RUN --mount=type=cache,target=/modules --mount=type=cache,target=/cache \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X 'main.stampedVersion=${VERSION}' -X 'main.stampedRevision=${REVISION}'" \
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X 'prevmtable/cmd/internal/cli.stampedVersion=${VERSION}' -X 'prevmtable/cmd/internal/cli.stampedRevision=${REVISION}'" \
         -o /out/ ./cmd/prevmtable ./cmd/faux-metadata
 
 FROM ${BASE_IMAGE}

@@ -30,6 +30,7 @@ import (
 	"strings"
 	"syscall"
 
+	"prevmtable/cmd/internal/cli"
 	"prevmtable/internal/gcesim"
 	"prevmtable/internal/metadataserver"
 )
@@ -45,10 +46,9 @@ type options struct {
 	command                      []string
 }
 
-func parseFlags(args []string, stderr io.Writer) (*options, error) {
+func parseFlags(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("gcesim", flag.ContinueOnError)
-	f.SetOutput(stderr)
 	f.StringVar(&o.addr, "addr", "", "loopback `address` to serve at (default localhost:8080; with a command, any free port)")
 	f.StringVar(&o.project, "project", "gcesim-project", "project `ID`")
 	f.StringVar(&o.zones, "zones", "", "`zones` of the project, separated by commas (default: some of five regions)")
@@ -57,11 +57,7 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.script, "script", "", "`file` of control commands; lines may begin with \"at 20s\"")
 	f.Uint64Var(&o.seed, "seed", 0, "what everything random is derived from; 0: a random one, which is printed")
 	f.BoolVar(&o.verbose, "v", false, "log each request")
-	f.Usage = func() {
-		fmt.Fprint(stderr, "usage: gcesim [flags] [-- COMMAND ARGS...]\n\nRuns a simulated Compute Engine project, and a command inside it.\n\n")
-		f.PrintDefaults()
-	}
-	if err := f.Parse(args); err != nil {
+	if err := cli.Parse(f, args, "gcesim [flags] [-- COMMAND ARGS...]\n\nRuns a simulated Compute Engine project, and a command inside it.", os.Stdout); err != nil {
 		return nil, err
 	}
 	o.command = f.Args()
@@ -79,11 +75,12 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 
 // run is the whole program; it returns the exit status.
 func run(args []string, stderr io.Writer) int {
-	o, err := parseFlags(args, stderr)
+	o, err := parseFlags(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
+		fmt.Fprintln(stderr, "gcesim:", err)
 		return 2
 	}
 	say := log.New(stderr, "gcesim: ", 0)

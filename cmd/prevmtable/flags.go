@@ -8,8 +8,11 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
+	"prevmtable/cmd/internal/cli"
 	"prevmtable/internal/config"
 )
 
@@ -17,20 +20,26 @@ import (
 type options struct {
 	project, attribute, endpoint, http, logFormat, check string
 	parallelism                                          int
-	dryRun, version                                      bool
+	dryRun                                               bool
 	httpHosts                                            []string
+	unknown                                              []string // variables PREVMTABLE_… that stand for no flag
 }
+
+// withVariable are the flags that an environment variable may stand for: PREVMTABLE_DRY_RUN for -dry-run.
+var withVariable = []string{"project", "attribute", "compute-endpoint", "http", "hook-parallelism", "log-format", "dry-run"}
+
+// ofKubernetes are the variables that every pod gets where a Service is called prevmtable.
+var ofKubernetes = regexp.MustCompile(`^PREVMTABLE_(SERVICE|PORT)(_|$)`)
 
 // parse reads the flags; where one is not given its variable counts. An empty variable counts for -http alone, which it turns
 // off; elsewhere it stands for the default, as it does in many a deployment file.
-func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Writer) (options, error) {
+func parse(args, environ []string, stdout io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("prevmtable", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.StringVar(&o.project, "project", "", "`project` to keep the pool in, with application default credentials; empty is that of the VM that this runs on (PREVMTABLE_PROJECT)")
-	fs.StringVar(&o.attribute, "attribute", "prevmtable", "project metadata `attribute` that holds the configuration (PREVMTABLE_ATTRIBUTE)")
-	fs.StringVar(&o.endpoint, "compute-endpoint", "", "`URL` of the Compute Engine API; empty is Google's (PREVMTABLE_COMPUTE_ENDPOINT)")
-	fs.StringVar(&o.http, "http", "localhost:9797", "`address` of the status page, metrics and health; empty is none (PREVMTABLE_HTTP)")
+	fs.StringVar(&o.project, "project", "", "`project` to keep the pool in, with application default credentials; empty is the project of the VM that this runs on")
+	fs.StringVar(&o.attribute, "attribute", "prevmtable", "project metadata `attribute` that holds the configuration")
+	fs.StringVar(&o.endpoint, "compute-endpoint", "", "`URL` of the Compute Engine API; empty is Google's")
+	fs.StringVar(&o.http, "http", "localhost:9797", "`address` of the status page, metrics and health; empty is none")
 	fs.Func("http-host", "another host `name` by which a status page on a loopback address may be asked for; may be repeated", func(host string) error {
 		if !hostPattern.MatchString(host) {
 			return errors.New("want a host name without a port")
@@ -38,30 +47,31 @@ func parse(args []string, lookupEnv func(string) (string, bool), stderr io.Write
 		o.httpHosts = append(o.httpHosts, host)
 		return nil
 	})
-	fs.IntVar(&o.parallelism, "hook-parallelism", 8, "how many hooks may run at once (PREVMTABLE_HOOK_PARALLELISM)")
-	fs.StringVar(&o.logFormat, "log-format", "", "`format` of the log: text or json; empty is text on a terminal, else json (PREVMTABLE_LOG_FORMAT)")
+	fs.IntVar(&o.parallelism, "hook-parallelism", 8, "how many hooks may run at once")
+	fs.StringVar(&o.logFormat, "log-format", "", "`format` of the log: text or json; empty is text on a terminal, else json")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "look and plan, log what would be done, change nothing, run no hook")
 	fs.StringVar(&o.check, "check", "", "check the configuration in a `file`, - for standard input, print what would be sent for each zone, and exit")
-	fs.BoolVar(&o.version, "version", false, "print the version and exit")
-	usage := func() {
-		fmt.Fprintln(stderr, "usage: prevmtable [flags]\nKeeps a pool of Spot VMs alive, as the project's metadata say.")
-		fs.SetOutput(stderr)
-		fs.PrintDefaults()
-	}
-	fs.Usage = func() {}
-	if err := fs.Parse(args); err != nil {
-		usage()
+	usage := "prevmtable [flags]\n\nKeeps a pool of Spot VMs alive, as the project's metadata say.\n\n" +
+		"Instead of these flags a variable may be set, such as PREVMTABLE_DRY_RUN for -dry-run:\n  -" + strings.Join(withVariable, ", -")
+	if err := cli.Parse(fs, args, usage, stdout); err != nil {
 		return o, err
 	}
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	for name, variable := range map[string]string{
-		"project": "PREVMTABLE_PROJECT", "attribute": "PREVMTABLE_ATTRIBUTE", "compute-endpoint": "PREVMTABLE_COMPUTE_ENDPOINT",
-		"http": "PREVMTABLE_HTTP", "hook-parallelism": "PREVMTABLE_HOOK_PARALLELISM", "log-format": "PREVMTABLE_LOG_FORMAT",
-	} {
-		if value, set := lookupEnv(variable); (value != "" || set && name == "http") && !given[name] {
-			if err := fs.Set(name, value); err != nil {
-				return o, fmt.Errorf("%s=%q: not a value for -%s", variable, value, name)
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		rest, ours := strings.CutPrefix(name, "PREVMTABLE_")
+		if !ours || ofKubernetes.MatchString(name) {
+			continue
+		}
+		f := strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
+		switch {
+		case !slices.Contains(withVariable, f) || rest != strings.ToUpper(rest):
+			o.unknown = append(o.unknown, name)
+		case given[f] || value == "" && f != "http":
+		default:
+			if err := fs.Set(f, value); err != nil {
+				return o, fmt.Errorf("%s=%q: not a value for -%s", name, value, f)
 			}
 		}
 	}

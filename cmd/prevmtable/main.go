@@ -15,7 +15,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	crand "crypto/rand"
 	"errors"
@@ -26,11 +25,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
+	"prevmtable/cmd/internal/cli"
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
 	"prevmtable/internal/hook"
@@ -40,16 +38,13 @@ import (
 )
 
 func main() {
-	o, err := parse(os.Args[1:], os.LookupEnv, os.Stderr)
+	o, err := parse(os.Args[1:], os.Environ(), os.Stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		os.Exit(0)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "prevmtable:", err)
 		os.Exit(2)
-	case o.version:
-		fmt.Println("prevmtable", version())
-		return
 	case o.check != "":
 		os.Exit(check(o.check, os.Stdin, os.Stdout, os.Stderr))
 	}
@@ -96,8 +91,11 @@ func untilSignal(hooks *killable) (ctx context.Context, status <-chan int) {
 
 // run keeps the pool until ctx ends.
 func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) error {
-	log.Info("prevmtable starts", "version", version(), "attribute", o.attribute, "dryRun", o.dryRun)
-	board := status.New(version(), o.attribute)
+	log.Info("prevmtable starts", "version", cli.Version(), "attribute", o.attribute, "dryRun", o.dryRun)
+	for _, name := range o.unknown {
+		log.Warn("unknown environment variable", "variable", name)
+	}
+	board := status.New(cli.Version(), o.attribute)
 	if o.http != "" {
 		defer serve(board, o, log)()
 	}
@@ -148,23 +146,4 @@ func serve(board *status.Board, o options, log *slog.Logger) (stop func()) {
 		cancel()
 		<-ended
 	}
-}
-
-// The linker sets these for the image, which is built without the repository; see Dockerfile.
-var stampedVersion, stampedRevision string
-
-// version says which build this is.
-func version() string {
-	v, commit := stampedVersion, stampedRevision
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" && info.Main.Version != "(devel)" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && commit == "" {
-				commit = s.Value
-			}
-		}
-	}
-	return fmt.Sprintf("%s (%s, %s)", cmp.Or(v, "devel"), cmp.Or(commit, "unknown commit"), runtime.Version())
 }
