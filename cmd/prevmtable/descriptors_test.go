@@ -25,7 +25,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	d := &demo{t: t, log: &syncBuffer{}}
 	d.cmd = start(t, sim, d.log, "ulimit -Sn 100; ulimit -Hn 256; exec prevmtable -http=localhost:0 -log-format=json")
-	d.page = d.await(`"message":"status page","url":"http://([^"]+)/"`)
+	d.page = d.await(`"message":"status page: [^"]+","url":"http://([^"]+)/"`)
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", d.cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func main() {
 	}
 	hooks := newKillable()
 	ctx, second := untilSignal(hooks)
-	log, flush := logging.New(os.Stderr, o.logFormat)
+	log, flush := logging.New(os.Stderr, o.logFormat, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
 	slog.SetDefault(log) // package net/http and others log with package log, and must not block either
 	err = run(ctx, o, hooks, log)
 	if err != nil {

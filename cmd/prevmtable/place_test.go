@@ -63,10 +63,10 @@ func TestProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.stop()
-	d.await(`"message":"pool at its target","live":6`)
+	d.await(`"message":"pool at its target: live 6,`)
 	d.await(`"line":"hook of pool-\S+ in my-project"`)
 	sim.SetMetadata("prevmtable", strings.Replace(demoConfig, "targetVMCount: 6", "targetVMCount: 2", 1))
-	d.await(`"message":"pool at its target","live":2`)
+	d.await(`"message":"pool at its target: live 2,`)
 	sim.SetMetadata("prevmtable", "{")
 	d.await(`configuration refused; the last valid one stays in force`)
 	if _, err := sim.Do("remove-metadata prevmtable"); err != nil {

@@ -112,7 +112,7 @@ func soak(t *testing.T, race bool) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := startSoak(t, race)
-	s.await(`"message":"pool at its target"`)
+	s.await(`"message":"pool at its target: `)
 	for _, command := range []string{"life * 30s", "latency 0s 300ms"} {
 		s.sim(command)
 	}
@@ -163,7 +163,7 @@ func startSoak(t *testing.T, race bool) *soaking {
 	}
 	t.Cleanup(s.stop)
 	s.control = s.await(`control it at (\S+)`)
-	s.page = s.await(`"message":"status page","url":"([^"]+)"`)
+	s.page = s.await(`"message":"status page: [^"]+","url":"([^"]+)"`)
 	return s
 }
 
@@ -275,5 +275,5 @@ func (s *soaking) end() {
 	if files, left := s.files(), s.processes(); len(files)+len(left) > 0 {
 		s.t.Errorf("left behind: %q, %q", files, left)
 	}
-	s.t.Logf("%d vanished, %d created, %d hooks failed", strings.Count(log, `"message":"vanished"`), strings.Count(log, `"message":"created"`), strings.Count(log, `"message":"hook failed"`))
+	s.t.Logf("%d vanished, %d created, %d hooks failed", strings.Count(log, `"event":"vanished"`), strings.Count(log, `"event":"created"`), strings.Count(log, `"event":"hook failed"`))
 }

@@ -5,57 +5,31 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"time"
 )
 
-// jsonHandler writes JSON as Cloud Logging reads it. See https://cloud.google.com/logging/docs/structured-logging.
-func jsonHandler(w io.Writer) slog.Handler {
-	return labeller{Handler: slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: cloudLogging})}
-}
-
-// labels are the facts that log entries are looked for by. Cloud Logging takes them out of the field labelsField, and keeps them
-// as the labels of an entry, which are indexed.
+// labels are the facts that people look for log entries by. Cloud Logging takes them from the field labelsField and indexes them.
 var labels = []string{"zone", "name", "hook", "class", "reason"}
 
 const labelsField = "logging.googleapis.com/labels"
 
-// A labeller puts labels into a field of their own.
-type labeller struct {
-	slog.Handler
-	labels []slog.Attr // of all records
-}
-
-func isLabel(a slog.Attr) bool {
-	return a.Value.Kind() == slog.KindString && slices.Contains(labels, a.Key)
-}
-
-func (h labeller) WithAttrs(attrs []slog.Attr) slog.Handler {
-	labels := slices.Clone(h.labels)
-	var rest []slog.Attr
-	for _, a := range attrs {
-		if isLabel(a) {
-			labels = append(labels, a)
-		} else {
-			rest = append(rest, a)
+// jsonHandler writes JSON as Cloud Logging reads it. The field message tells the whole story; the label event is the record's
+// fixed message. See https://cloud.google.com/logging/docs/structured-logging.
+func jsonHandler(w io.Writer) slog.Handler {
+	out := slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: cloudLogging})
+	return collector{write: func(ctx context.Context, r slog.Record, facts []slog.Attr) error {
+		entry := slog.NewRecord(r.Time, r.Level, sentence(r.Message, facts, time.RFC3339), 0)
+		indexed := []slog.Attr{slog.String("event", r.Message)}
+		for _, f := range facts {
+			if f.Value.Kind() == slog.KindString && slices.Contains(labels, f.Key) {
+				indexed = append(indexed, f)
+			} else {
+				entry.AddAttrs(f)
+			}
 		}
-	}
-	return labeller{h.Handler.WithAttrs(rest), labels}
-}
-
-func (h labeller) Handle(ctx context.Context, r slog.Record) error {
-	labels := slices.Clone(h.labels)
-	out := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
-	r.Attrs(func(a slog.Attr) bool {
-		if isLabel(a) {
-			labels = append(labels, a)
-		} else {
-			out.AddAttrs(a)
-		}
-		return true
-	})
-	if len(labels) > 0 {
-		out.AddAttrs(slog.Attr{Key: labelsField, Value: slog.GroupValue(labels...)})
-	}
-	return h.Handler.Handle(ctx, out)
+		entry.AddAttrs(slog.GroupAttrs(labelsField, indexed...))
+		return out.Handle(ctx, entry)
+	}}
 }
 
 // cloudLogging gives the fields of a record the names that Cloud Logging knows.

@@ -11,12 +11,14 @@ import (
 	"time"
 )
 
+func pairs(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
+
 // A reader who comes back gets the lines that fitted, then the number of those that did not, then what was logged since.
 func TestQueueDrops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, in := io.Pipe()
-		q := newQueue(in, jsonHandler)
-		log := slog.New(jsonHandler(q))
+		q := newQueue(in, pairs)
+		log := slog.New(pairs(q))
 		text := strings.Repeat("x", 1<<10)
 		for range 10_000 { // over 10 MB; nobody reads yet
 			log.Info(text)
@@ -33,8 +35,8 @@ func TestQueueDrops(t *testing.T) {
 		if most := 4 << 20 / (1 << 10); kept > most || kept < most*9/10 {
 			t.Errorf("%d lines kept, want some less than %d", kept, most)
 		}
-		if want := fmt.Sprintf(`"severity":"WARNING","message":"log lines dropped","lines":%d}`, 10_000-kept); !strings.HasSuffix(said, want) {
-			t.Errorf("%s, want … %s", said, want)
+		if want := fmt.Sprintf(`level=WARN msg="log lines dropped" lines=%d`, 10_000-kept); !strings.HasSuffix(said, want) {
+			t.Errorf("%s, want %s", said, want)
 		}
 		if !strings.Contains(lines[len(lines)-1], "last") {
 			t.Errorf("the last line is %s", lines[len(lines)-1])
@@ -46,13 +48,13 @@ func TestQueueDrops(t *testing.T) {
 func TestQueueHugeLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
-		q := newQueue(&b, jsonHandler)
-		log := slog.New(jsonHandler(q))
+		q := newQueue(&b, pairs)
+		log := slog.New(pairs(q))
 		log.Info(strings.Repeat("x", 5<<20))
 		synctest.Wait()
 		log.Info("small")
 		q.close(time.Second)
-		if got := b.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, `"lines":1}`) || !strings.Contains(got, "small") {
+		if got := b.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "lines=1\n") || !strings.Contains(got, "small") {
 			t.Errorf("%.500s", got)
 		}
 	})
@@ -62,7 +64,7 @@ func TestQueueHugeLine(t *testing.T) {
 func TestQueueAtoms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var writes recorder
-		q := newQueue(&writes, jsonHandler)
+		q := newQueue(&writes, pairs)
 		for size := range 200 {
 			q.Write(append(bytes.Repeat([]byte("x"), size*50), '\n'))
 		}
@@ -95,7 +97,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 func TestQueueBlockedAtEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, in := io.Pipe()
-		q := newQueue(in, jsonHandler)
+		q := newQueue(in, pairs)
 		q.Write([]byte("line\n"))
 		start := time.Now()
 		q.close(time.Second)
