@@ -3,7 +3,6 @@ package logging
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -34,9 +33,9 @@ var story = []struct {
 	{slog.LevelInfo, "deleted", []any{"zone", "us-central1-a", "name", vm, "took", 80 * time.Millisecond}},
 	{slog.LevelInfo, "vanished", []any{"zone", "us-central1-a", "name", vm, "reason", "preempted", "status", "STOPPING"}},
 	{slog.LevelInfo, "hook output", []any{"hook", "create", "zone", "us-central1-a", "name", vm, "line", "joined " + vm}},
-	{slog.LevelWarn, "not created", []any{"zone", "us-central1-b", "name", vm, "class", "exhausted", "took", 3 * time.Second, "err", errors.New("insert " + vm + ": " + stock)}},
-	{slog.LevelWarn, "zone held", []any{"zone", "us-central1-b", "class", "exhausted", "until", noon.Add(time.Minute), "err", errors.New(stock)}},
-	{slog.LevelError, "hook failed", []any{"hook", "exhausted", "zone", "us-central1-b", "err", errors.New("exit status 3")}},
+	{slog.LevelWarn, "not created", []any{"zone", "us-central1-b", "name", vm, "class", "exhausted", "took", 3 * time.Second, "err", "insert " + vm + ": " + stock}},
+	{slog.LevelWarn, "zone held", []any{"zone", "us-central1-b", "class", "exhausted", "until", noon.Add(time.Minute), "err", stock}},
+	{slog.LevelError, "hook failed", []any{"hook", "exhausted", "zone", "us-central1-b", "err", "exit status 3"}},
 	{slog.LevelInfo, "pool at its target", []any{"live", 12, "starting", 0}},
 }
 
