@@ -122,6 +122,13 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	}()
 	fetch := func(ctx context.Context, attribute string) ([]byte, error) { return place.fetch(ctx, api, attribute) }
 	runner := &hook.Runner{Fetch: fetch, Env: os.Environ(), Log: log}
+	if !o.dryRun {
+		go func() { // a slow disk must not delay the pool
+			if err := runner.Check(); err != nil {
+				log.Warn("hooks cannot run", "err", err)
+			}
+		}()
+	}
 	var seed [32]byte
 	crand.Read(seed[:])
 	pool.New(pool.Options{

@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	fetchAgain = 2 * time.Second // between two attempts to fetch a script
+	retryPause = 2 * time.Second // before a script is fetched or started again
 	drainTime  = time.Second     // how long a process that left the script's group may hold the output open
 	maxLine    = 8 << 10         // bytes of one log line; a longer line is cut into pieces
 	maxOutput  = 1 << 20         // bytes of output logged per run
-	maxLines   = 10_000          // lines of it
+	maxLines   = 10_000          // lines of output logged per run
 )
 
 // Runner fetches and runs the scripts of hooks. Its methods may be called from several goroutines at once.
@@ -36,7 +36,7 @@ type Runner struct {
 	Fetch func(ctx context.Context, attribute string) ([]byte, error)
 	Env   []string     // the environment the scripts inherit, as from [os.Environ]
 	Dir   string       // where scripts are written to while they run; empty means [os.TempDir]
-	Log   *slog.Logger // gets the scripts' output, and nothing else
+	Log   *slog.Logger // gets the scripts' output, and why a script is started a second time
 }
 
 // Run fetches the event's script, runs it, and returns when it has ended and what it left running in its process group
@@ -51,24 +51,21 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasSuffix(shebang(script), "\r") {
-		// Some such scripts start, and fail with messages that hide the reason.
-		return errors.New("cannot run: the script's lines end in CR LF; save it with LF alone")
-	}
-	path, err := r.write(script, e.Kind)
-	defer os.Remove(path)
-	if err != nil {
-		return fmt.Errorf("write script: %w", err)
-	}
 	output, input := io.Pipe()
-	cmd := exec.Command(path)
-	cmd.Env = r.environment(e)
-	cmd.Stdout, cmd.Stderr = input, input
-	cmd.WaitDelay = drainTime
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return whyNot(err, script, path)
+	cmd, err := r.start(script, e, input)
+	if _, bad := errors.AsType[scriptError](err); err != nil && !bad {
+		r.eventLog(e).Warn("hook not started, retrying", "err", err) // a full disk may be a matter of seconds
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; last error: %w", context.Cause(ctx), err)
+		case <-time.After(retryPause):
+		}
+		cmd, err = r.start(script, e, input)
 	}
+	if err != nil {
+		return err
+	}
+	defer os.Remove(cmd.Path)
 	var logging sync.WaitGroup
 	logging.Go(func() { r.logOutput(output, e) })
 	err = wait(ctx, cmd)
@@ -76,6 +73,47 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 	logging.Wait()
 	return err
 }
+
+// Check reports why scripts cannot be run where Dir is, if so.
+func (r *Runner) Check() error {
+	cmd, err := r.start([]byte("#!/bin/sh\n"), Event{Kind: "check"}, io.Discard)
+	if _, bad := errors.AsType[scriptError](err); bad { // hooks can do without /bin/sh
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer os.Remove(cmd.Path)
+	return cmd.Wait()
+}
+
+// start writes a script to a file and starts it. The file is cmd.Path, and the caller's to remove.
+func (r *Runner) start(script []byte, e Event, output io.Writer) (cmd *exec.Cmd, err error) {
+	if strings.HasSuffix(shebang(script), "\r") {
+		// Some such scripts start, and fail with messages that hide the reason.
+		return nil, scriptError("cannot run: the script's lines end in CR LF; save it with LF alone")
+	}
+	path, err := r.write(script, e.Kind)
+	if err != nil {
+		os.Remove(path)
+		return nil, fmt.Errorf("write script: %w", err)
+	}
+	cmd = exec.Command(path)
+	cmd.Env = r.environment(e)
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.WaitDelay = drainTime
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		os.Remove(path)
+		return nil, whyNot(err, script, path)
+	}
+	return cmd, nil
+}
+
+// A scriptError is the script's own fault: it would fail again in the same way.
+type scriptError string
+
+func (e scriptError) Error() string { return string(e) }
 
 func (r *Runner) fetch(ctx context.Context, attribute string) ([]byte, error) {
 	for {
@@ -89,7 +127,7 @@ func (r *Runner) fetch(ctx context.Context, attribute string) ([]byte, error) {
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("fetch attribute %q: %w; last error: %w", attribute, context.Cause(ctx), err)
-		case <-time.After(fetchAgain):
+		case <-time.After(retryPause):
 		}
 	}
 }
@@ -195,27 +233,33 @@ func shebang(script []byte) string {
 	return ""
 }
 
-// whyNot says in the words of the script's author why it could not be started.
+// whyNot says why a script could not be started, in words for its author.
 func whyNot(err error, script []byte, path string) error {
 	interpreter := append(strings.Fields(shebang(script)), "")[0]
 	switch _, missing := exec.LookPath(interpreter); {
 	case errors.Is(err, syscall.ENOEXEC):
-		return errors.New("cannot run: no #! line; the script must begin with one, such as #!/bin/sh")
+		return scriptError("cannot run: no #! line; the script must begin with one, such as #!/bin/sh")
 	case errors.Is(err, syscall.EACCES) && missing == nil:
 		return fmt.Errorf("cannot run: files in %s may not be executed (is it mounted noexec?); set TMPDIR to a directory where they may",
 			filepath.Dir(path))
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("cannot run: the #! line names %q: %w", interpreter, errors.Unwrap(err))
+		return scriptError(fmt.Sprintf("cannot run: the #! line names %q: %v", interpreter, errors.Unwrap(err)))
 	}
 	return fmt.Errorf("cannot run: %w", err)
 }
 
-// logOutput logs what is read from a script, line by line, until its end.
-func (r *Runner) logOutput(output io.Reader, e Event) {
+// eventLog returns a log whose lines are marked with the event.
+func (r *Runner) eventLog(e Event) *slog.Logger {
 	log := r.Log.With("hook", e.Kind, "zone", e.Zone)
 	if e.Name != "" {
 		log = log.With("name", e.Name)
 	}
+	return log
+}
+
+// logOutput logs what is read from a script, line by line, until its end.
+func (r *Runner) logOutput(output io.Reader, e Event) {
+	log := r.eventLog(e)
 	lines := bufio.NewScanner(io.LimitReader(output, maxOutput))
 	lines.Split(splitLine)
 	dropped := int64(0)

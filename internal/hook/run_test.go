@@ -240,13 +240,59 @@ func TestDirectory(t *testing.T) {
 	if want := "cannot run: files in /x may not be executed (is it mounted noexec?); set TMPDIR to a directory where they may"; err.Error() != want {
 		t.Errorf("error is %q, want %q", err, want)
 	}
-
-	there := tr.Dir
-	tr.Dir = filepath.Join(there, "missing")
-	if err := tr.Run(t.Context(), event()); err == nil || !strings.HasPrefix(err.Error(), "write script: open "+tr.Dir) {
-		t.Errorf("error without a directory is %v", err)
+	if _, bad := errors.AsType[scriptError](err); bad {
+		t.Error("a directory mounted noexec counts as the script's fault")
 	}
-	tr.Dir = there
+	if err := tr.Check(); err != nil {
+		t.Errorf("scripts can be run in %s, but Check says %v", tr.Dir, err)
+	}
+}
+
+// A script that cannot be written or started is tried once more after two seconds, when the fault is logged: the disk may have been
+// full for a moment.
+func TestStartAgain(t *testing.T) {
+	for _, mended := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newTrial(t, "#!/bin/sh\necho hello")
+			there := tr.Dir
+			tr.Dir = filepath.Join(there, "missing")
+			tr.Log = slog.New(onRecord{tr.Log.Handler(), func() {
+				if mended {
+					tr.Dir = there
+				}
+			}})
+			checked, start := tr.Check(), time.Now()
+			err := tr.Run(t.Context(), event())
+			took := time.Since(start)
+			tr.Dir = there
+			if err == nil != mended || !mended && !strings.HasPrefix(err.Error(), "write script: open "+there+"/missing/") {
+				t.Errorf("mended: %v; error is %v", mended, err)
+			}
+			if got := len(tr.lines(t)); mended && got != 1 || !mended && got != 0 {
+				t.Errorf("mended: %v; %d lines of output", mended, got)
+			}
+			const logged = `"level":"WARN","msg":"hook not started, retrying","hook":"create","zone":"us-central1-b","name":"vm-1","err":"write script: open `
+			if got := tr.log.String(); strings.Count(got, logged) != 1 {
+				t.Errorf("the log has %s", got)
+			}
+			if took != 2*time.Second {
+				t.Errorf("took %v, want 2 s", took)
+			}
+			if checked == nil || !strings.HasPrefix(checked.Error(), "write script: open ") {
+				t.Errorf("Check says %v", checked)
+			}
+		})
+	}
+}
+
+// What is the script's own fault is not tried again.
+func TestNotStartedAgain(t *testing.T) {
+	for _, script := range []string{"echo hello", "#!/bin/nosuch", "#!/etc/passwd", "#!/bin/sh\r\n"} {
+		tr := newTrial(t, script)
+		if err := tr.Run(t.Context(), event()); err == nil || tr.log.Len() > 0 {
+			t.Errorf("%q: error %v; the log has %s", script, err, tr.log.String())
+		}
+	}
 }
 
 func TestFetch(t *testing.T) {
