@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // breed is a script that has a family of every kind before it says so: a child, one that ignores the polite signals, a
@@ -83,8 +85,7 @@ func TestOrphansOfProcess1(t *testing.T) {
 }
 
 func adoptOrphans(t *testing.T, yes uintptr) {
-	const childSubreaper = 36 // PR_SET_CHILD_SUBREAPER
-	if _, _, err := syscall.Syscall(syscall.SYS_PRCTL, childSubreaper, yes, 0); err != 0 {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, yes, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 }

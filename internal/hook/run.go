@@ -16,9 +16,9 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"cloud.google.com/go/compute/metadata"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -185,11 +185,11 @@ func wait(ctx context.Context, cmd *exec.Cmd) error {
 	case <-ended:
 	case <-ctx.Done():
 		killed = true
-		syscall.Kill(-group, syscall.SIGKILL)
+		unix.Kill(-group, unix.SIGKILL)
 		<-ended
 	}
 	// The command is not reaped yet, so nobody else can have got its number.
-	syscall.Kill(-group, syscall.SIGKILL)
+	unix.Kill(-group, unix.SIGKILL)
 	err := cmd.Wait()
 	go reapOrphans(group)
 	switch {
@@ -201,24 +201,11 @@ func wait(ctx context.Context, cmd *exec.Cmd) error {
 	return err
 }
 
-// awaitEnd returns when the process has ended, and leaves it to be reaped.
-func awaitEnd(pid int) {
-	const idIsPID = 1   // P_PID
-	var info [16]uint64 // siginfo_t, at most 128 bytes; macOS insists on it
-	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, idIsPID, uintptr(pid),
-			uintptr(unsafe.Pointer(&info)), syscall.WEXITED|syscall.WNOWAIT, 0, 0)
-		if errno != syscall.EINTR {
-			return
-		}
-	}
-}
-
 // reapOrphans reaps the members of a process group that have become our children because their parent died. That
 // happens when the daemon is process 1, as in a container; nobody else would.
 func reapOrphans(group int) {
 	for {
-		if _, err := syscall.Wait4(-group, nil, 0, nil); err != nil && err != syscall.EINTR {
+		if _, err := unix.Wait4(-group, nil, 0, nil); err != nil && err != unix.EINTR {
 			return
 		}
 	}
@@ -237,12 +224,12 @@ func shebang(script []byte) string {
 func whyNot(err error, script []byte, path string) error {
 	interpreter := append(strings.Fields(shebang(script)), "")[0]
 	switch _, missing := exec.LookPath(interpreter); {
-	case errors.Is(err, syscall.ENOEXEC):
+	case errors.Is(err, unix.ENOEXEC):
 		return scriptError("cannot run: no #! line; the script must begin with one, such as #!/bin/sh")
-	case errors.Is(err, syscall.EACCES) && missing == nil:
+	case errors.Is(err, unix.EACCES) && missing == nil:
 		return fmt.Errorf("cannot run: files in %s may not be executed (is it mounted noexec?); set TMPDIR to a directory where they may",
 			filepath.Dir(path))
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOENT):
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOENT):
 		return scriptError(fmt.Sprintf("cannot run: the #! line names %q: %v", interpreter, errors.Unwrap(err)))
 	}
 	return fmt.Errorf("cannot run: %w", err)
