@@ -14,8 +14,8 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// Connections that nobody uses leave the daemon enough file descriptors to run hooks with. It uses what the hard limit allows, and
-// hooks find the soft limit that it was started with.
+// Idle connections leave the daemon enough file descriptors to run hooks. The daemon uses the hard limit; hooks get the soft limit
+// that the daemon was started with.
 func TestIdleConnections(t *testing.T) {
 	sim := gcesim.New(gcesim.Options{Project: "demo", Seed: 1, Metadata: map[string]string{
 		"prevmtable": strings.Replace(demoConfig, "VMCount: 6", "VMCount: 0", 1), "hook": "#!/bin/sh\necho soft limit $(ulimit -Sn)\n",

@@ -28,11 +28,11 @@ type options struct {
 // withVariable are the flags that an environment variable may stand for: PREVMTABLE_DRY_RUN for -dry-run.
 var withVariable = []string{"project", "attribute", "compute-endpoint", "http", "hook-parallelism", "log-format", "dry-run"}
 
-// ofKubernetes are the variables that every pod gets where a Service is called prevmtable.
+// ofKubernetes matches the variables that Kubernetes sets in every pod if a Service is called prevmtable.
 var ofKubernetes = regexp.MustCompile(`^PREVMTABLE_(SERVICE|PORT)(_|$)`)
 
-// parse reads the flags; where one is not given its variable counts. An empty variable counts for -http alone, which it turns
-// off; elsewhere it stands for the default, as it does in many a deployment file.
+// parse reads the flags. If a flag is not given, its variable counts. An empty variable means the default, as in many deployment
+// files, but it turns -http off.
 func parse(args, environ []string, stdout io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("prevmtable", flag.ContinueOnError)
@@ -94,7 +94,7 @@ func parse(args, environ []string, stdout io.Writer) (options, error) {
 	return o, checkEndpoint(o.endpoint)
 }
 
-// projectPattern is what the API's discovery document has for a project, less the number: by the ID the daemon knows its own VM.
+// projectPattern is the API's own pattern, without project numbers: the daemon compares the ID with the metadata server's.
 var projectPattern = regexp.MustCompile(`^(?:[-a-z0-9.]{1,127}:)?[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$`)
 
 var hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$`)

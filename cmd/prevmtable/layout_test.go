@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Imports go one way: commands, then the pool, then what it uses. The simulator knows nothing of the daemon, and the daemon
-// nothing of the simulator.
+// Imports go one way: commands, status, pool, then the packages that the pool uses. Simulator and daemon do not import each other.
 func TestLayout(t *testing.T) {
 	allowed := map[string][]string{
 		"cmd/prevmtable":          {"config", "gce", "hook", "logging", "pool", "status"},
@@ -36,7 +35,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// What a process is given is read in its command, and nothing below ends the process.
+// Only commands read flags and environment variables, and only they exit.
 func TestSurroundings(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, "prevmtable/internal/...").Output()
 	if err != nil {

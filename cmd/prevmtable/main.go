@@ -1,17 +1,17 @@
 // Prevmtable keeps a pool of preemptible (Spot) VMs alive on Google Compute Engine.
 //
-// It is one process with one loop. This is the way through its code:
+// It is one process with one loop. A way through its code:
 //
-//   - main reads flags and environment, finds out which project it runs in, and wires up the rest (this package).
-//   - The configuration is followed in the project's metadata (internal/config: Watch) and checked (Parse).
-//   - The loop takes it from there (internal/pool: Run). At each update it lists the allowed zones (update.go), finds what
-//     vanished, plans what to create and what to delete (plan.go, a pure function), and does it (operation.go), watching the
-//     operations to their end (watch.go).
-//   - The calls go through Google's client, within the API's quotas, and each failure is put into a class (internal/gce).
-//   - What happened is told to the world by hooks, scripts that the project's metadata hold (internal/hook).
-//   - What there is to see, people and programs find on the status page (internal/status), which the loop publishes to.
+//   - main reads flags and environment, finds the project, and wires everything up (this package).
+//   - config follows the configuration in the project's metadata (Watch) and checks it (Parse).
+//   - pool.Run is the loop. At each update it lists the allowed zones, finds out which VMs vanished, plans what to create and
+//     to delete (plan.go, a pure function), and sends as many calls as the API's pace allows.
+//   - gce makes the calls, within the API's quotas, and classifies failures.
+//   - hook runs scripts from the project's metadata at each creation, deletion, loss and exhaustion.
+//   - status shows what the loop publishes: a page, JSON, metrics, health.
+//   - logging writes the log.
 //
-// It keeps nothing on disk. Killed and started again, it takes up the operations that are under way.
+// The daemon keeps nothing on disk. After a restart it adopts the operations that are under way.
 package main
 
 import (
@@ -48,7 +48,7 @@ func main() {
 	case o.check != "":
 		os.Exit(check(o.check, os.Stdin, os.Stdout, os.Stderr))
 	}
-	hooks := newKillable()
+	hooks := newHookGroup()
 	ctx, second := untilSignal(hooks)
 	log, flush := logging.New(os.Stderr, o.logFormat, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
 	slog.SetDefault(log) // package net/http and others log with package log, and must not block either
@@ -59,7 +59,7 @@ func main() {
 	flush(time.Second)
 	select {
 	case s := <-second:
-		os.Exit(s) // the hooks' end may have come before that of the process
+		os.Exit(s) // the hooks are gone, but the goroutine of untilSignal has not exited yet
 	default:
 	}
 	if err != nil {
@@ -67,17 +67,16 @@ func main() {
 	}
 }
 
-// untilSignal returns a context that ends at the first SIGTERM or SIGINT, or SIGHUP unless it is ignored, as after nohup. A second
-// one ends the process at once, but for the time that it takes to kill the hooks, with the status that is sent. That nobody reads
-// the log any more ends nothing.
-func untilSignal(hooks *killable) (ctx context.Context, status <-chan int) {
+// untilSignal returns a context that ends at the first SIGTERM, SIGINT or SIGHUP; nohup has SIGHUP ignored. A second signal kills
+// the hooks and ends the process, with the exit status that is sent on the channel. SIGPIPE, when nobody reads the log, does nothing.
+func untilSignal(hooks *hookGroup) (ctx context.Context, status <-chan int) {
 	ctx, stop := context.WithCancel(context.Background())
 	signals, second := make(chan os.Signal, 2), make(chan int, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would have the hooks ignore it too
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // hooks would inherit signal.Ignore
 	go func() {
 		<-signals
 		stop()
@@ -90,7 +89,7 @@ func untilSignal(hooks *killable) (ctx context.Context, status <-chan int) {
 }
 
 // run keeps the pool until ctx ends.
-func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) error {
+func run(ctx context.Context, o options, hooks *hookGroup, log *slog.Logger) error {
 	log.Info("prevmtable starts", "version", cli.Version(), "attribute", o.attribute, "dryRun", o.dryRun)
 	for _, name := range o.unknown {
 		log.Warn("unknown environment variable", "variable", name)
@@ -99,12 +98,12 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	if o.http != "" {
 		defer serve(board, o, log)()
 	}
-	place, err := findPlace(ctx, o, log)
+	env, err := findEnvironment(ctx, o, log)
 	if err != nil {
 		return nil // the signal came first
 	}
-	client := &http.Client{Transport: gce.WithToken(computeTransport(), place.tokens)}
-	api, err := gce.New(ctx, client, o.endpoint, place.project, func() time.Duration { return rand.N(5 * time.Second) })
+	client := &http.Client{Transport: gce.WithToken(computeTransport(), env.tokens)}
+	api, err := gce.New(ctx, client, o.endpoint, env.project, func() time.Duration { return rand.N(5 * time.Second) })
 	if err != nil {
 		return err
 	}
@@ -113,14 +112,14 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		place.watch(ctx, api, func(d config.Document) {
+		env.watch(ctx, api, func(d config.Document) {
 			select {
 			case documents <- d:
 			case <-ctx.Done():
 			}
 		})
 	}()
-	fetch := func(ctx context.Context, attribute string) ([]byte, error) { return place.fetch(ctx, api, attribute) }
+	fetch := func(ctx context.Context, attribute string) ([]byte, error) { return env.fetch(ctx, api, attribute) }
 	runner := &hook.Runner{Fetch: fetch, Env: os.Environ(), Log: log}
 	if !o.dryRun {
 		go func() { // a slow disk must not delay the pool
@@ -132,9 +131,9 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	var seed [32]byte
 	crand.Read(seed[:])
 	pool.New(pool.Options{
-		Project: place.project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
+		Project: env.project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
 		Observe: board.Observe, Publish: board.Publish,
-		Self: insist(place.self), Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
+		Self: confirmAbsence(env.self), Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
 	}).Run(ctx)
 	<-watched
 	log.Info("prevmtable stopped")

@@ -21,8 +21,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"prevmtable": main})
 }
 
-// TestScripts runs the program as people do: the real binary with real hooks and real signals, in a project that gcesim
-// simulates.
+// TestScripts runs the real binary with real hooks and signals in a simulated project.
 func TestScripts(t *testing.T) {
 	bin := build(t, "gcesim")
 	testscript.Run(t, testscript.Params{
@@ -44,7 +43,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// build puts programs into a folder.
+// build builds commands into a new folder.
 func build(t *testing.T, programs ...string) (dir string) {
 	dir = t.TempDir()
 	args := []string{"build", "-o", dir}
@@ -57,8 +56,7 @@ func build(t *testing.T, programs ...string) (dir string) {
 	return dir
 }
 
-// start starts the daemon in a simulated project that this process serves. The shell script is to end with the command
-// exec prevmtable.
+// start starts the daemon in a simulated project that this process serves. The shell script must end with exec prevmtable.
 func start(t *testing.T, project http.Handler, stderr io.Writer, script string, env ...string) *exec.Cmd {
 	server := httptest.NewServer(project)
 	cmd := exec.Command("sh", "-c", script)
@@ -137,7 +135,7 @@ func tell(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(control(found[1], strings.Join(args[1:], " ")))
 }
 
-// gone waits until no process has a command line that matches: the kernel takes a moment over what was killed.
+// gone waits until no command line matches a pattern. The kernel takes a moment to remove killed processes: gone PATTERN
 func gone(ts *testscript.TestScript, neg bool, args []string) {
 	var out []byte
 	for range 100 {

@@ -21,7 +21,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// asking is what the daemon asks the metadata server, but for the configuration, which is followed elsewhere.
+// asking has the daemon's questions to the metadata server, except for the configuration, which package config asks for.
 var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 	"token": func(_ context.Context, meta *metadata.Client) error {
 		_, err := gce.ServiceAccount(meta).Token()
@@ -32,11 +32,11 @@ var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 		return err
 	},
 	"hook": func(ctx context.Context, meta *metadata.Client) error {
-		place, err := onVM(ctx, options{}, meta, slog.New(slog.DiscardHandler))
+		env, err := vmEnvironment(ctx, options{}, meta, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return err
 		}
-		_, err = place.fetch(ctx, nil, "hook")
+		_, err = env.fetch(ctx, nil, "hook")
 		return err
 	},
 	"self": func(ctx context.Context, meta *metadata.Client) error {
@@ -45,7 +45,7 @@ var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 	},
 }
 
-// answering is a transport to a metadata server that names its project properly, and otherwise answers as it likes.
+// answering is a transport to a metadata server that gives the project's ID, and answers anything else with begin and then.
 func answering(begin string, then func(theirs net.Conn) error) *http.Transport {
 	t := metadataTransport()
 	t.DialContext = func(context.Context, string, string) (net.Conn, error) {
@@ -84,7 +84,7 @@ func flood(theirs net.Conn) error {
 	return err
 }
 
-// An answer that drips ends in time, whether it is the header that has no end, the value, or the text of a failure.
+// A slow answer is given up in time, whether its header, its value or the text of a failure has no end.
 func TestSlowMetadata(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
@@ -113,7 +113,7 @@ func TestSlowMetadata(t *testing.T) {
 	}
 }
 
-// What the metadata server says is not read beyond a bound, whatever it is, and what it says of a failure is not repeated at length.
+// Answers of the metadata server are bounded, and errors quote little of them.
 func TestHugeMetadata(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
@@ -134,7 +134,7 @@ func TestHugeMetadata(t *testing.T) {
 	}
 }
 
-// What answers without Metadata-Flavor: Google, or with what is no such name, is no metadata server. Its answers count for nothing.
+// Answers without Metadata-Flavor: Google are errors, whatever they say.
 func TestNoMetadataServer(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	for _, test := range []struct {
@@ -152,11 +152,11 @@ func TestNoMetadataServer(t *testing.T) {
 		if zone, name, err := self(t.Context(), meta); err == nil {
 			t.Errorf("%s: it is %q in %q", test.what, name, zone)
 		}
-		place, err := onVM(t.Context(), options{}, meta, slog.New(slog.DiscardHandler))
+		env, err := vmEnvironment(t.Context(), options{}, meta, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = place.fetch(t.Context(), nil, "hook")
+		_, err = env.fetch(t.Context(), nil, "hook")
 		if _, absent := errors.AsType[metadata.NotDefinedError](err); absent || err == nil {
 			t.Errorf("%s: the hook's script: %v", test.what, err)
 		}
@@ -169,8 +169,8 @@ func TestNoMetadataServer(t *testing.T) {
 	}
 }
 
-// The pool deletes whatever it does not know to be its own VM. So the answer that there is no VM must come three times over five
-// seconds, and names must have the form of names.
+// The pool may delete any VM but the daemon's own. So the answer that there is no VM must come three times over five seconds, and
+// names must be well formed.
 func TestOwnVM(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	absent, vm, zone := answer{404, "Google", ""}, answer{200, "Google", "pool-1"}, answer{200, "Google", "projects/1/zones/us-central1-a"}
@@ -195,7 +195,7 @@ func TestOwnVM(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			start, right := time.Now(), test.server.name
 			meta := metadataClient(&test.server)
-			zone, name, err := insist(func(ctx context.Context) (string, string, error) {
+			zone, name, err := confirmAbsence(func(ctx context.Context) (string, string, error) {
 				if test.server.name = right; time.Since(start) < test.after {
 					test.server.name = absent
 				}
@@ -208,7 +208,7 @@ func TestOwnVM(t *testing.T) {
 	}
 }
 
-// answers are those of a server to each question.
+// answers is a metadata server with one answer to each question.
 type answers struct{ project, name, zone, script answer }
 
 type answer struct {
@@ -231,21 +231,21 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: with.status, Header: http.Header{"Metadata-Flavor": {with.flavor}}, Body: io.NopCloser(strings.NewReader(with.body))}, nil
 }
 
-// A hook's script comes through as it is: what it is good for is for others to say.
+// A hook's script arrives unchanged, even if it is binary.
 func TestBinaryScript(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	script := strings.Repeat("\x7fELF\x00\xff\r\n", 256<<10/8)
 	meta := metadataClient(answering(fmt.Sprintf("HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\nContent-Length: %d\r\n\r\n%s", len(script), script), nil))
-	place, err := onVM(t.Context(), options{}, meta, slog.New(slog.DiscardHandler))
+	env, err := vmEnvironment(t.Context(), options{}, meta, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := place.fetch(t.Context(), nil, "hook"); string(got) != script || err != nil {
+	if got, err := env.fetch(t.Context(), nil, "hook"); string(got) != script || err != nil {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
 
-// A project's ID goes on into paths, the hooks' environment, and commands for people to copy.
+// The project ID gets into paths, the hooks' environment, and commands that people copy.
 func TestProjectName(t *testing.T) {
 	for id, want := range map[string]bool{
 		"my-project-1": true, "example.com:my-project": true, "123456": true, "": false, "x;reboot": false, "$(reboot)": false, "../x": false,

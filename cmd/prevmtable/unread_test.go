@@ -11,11 +11,11 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// Nobody reads the log, as with Ctrl-S in a terminal or Docker's blocking log driver. The pool and its hooks go on, and SIGTERM
+// If nobody reads the log, as after Ctrl-S in a terminal or with Docker's blocking log driver, pool and hooks go on, and SIGTERM
 // ends the daemon.
 func TestUnreadLog(t *testing.T) {
 	hooks := t.TempDir()
-	// Each hook prints half a megabyte: those of 12 VMs do not fit into the log's queue.
+	// Each hook prints half a megabyte: the output of 12 VMs' hooks exceeds the log's queue.
 	sim := gcesim.New(gcesim.Options{Project: "demo", Seed: 1, Metadata: map[string]string{
 		"prevmtable": demoConfig,
 		"hook":       "#!/bin/sh\nyes 'one of the many lines of a hook that has much to say' | head -n 9000\n>$HOOKS/$NAME\n",

@@ -18,8 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// breed is a script that has a family of every kind before it says so: a child, one that ignores the polite signals, a
-// grandchild whose parent is dead, and one that is stopped.
+// breed starts every kind of process: a child, one that ignores signals, a grandchild whose parent is dead, and a stopped one.
 const breed = `#!/bin/sh
 sleep 1000 &
 sh -c 'trap "" TERM INT HUP; while :; do sleep 1000; done' &
@@ -73,7 +72,7 @@ func TestNothingOutlivesTheScript(t *testing.T) {
 	}
 }
 
-// TestOrphansOfProcess1: in a container the daemon is process 1, and a dead script's children become its own.
+// In a container without an init the daemon is process 1, and a dead script's children become its own.
 func TestOrphansOfProcess1(t *testing.T) {
 	adoptOrphans(t, 1)
 	defer adoptOrphans(t, 0)
@@ -90,7 +89,7 @@ func adoptOrphans(t *testing.T, yes uintptr) {
 	}
 }
 
-// TestOutputHeldOpen: a process that left the group with the output in its hands lives on, and holds nobody up.
+// A process that left the group and holds the output open lives on, and delays nothing.
 func TestOutputHeldOpen(t *testing.T) {
 	// The fifo keeps the script from ending before the process has left.
 	tr := newTrial(t, `#!/bin/sh
@@ -113,8 +112,7 @@ printf 'the end'
 	}
 }
 
-// TestThousandHooksAtOnce is the promise of the same words. Without the fork lock in write, some of these runs fail
-// with "text file busy".
+// Without the fork lock in write, some of a thousand hooks fail with "text file busy".
 func TestThousandHooksAtOnce(t *testing.T) {
 	tr := newTrial(t, "#!/bin/sh\necho $NAME\n")
 	if err := tr.Run(t.Context(), event()); err != nil { // opens what stays open, such as the poller

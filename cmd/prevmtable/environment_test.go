@@ -16,8 +16,8 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// With -project the daemon needs no metadata server: configuration and hooks come through the API, and the user's own
-// credentials open it. A new configuration is seen at the next update.
+// With -project the daemon needs no metadata server. It gets configuration and hooks from the API, with the user's credentials, and
+// sees a new configuration at the next update.
 func TestProject(t *testing.T) {
 	dir := build(t, "prevmtable")
 	sim := gcesim.New(gcesim.Options{Project: "my-project", Seed: 1, Metadata: map[string]string{
@@ -36,7 +36,7 @@ func TestProject(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"access_token": "from-the-users-credentials", "expires_in": 3600, "token_type": "Bearer"}`)
 		case strings.HasPrefix(r.URL.Path, "/computeMetadata/"):
-			// On Kubernetes Engine there is a metadata server, which does not show everything.
+			// Kubernetes Engine's metadata server hides some values.
 			if strings.Contains(r.URL.Path, "attributes") || strings.Contains(r.URL.Path, "token") {
 				asked.Add(1)
 			}

@@ -19,9 +19,9 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// A place is where the daemon runs, as far as it matters: where it has its project, its rights, its configuration and its
-// hooks from, and on which VM of the project it is.
-type place struct {
+// An environment is where the daemon runs: where project, credentials, configuration and hook scripts come from, and which VM of
+// the project it runs on, if any.
+type environment struct {
 	project string
 	tokens  oauth2.TokenSource
 	watch   func(context.Context, *gce.Client, func(config.Document))
@@ -29,26 +29,26 @@ type place struct {
 	self    func(context.Context) (zone, name string, err error)
 }
 
-// findPlace is a VM of the project, unless -project says otherwise. It fails only when ctx ends.
-func findPlace(ctx context.Context, o options, log *slog.Logger) (place, error) {
+// findEnvironment returns the VM that the daemon runs on, or the project that -project names. It fails only when ctx ends.
+func findEnvironment(ctx context.Context, o options, log *slog.Logger) (environment, error) {
 	meta := metadataClient(metadataTransport())
 	if o.project != "" {
-		return anywhere(o, meta), nil
+		return projectEnvironment(o, meta), nil
 	}
-	return onVM(ctx, o, meta, log)
+	return vmEnvironment(ctx, o, meta, log)
 }
 
-// onVM is a VM, where the metadata server has it all.
-func onVM(ctx context.Context, o options, meta *metadata.Client, log *slog.Logger) (place, error) {
+// vmEnvironment gets everything from the VM's metadata server.
+func vmEnvironment(ctx context.Context, o options, meta *metadata.Client, log *slog.Logger) (environment, error) {
 	project, err := projectID(ctx, meta, log)
 	if err != nil {
-		return place{}, err
+		return environment{}, err
 	}
 	host := os.Getenv("GCE_METADATA_HOST")
 	if host == "" {
-		host = "169.254.169.254" // the same on every VM, and needs no name server
+		host = "169.254.169.254" // the same on every VM; no name server is needed
 	}
-	return place{
+	return environment{
 		project: project,
 		tokens:  gce.ServiceAccount(meta),
 		watch: func(ctx context.Context, _ *gce.Client, send func(config.Document)) {
@@ -62,10 +62,10 @@ func onVM(ctx context.Context, o options, meta *metadata.Client, log *slog.Logge
 	}, nil
 }
 
-// anywhere is outside the project, or where the metadata server hides the project's attributes: the Compute API has them, and
-// the application default credentials give the rights.
-func anywhere(o options, meta *metadata.Client) place {
-	return place{
+// projectEnvironment gets attributes from the Compute API, with the application default credentials. It serves machines outside the project,
+// and those whose metadata server hides the attributes.
+func projectEnvironment(o options, meta *metadata.Client) environment {
+	return environment{
 		project: o.project,
 		tokens:  &defaultCredentials{meta: meta},
 		watch: func(ctx context.Context, api *gce.Client, send func(config.Document)) {
@@ -86,11 +86,11 @@ func anywhere(o options, meta *metadata.Client) place {
 			case meta.OnGCEWithContext(ctx):
 			case credentialsFile():
 				return "", "", ctx.Err()
-			default: // then the rights can only come from a metadata server, which may be late
+			default: // Without a file, only a metadata server can give credentials. It may start later.
 				return "", "", errors.New("there is no metadata server")
 			}
 			switch project, err := meta.GetWithContext(ctx, "project/project-id"); {
-			case hidden(err), err == nil && project != o.project: // a VM of another project is none of this one's
+			case hidden(err), err == nil && project != o.project: // a VM of another project is not in the pool
 				return "", "", nil
 			case err != nil:
 				return "", "", err
@@ -100,12 +100,12 @@ func anywhere(o options, meta *metadata.Client) place {
 	}
 }
 
-// projectName is what a project's ID is made of, that of a domain's project included. It goes on into commands and environments.
+// projectName matches project IDs, domain-scoped ones included. The ID gets into commands and environments.
 var projectName = regexp.MustCompile(`^[a-z0-9][-a-z0-9.:]{0,127}$`)
 
-// projectID asks the metadata server until it answers: at a VM's start it may not be there yet.
+// projectID asks the metadata server until it answers. While a VM starts, the server may not be up yet.
 func projectID(ctx context.Context, meta *metadata.Client, log *slog.Logger) (string, error) {
-	for complained := false; ; {
+	for logged := false; ; {
 		id, err := meta.GetWithContext(ctx, "project/project-id")
 		if err == nil && !projectName.MatchString(id) {
 			err = fmt.Errorf("the answer is no project ID: %.100q", id)
@@ -113,10 +113,10 @@ func projectID(ctx context.Context, meta *metadata.Client, log *slog.Logger) (st
 		if err == nil {
 			return id, nil
 		}
-		if ctx.Err() == nil && !complained {
-			log.Warn("the metadata server does not say which project this is; asking until it does", "err", err,
-				"hint", "this is for a Compute Engine VM; elsewhere give -project, or name a metadata server by GCE_METADATA_HOST=HOST:PORT")
-			complained = true
+		if ctx.Err() == nil && !logged {
+			log.Warn("project unknown, asking the metadata server", "err", err,
+				"hint", "outside Compute Engine, give -project, or name a metadata server by GCE_METADATA_HOST=HOST:PORT")
+			logged = true
 		}
 		select {
 		case <-time.After(2 * time.Second):
@@ -153,9 +153,9 @@ func self(ctx context.Context, meta *metadata.Client) (zone, name string, err er
 	return zone, name, nil
 }
 
-// insist asks three times over five seconds before it believes that there is no VM. A metadata server that is starting may
+// confirmAbsence asks three times over five seconds before it believes that there is no VM. A metadata server that is starting may
 // answer 404, and the pool would then delete the VM that the daemon runs on.
-func insist(self func(context.Context) (zone, name string, err error)) func(context.Context) (zone, name string, err error) {
+func confirmAbsence(self func(context.Context) (zone, name string, err error)) func(context.Context) (zone, name string, err error) {
 	return func(ctx context.Context) (zone, name string, err error) {
 		for attempt := 1; ; attempt++ {
 			zone, name, err = self(ctx)
@@ -171,14 +171,14 @@ func insist(self func(context.Context) (zone, name string, err error)) func(cont
 	}
 }
 
-// hidden reports whether the metadata server has no such thing or shows it to nobody. The server of Kubernetes Engine hides things.
+// hidden reports whether the metadata server has no such value or hides it, as Kubernetes Engine's does.
 func hidden(err error) bool {
 	_, absent := errors.AsType[metadata.NotDefinedError](err)
 	e, ok := errors.AsType[*metadata.Error](err)
 	return absent || ok && e.Code == http.StatusForbidden
 }
 
-// computeTransport is the default one with room for the calls to many zones at a time.
+// computeTransport is the default transport with more idle connections, for calls to many zones at once.
 func computeTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxResponseHeaderBytes = 256, 64, maxHeader
@@ -188,7 +188,7 @@ func computeTransport() *http.Transport {
 // maxMetadata bounds one answer of the metadata server, whose attributes have up to 256 KiB.
 const maxMetadata = 1 << 20
 
-// maxFailure bounds the text of one failure, which goes on into the log.
+// maxFailure bounds the text of one failure in the log.
 const maxFailure = 500
 
 // maxHeader bounds the header of any answer.
@@ -202,31 +202,31 @@ func metadataClient(base http.RoundTripper) *metadata.Client {
 	return metadata.NewClient(&http.Client{Transport: onlyMetadata{gce.Limit(base, maxMetadata)}, Timeout: metadataTime})
 }
 
-// onlyMetadata passes on answers of a metadata server. Something else may answer at its address: a proxy, a captive portal, another
-// program on its port. None of them sends the header Metadata-Flavor, so their 200 is no script and their 404 proves nothing.
+// onlyMetadata accepts only answers with the header Metadata-Flavor. A proxy, a captive portal or another program may answer in
+// the metadata server's place: its 200 is no script, and its 404 proves nothing.
 type onlyMetadata struct{ base http.RoundTripper }
 
 func (o onlyMetadata) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := o.base.RoundTrip(r)
 	if err != nil {
-		if text := err.Error(); len(text) > maxFailure { // it may quote what the server sent
+		if text := err.Error(); len(text) > maxFailure { // the error may quote the answer
 			err = errors.New(strings.ToValidUTF8(text[:maxFailure], ""))
 		}
 		return nil, err
 	}
-	retried := response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests // by Google's client
+	retried := response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests // Google's client retries these
 	if response.Header.Get("Metadata-Flavor") != "Google" && !retried {
 		response.Body.Close()
 		return nil, fmt.Errorf("the answer (status %d) is not from a metadata server: it lacks Metadata-Flavor: Google", response.StatusCode)
 	}
-	if response.StatusCode != http.StatusOK { // the text of a failure goes on into the log, so nobody gets to see it
+	if response.StatusCode != http.StatusOK { // Google's client would quote the text in its error, and the log shows the error
 		response.Body.Close()
 		response.Body = http.NoBody
 	}
 	return response, nil
 }
 
-// metadataTransport goes to the metadata server directly, whatever proxy the environment names.
+// metadataTransport uses no proxy, whatever the environment says: the metadata server is on the VM's own link.
 func metadataTransport() *http.Transport {
 	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, MaxIdleConnsPerHost: 16, MaxResponseHeaderBytes: maxHeader}
 }
