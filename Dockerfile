@@ -1,35 +1,36 @@
 # The daemon with what its hooks use: bash, and Google's gcloud. See "In a container" in README.md.
 #
-# Both bases can be replaced: --build-arg BASE_IMAGE=… takes any image with bash and Debian's apt-get, and GO_IMAGE any
-# that has Go. GOPROXY names another module proxy. VERSION and REVISION are what "prevmtable -version" says, since there
-# is no repository in the image.
+# It needs no BuildKit. Both base images can be replaced: --build-arg BASE_IMAGE=… takes any image with bash and Debian's apt-get, and
+# GO_IMAGE any with Go. misc/pin-images.bash pins them by digest. GOPROXY names another module proxy. VERSION and REVISION are for
+# "prevmtable -version", since there is no repository in the image.
 ARG GO_IMAGE=docker.io/library/golang:1.26.8-bookworm
 ARG BASE_IMAGE=gcr.io/google.com/cloudsdktool/google-cloud-cli:586.0.0-slim
 
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
-# The caches live outside of the image, so that a change to the code compiles only what it touches.
 ENV GOMODCACHE=/modules GOCACHE=/cache GOTOOLCHAIN=local CGO_ENABLED=0
+ARG GOPROXY
+# The modules are a layer of their own, so that a change to the code does not download them again.
 COPY go.mod go.sum ./
+RUN go mod download
 COPY cmd cmd
 COPY internal internal
-ARG GOPROXY
+COPY misc/healthcheck.bash /out/healthcheck
 ARG VERSION
 ARG REVISION
-RUN --mount=type=cache,target=/modules --mount=type=cache,target=/cache \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X 'main.stampedVersion=${VERSION}' -X 'main.stampedRevision=${REVISION}'" \
-        -o /out/ ./cmd/prevmtable ./cmd/faux-metadata
+RUN go build -trimpath -buildvcs=false -ldflags "-s -w -X 'prevmtable/cmd/internal/cli.stampedVersion=${VERSION}' -X 'prevmtable/cmd/internal/cli.stampedRevision=${REVISION}'" \
+        -o /out/ ./cmd/prevmtable ./cmd/faux-metadata && \
+    chmod 755 /out/*
 
 FROM ${BASE_IMAGE}
-# tini is process 1: it passes signals on to the daemon, and reaps what hooks leave. The number of the user is fixed, for
-# Kubernetes tells by it that the user is not root.
+# tini is process 1: it passes signals on to the daemon, and reaps what hooks leave. The user has a fixed number, by which Kubernetes
+# knows that it is not root.
 RUN apt-get update && \
     apt-get install --yes --no-install-recommends tini && \
     rm -rf /var/lib/apt/lists/* && \
     useradd --uid 10001 --user-group --create-home --shell /bin/bash prevmtable
 COPY --from=build /out/ /usr/local/bin/
-COPY --chmod=755 misc/healthcheck.bash /usr/local/bin/healthcheck
-# gcloud writes settings, caches and logs. In /tmp they do not keep the root file system from being read-only.
+# gcloud writes settings, caches and logs. In /tmp it can, even if the root file system is read-only.
 ENV PREVMTABLE_HTTP=:9797 \
     CLOUDSDK_CONFIG=/tmp/gcloud \
     CLOUDSDK_CORE_DISABLE_PROMPTS=true \

@@ -87,11 +87,11 @@ user=(--user "${METADATA_USER:-$(id -u):$(id -g)}")
 	--no-healthcheck "${user[@]}" --security-opt label=disable "${mounts[@]}" \
 	--mount "type=bind,source=$credentials,target=/credentials.json,readonly" \
 	--env GOOGLE_APPLICATION_CREDENTIALS=/credentials.json --entrypoint /usr/local/bin/faux-metadata \
-	"$image" -addr localhost:8080 -project "$project" "${attributes[@]}" >/dev/null
+	"$image" -addr localhost:9798 -project "$project" "${attributes[@]}" >/dev/null
 
 # Hooks are run from /tmp. GCE_METADATA_ROOT is what gcloud looks at.
 "$engine" run "${confined[@]}" --name "$daemon" --network "container:$metadata" --tmpfs /tmp:rw,exec,mode=1777 \
-	--env GCE_METADATA_HOST=localhost:8080 --env GCE_METADATA_ROOT=localhost:8080 \
+	--env GCE_METADATA_HOST=localhost:9798 --env GCE_METADATA_ROOT=localhost:9798 \
 	--env PREVMTABLE_LOG_FORMAT="${PREVMTABLE_LOG_FORMAT:-text}" "$image" "$@" >/dev/null
 printf 'run_deploy: status page at http://%s/; Ctrl-C ends it\n' "$("$engine" port "$metadata" 9797/tcp | head -n 1)" >&2
 

@@ -45,6 +45,54 @@ func TestCluster(t *testing.T) {
 	})
 }
 
+// The Dockerfile uses nothing that only BuildKit knows: Debian's docker.io and podman build it as it is.
+func TestDockerfileWithoutBuildKit(t *testing.T) {
+	text, err := os.ReadFile("../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := regexp.MustCompile(`(?mi)^# *syntax=.*|^(RUN|COPY|ADD) --(mount|network|security|chmod|link|parents|exclude).*|^(RUN|COPY) <<.*`).FindAll(text, -1); found != nil {
+		t.Errorf("needs BuildKit: %q", found)
+	}
+}
+
+// pin-images.bash adds a digest to each base image, and renews it.
+func TestPinImages(t *testing.T) {
+	dir := t.TempDir()
+	file, digest := filepath.Join(dir, "Dockerfile"), "sha256:"+strings.Repeat("0123456789abcdef", 4)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pin := func() error {
+		cmd := exec.Command("bash", "pin-images.bash", file)
+		cmd.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"), "DIGEST="+digest)
+		out, err := cmd.CombinedOutput()
+		t.Logf("%s", out)
+		return err
+	}
+	write("skopeo", "#!/bin/sh\necho $DIGEST\n")
+	write("Dockerfile", "ARG GO_IMAGE=docker.io/library/golang:1.2\nARG BASE_IMAGE=gcr.io/a/b:3@sha256:old\nARG VERSION\n\nFROM ${GO_IMAGE}\n")
+	want := "ARG GO_IMAGE=docker.io/library/golang:1.2@" + digest + "\nARG BASE_IMAGE=gcr.io/a/b:3@" + digest + "\nARG VERSION\n\nFROM ${GO_IMAGE}\n"
+	for range 2 {
+		if err := pin(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != want {
+			t.Errorf("%v:\n%s", err, got)
+		}
+	}
+	write("skopeo", "#!/bin/sh\nexit 1\n")
+	if err := pin(); err == nil {
+		t.Error("no error without a digest")
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != want {
+		t.Errorf("changed without a digest: %v:\n%s", err, got)
+	}
+}
+
 // The example's prefix owns nothing that the test drive makes, nor the other way round.
 func TestPrefixes(t *testing.T) {
 	find := func(file, pattern string) string {

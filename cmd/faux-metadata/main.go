@@ -1,7 +1,7 @@
 // Faux-metadata plays the metadata server for a prevmtable that runs away from Compute Engine.
 //
 //	faux-metadata -project my-project -metadata-from-file prevmtable=misc/prevmtable-config.rjson
-//	GCE_METADATA_HOST=localhost:8080 prevmtable
+//	GCE_METADATA_HOST=localhost:9798 prevmtable
 //
 // It serves the project's ID, the attributes given on its command line, and access tokens of the application default
 // credentials of whoever starts it (gcloud auth application-default login). Files are read again when they change, so
@@ -28,6 +28,7 @@ import (
 	"syscall"
 	"time"
 
+	"prevmtable/cmd/internal/cli"
 	"prevmtable/internal/metadataserver"
 )
 
@@ -39,42 +40,32 @@ type options struct {
 	metadata, files metadataserver.Pairs
 }
 
-func parse(args []string, stderr io.Writer) (options, error) {
+func parse(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("faux-metadata", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.StringVar(&o.addr, "addr", "localhost:8080", "`address` to serve at; whoever reaches it gets your tokens, so none that others reach; clients must name the same host")
+	f.StringVar(&o.addr, "addr", "localhost:9798", "`address` to serve at; whoever reaches it gets your tokens, so none that others reach; clients must name the same host")
 	f.StringVar(&o.project, "project", "", "project `ID`")
 	f.Var(&o.metadata, "metadata", "project metadata, `KEY=VALUE,...`")
 	f.Var(&o.files, "metadata-from-file", "project metadata read from files, and again when they change, `KEY=FILE,...`")
-	f.Usage = func() {
-		fmt.Fprint(stderr, "usage: faux-metadata -project ID [flags]\n\nPlays the metadata server, with your own credentials.\n\n")
-		f.PrintDefaults()
-	}
-	if err := f.Parse(args); err != nil {
-		return o, err
-	}
-	var err error
+	err := cli.Parse(f, args, "faux-metadata -project ID [flags]\n\nPlays the metadata server, with your own credentials.", os.Stdout)
 	switch {
+	case err != nil:
 	case f.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", f.Arg(0))
+		err = fmt.Errorf("unexpected argument %q; see faux-metadata -help", f.Arg(0))
 	case o.project == "":
-		err = errors.New("-project is missing")
-	default:
-		return o, nil
+		err = errors.New("-project is missing; see faux-metadata -help")
 	}
-	fmt.Fprintln(stderr, err)
-	f.Usage()
 	return o, err
 }
 
 // run is the whole program; it returns the exit status.
 func run(args []string, stderr io.Writer) int {
-	o, err := parse(args, stderr)
+	o, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
+		fmt.Fprintln(stderr, "faux-metadata:", err)
 		return 2
 	}
 	say := log.New(stderr, "faux-metadata: ", 0)

@@ -89,16 +89,20 @@ func fetch(ctx context.Context) (*oauth2.Token, error) {
 	return token, err
 }
 
-// credentials finds them where Google's libraries do, but for a metadata server: that is what asks.
+// credentials finds the application default credentials in a file, as Google's libraries do, or in gcloud's own folder.
 // See https://cloud.google.com/docs/authentication/application-default-credentials.
 func credentials(ctx context.Context) (*google.Credentials, error) {
 	path := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS")
 	if path == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, err
+		folder := os.Getenv("CLOUDSDK_CONFIG") // gcloud writes them there; Google's libraries do not look for it
+		if folder == "" {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return nil, err
+			}
+			folder = filepath.Join(home, ".config", "gcloud")
 		}
-		path = filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
+		path = filepath.Join(folder, "application_default_credentials.json")
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

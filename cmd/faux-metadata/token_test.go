@@ -56,6 +56,7 @@ func newWorld(t *testing.T) *world {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	t.Setenv("CLOUDSDK_CONFIG", "")
 	w.write(t, string(text))
 
 	server := metadataserver.New()
@@ -171,6 +172,14 @@ func TestFailures(t *testing.T) {
 	if got := strings.Count(w.said.String(), "\n"); got != 3 {
 		t.Errorf("%d lines in the log, want one for each failure:\n%s", got, w.said.String())
 	}
+}
+
+// gcloud writes the credentials to CLOUDSDK_CONFIG if that is set.
+func TestCloudSDKConfig(t *testing.T) {
+	w := newWorld(t)
+	t.Setenv("CLOUDSDK_CONFIG", filepath.Join(os.Getenv("HOME"), ".config", "gcloud"))
+	t.Setenv("HOME", t.TempDir())
+	w.want(t, 200, "secret-token-1", 1)
 }
 
 // Without credentials nobody else is asked for a token: the metadata server would be this one.

@@ -27,15 +27,15 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
+	"prevmtable/cmd/internal/cli"
 	"prevmtable/internal/gcesim"
 	"prevmtable/internal/metadataserver"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 
 // absent is a flag that takes paths separated by commas, any number of times.
 type absent []string
@@ -53,15 +53,14 @@ type options struct {
 	metadata, metadataFiles      metadataserver.Pairs
 	seed                         uint64
 	absent                       absent
-	verbose, version             bool
+	verbose                      bool
 	command                      []string
 }
 
-func parseFlags(args []string, stdout, stderr io.Writer) (*options, error) {
+func parseFlags(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("gcesim", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.StringVar(&o.addr, "addr", "", "loopback `address` to serve at (default localhost:8085; with a command, any free port)")
+	f.StringVar(&o.addr, "addr", "", "loopback `address` to serve at (default localhost:8080; with a command, any free port)")
 	f.Var(&o.absent, "absent", "`paths` of machine types, images and networks that do not exist, separated by commas, such as machineTypes/n2-standard-4 or images/family/debian-13; all others that are well-formed do")
 	f.StringVar(&o.project, "project", "gcesim-project", "project `ID`")
 	f.StringVar(&o.zones, "zones", "", "`zones` of the project, separated by commas (default: some of five regions)")
@@ -70,21 +69,12 @@ func parseFlags(args []string, stdout, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.script, "script", "", "`file` of control commands; lines may begin with \"at 20s\"")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` that determines everything random; 0: a random one, which is printed")
 	f.BoolVar(&o.verbose, "v", false, "log each request")
-	f.BoolVar(&o.version, "version", false, "print the version and exit")
-	f.Usage = func() {}
-	if err := f.Parse(args); err != nil {
-		out := stderr
-		if errors.Is(err, flag.ErrHelp) {
-			out = stdout
-		}
-		f.SetOutput(out)
-		fmt.Fprint(out, "usage: gcesim [flags] [-- COMMAND ARGS...]\n\nRuns a simulated Compute Engine project, and a command inside it.\n\n")
-		f.PrintDefaults()
+	if err := cli.Parse(f, args, "gcesim [flags] [-- COMMAND ARGS...]\n\nRuns a simulated Compute Engine project, and a command inside it.", os.Stdout); err != nil {
 		return nil, err
 	}
 	o.command = f.Args()
 	if o.addr == "" {
-		o.addr = "localhost:8085"
+		o.addr = "localhost:8080"
 		if len(o.command) > 0 {
 			o.addr = "localhost:0"
 		}
@@ -96,16 +86,14 @@ func parseFlags(args []string, stdout, stderr io.Writer) (*options, error) {
 }
 
 // run runs the program and returns its exit status.
-func run(args []string, stdout, stderr io.Writer) int {
-	o, err := parseFlags(args, stdout, stderr)
+func run(args []string, stderr io.Writer) int {
+	o, err := parseFlags(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
+		fmt.Fprintln(stderr, "gcesim:", err)
 		return 2
-	case o.version:
-		fmt.Fprintln(stdout, "gcesim", version())
-		return 0
 	}
 	say := log.New(stderr, "gcesim: ", 0)
 	status, err := serve(o, say)
@@ -149,21 +137,6 @@ func serve(o *options, say *log.Logger) (int, error) {
 		return wait(project, host, signals, say)
 	}
 	return runCommand(o.command, project, host, signals, say)
-}
-
-// version says which build this is.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "of unknown version"
-	}
-	commit := "unknown commit"
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			commit = s.Value
-		}
-	}
-	return fmt.Sprintf("%s (%s, %s)", info.Main.Version, commit, info.GoVersion)
 }
 
 // echoed logs the commands that the control API receives.

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -47,9 +48,28 @@ func TestParse(t *testing.T) {
 		{env: map[string]string{"PREVMTABLE_HTTP": "", "PREVMTABLE_ATTRIBUTE": ""}, want: options{attribute: "prevmtable", parallelism: 8}},
 		{args: "-http localhost:1", env: map[string]string{"PREVMTABLE_HTTP": ""}, want: options{attribute: "prevmtable", http: "localhost:1", parallelism: 8}},
 		{args: "-http 9797", err: "HOST:PORT"},
+		{args: "-http localhost:65536", err: "from 0 to 65535"},
+		{args: "-http localhost:http", err: "from 0 to 65535"},
+		{args: "-http localhost:", err: "from 0 to 65535"},
+		{args: "-http-host pool.example.com -http-host keeper", want: options{attribute: "prevmtable", http: "localhost:9797", parallelism: 8,
+			httpHosts: []string{"pool.example.com", "keeper"}}},
+		{args: "-http-host keeper:9797", err: "without a port"},
 		{args: "-check=", err: "-check: a file"},
 		{args: "-attribute flag", env: map[string]string{"PREVMTABLE_ATTRIBUTE": "variable"}, want: options{attribute: "flag", http: "localhost:9797", parallelism: 8}},
 		{env: map[string]string{"PREVMTABLE_HOOK_PARALLELISM": "many"}, err: `PREVMTABLE_HOOK_PARALLELISM="many"`},
+		{env: map[string]string{"PREVMTABLE_DRY_RUN": "1"}, want: options{attribute: "prevmtable", http: "localhost:9797", parallelism: 8, dryRun: true}},
+		{env: map[string]string{"PREVMTABLE_DRY_RUN": "true"}, want: options{attribute: "prevmtable", http: "localhost:9797", parallelism: 8, dryRun: true}},
+		{env: map[string]string{"PREVMTABLE_DRY_RUN": ""}, want: defaults},
+		{args: "-dry-run=false", env: map[string]string{"PREVMTABLE_DRY_RUN": "1"}, want: defaults},
+		{env: map[string]string{"PREVMTABLE_DRY_RUN": "yes"}, err: `PREVMTABLE_DRY_RUN="yes": not a value for -dry-run`}, // and so nothing is changed
+		{env: map[string]string{"PREVMTABLE_DRYRUN": "1"}, want: options{attribute: "prevmtable", http: "localhost:9797", parallelism: 8,
+			unknown: []string{"PREVMTABLE_DRYRUN"}}},
+		{env: map[string]string{"PREVMTABLE_dry_run": "1"}, want: options{attribute: "prevmtable", http: "localhost:9797", parallelism: 8,
+			unknown: []string{"PREVMTABLE_dry_run"}}},
+		{env: map[string]string{"PREVMTABLE_CHECK": "x"}, want: options{attribute: "prevmtable", http: "localhost:9797", parallelism: 8,
+			unknown: []string{"PREVMTABLE_CHECK"}}},
+		{env: map[string]string{"PREVMTABLE_SERVICE_HOST": "10.0.0.1", "PREVMTABLE_PORT": "tcp://10.0.0.1:9797", "PREVMTABLE_PORT_9797_TCP": "x", "PREVMTABLEX": "1"},
+			want: defaults},
 		{args: "-hook-parallelism 0", err: "-hook-parallelism 0: at least 1"},
 		{args: "-attribute a?b", err: "metadata key"},
 		{args: "-compute-endpoint host:80", err: "not a URL"},
@@ -57,11 +77,15 @@ func TestParse(t *testing.T) {
 		{args: "-nonsense", err: "nonsense"},
 		{args: "stray", err: `unexpected argument "stray"`},
 	} {
-		got, err := parse(strings.Fields(test.args), func(name string) (string, bool) { v, ok := test.env[name]; return v, ok }, io.Discard)
+		var environ []string
+		for name, value := range test.env {
+			environ = append(environ, name+"="+value)
+		}
+		got, err := parse(strings.Fields(test.args), environ, io.Discard)
 		switch {
 		case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
 			t.Errorf("%s %v: error %v, want %s", test.args, test.env, err, test.err)
-		case test.err == "" && (err != nil || got != test.want):
+		case test.err == "" && (err != nil || !reflect.DeepEqual(got, test.want)):
 			t.Errorf("%s %v: %+v, %v; want %+v", test.args, test.env, got, err, test.want)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestHealthCheck runs the script that the image asks about the daemon with.
+// TestHealthCheck runs the image's health check.
 func TestHealthCheck(t *testing.T) {
 	var status atomic.Int64
 	status.Store(http.StatusOK)

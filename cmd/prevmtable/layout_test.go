@@ -7,11 +7,10 @@ import (
 	"testing"
 )
 
-// Imports go one way: commands, then the pool, then what it uses. The simulator knows nothing of the daemon, and the daemon
-// nothing of the simulator.
+// Imports go one way: commands, status, pool, then the packages that the pool uses. Simulator and daemon do not import each other.
 func TestLayout(t *testing.T) {
 	allowed := map[string][]string{
-		"cmd/prevmtable":          {"config", "gce", "hook", "pool", "status"},
+		"cmd/prevmtable":          {"config", "gce", "hook", "logging", "pool", "status"},
 		"cmd/gcesim":              {"gcesim", "gcesim/api", "gcesim/drive", "metadataserver"},
 		"cmd/faux-metadata":       {"metadataserver"},
 		"internal/status":         {"config", "gce", "hook", "pool"},
@@ -19,6 +18,7 @@ func TestLayout(t *testing.T) {
 		"internal/config":         nil,
 		"internal/gce":            nil,
 		"internal/hook":           nil,
+		"internal/logging":        nil,
 		"internal/metadataserver": nil,
 		"internal/gcesim":         {"gcesim/api", "gcesim/drive", "metadataserver"},
 		"internal/gcesim/drive":   {"gcesim/api"},
@@ -37,7 +37,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// What a process is given is read in its command, and nothing below ends the process.
+// Only commands read flags and environment variables, and only they exit.
 func TestSurroundings(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, "prevmtable/internal/...").Output()
 	if err != nil {

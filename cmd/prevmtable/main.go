@@ -1,21 +1,20 @@
 // Prevmtable keeps a pool of preemptible (Spot) VMs alive on Google Compute Engine.
 //
-// It is one process with one loop. This is the way through its code:
+// It is one process with one loop. A way through its code:
 //
-//   - main reads flags and environment, finds out which project it runs in, and wires up the rest (this package).
-//   - The configuration is followed in the project's metadata (internal/config: Watch) and checked (Parse).
-//   - The loop takes it from there (internal/pool: Run). At each update it lists the allowed zones (update.go), finds what
-//     vanished, plans what to create and what to delete (plan.go, a pure function), and does it (operation.go), watching the
-//     operations to their end (watch.go).
-//   - The calls go through Google's client, within the API's quotas, and each failure is put into a class (internal/gce).
-//   - What happened is told to the world by hooks, scripts that the project's metadata hold (internal/hook).
-//   - What there is to see, people and programs find on the status page (internal/status), which the loop publishes to.
+//   - main reads flags and environment, finds the project, and wires everything up (this package).
+//   - config follows the configuration in the project's metadata (Watch) and checks it (Parse).
+//   - pool.Run is the loop. At each update it lists the allowed zones, finds out which VMs vanished, plans what to create and
+//     to delete (plan.go, a pure function), and sends as many calls as the API's pace allows.
+//   - gce makes the calls, within the API's quotas, and classifies failures.
+//   - hook runs scripts from the project's metadata at each creation, deletion, loss and exhaustion.
+//   - status shows what the loop publishes: a page, JSON, metrics, health.
+//   - logging writes the log.
 //
-// It keeps nothing on disk. Killed and started again, it takes up the operations that are under way.
+// The daemon keeps nothing on disk. After a restart it adopts the operations that are under way.
 package main
 
 import (
-	"cmp"
 	"context"
 	crand "crypto/rand"
 	"errors"
@@ -26,57 +25,58 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
+	"prevmtable/cmd/internal/cli"
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
 	"prevmtable/internal/hook"
+	"prevmtable/internal/logging"
 	"prevmtable/internal/pool"
 	"prevmtable/internal/status"
 )
 
 func main() {
-	o, err := parse(os.Args[1:], os.LookupEnv, os.Stderr)
+	o, err := parse(os.Args[1:], os.Environ(), os.Stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		os.Exit(0)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "prevmtable:", err)
 		os.Exit(2)
-	case o.version:
-		fmt.Println("prevmtable", version())
-		return
 	case o.check != "":
 		os.Exit(check(o.check, os.Stdin, os.Stdout, os.Stderr))
 	}
-	hooks := newKillable()
+	hooks := newHookGroup()
 	ctx, second := untilSignal(hooks)
-	err = run(ctx, o, hooks, newLogger(os.Stderr, o.logFormat))
+	log, flush := logging.New(os.Stderr, o.logFormat, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
+	slog.SetDefault(log) // package net/http and others log with package log, and must not block either
+	err = run(ctx, o, hooks, log)
+	if err != nil {
+		log.Error("prevmtable cannot run", "err", err)
+	}
+	flush(time.Second)
 	select {
 	case s := <-second:
-		os.Exit(s) // the hooks' end may have come before that of the process
+		os.Exit(s) // the hooks are gone, but the goroutine of untilSignal has not exited yet
 	default:
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "prevmtable:", err)
 		os.Exit(1)
 	}
 }
 
-// untilSignal returns a context that ends at the first SIGTERM or SIGINT, or SIGHUP unless it is ignored, as after nohup. A second
-// one ends the process at once, but for the time that it takes to kill the hooks, with the status that is sent. That nobody reads
-// the log any more ends nothing.
-func untilSignal(hooks *killable) (ctx context.Context, status <-chan int) {
+// untilSignal returns a context that ends at the first SIGTERM, SIGINT or SIGHUP; nohup has SIGHUP ignored. A second signal kills
+// the hooks and ends the process, with the exit status that is sent on the channel. SIGPIPE, when nobody reads the log, does nothing.
+func untilSignal(hooks *hookGroup) (ctx context.Context, status <-chan int) {
 	ctx, stop := context.WithCancel(context.Background())
 	signals, second := make(chan os.Signal, 2), make(chan int, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would have the hooks ignore it too
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // hooks would inherit signal.Ignore
 	go func() {
 		<-signals
 		stop()
@@ -89,18 +89,21 @@ func untilSignal(hooks *killable) (ctx context.Context, status <-chan int) {
 }
 
 // run keeps the pool until ctx ends.
-func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) error {
-	log.Info("prevmtable starts", "version", version(), "attribute", o.attribute, "dryRun", o.dryRun)
-	board := status.New(version(), o.attribute)
-	if o.http != "" {
-		defer serve(board, o.http, log)()
+func run(ctx context.Context, o options, hooks *hookGroup, log *slog.Logger) error {
+	log.Info("prevmtable starts", "version", cli.Version(), "attribute", o.attribute, "dryRun", o.dryRun)
+	for _, name := range o.unknown {
+		log.Warn("unknown environment variable", "variable", name)
 	}
-	place, err := findPlace(ctx, o, log)
+	board := status.New(cli.Version(), o.attribute)
+	if o.http != "" {
+		defer serve(board, o, log)()
+	}
+	env, err := findEnvironment(ctx, o, log)
 	if err != nil {
 		return nil // the signal came first
 	}
-	client := &http.Client{Transport: gce.WithToken(computeTransport(), place.tokens)}
-	api, err := gce.New(ctx, client, o.endpoint, place.project, func() time.Duration { return rand.N(5 * time.Second) })
+	client := &http.Client{Transport: gce.WithToken(computeTransport(), env.tokens)}
+	api, err := gce.New(ctx, client, o.endpoint, env.project, func() time.Duration { return rand.N(5 * time.Second) })
 	if err != nil {
 		return err
 	}
@@ -109,21 +112,28 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		place.watch(ctx, api, func(d config.Document) {
+		env.watch(ctx, api, func(d config.Document) {
 			select {
 			case documents <- d:
 			case <-ctx.Done():
 			}
 		})
 	}()
-	fetch := func(ctx context.Context, attribute string) ([]byte, error) { return place.fetch(ctx, api, attribute) }
+	fetch := func(ctx context.Context, attribute string) ([]byte, error) { return env.fetch(ctx, api, attribute) }
 	runner := &hook.Runner{Fetch: fetch, Env: os.Environ(), Log: log}
+	if !o.dryRun {
+		go func() { // a slow disk must not delay the pool
+			if err := runner.Check(); err != nil {
+				log.Warn("hooks cannot run", "err", err)
+			}
+		}()
+	}
 	var seed [32]byte
 	crand.Read(seed[:])
 	pool.New(pool.Options{
-		Project: place.project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
+		Project: env.project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
 		Observe: board.Observe, Publish: board.Publish,
-		Self: place.self, Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
+		Self: confirmAbsence(env.self), Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
 	}).Run(ctx)
 	<-watched
 	log.Info("prevmtable stopped")
@@ -131,34 +141,15 @@ func run(ctx context.Context, o options, hooks *killable, log *slog.Logger) erro
 }
 
 // serve serves the status page until stop is called.
-func serve(board *status.Board, address string, log *slog.Logger) (stop func()) {
+func serve(board *status.Board, o options, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		board.Serve(ctx, address, log)
+		board.Serve(ctx, o.http, o.httpHosts, log)
 	}()
 	return func() {
 		cancel()
 		<-ended
 	}
-}
-
-// The linker sets these for the image, which is built without the repository; see Dockerfile.
-var stampedVersion, stampedRevision string
-
-// version says which build this is.
-func version() string {
-	v, commit := stampedVersion, stampedRevision
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" && info.Main.Version != "(devel)" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && commit == "" {
-				commit = s.Value
-			}
-		}
-	}
-	return fmt.Sprintf("%s (%s, %s)", cmp.Or(v, "devel"), cmp.Or(commit, "unknown commit"), runtime.Version())
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +21,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"prevmtable": main})
 }
 
-// TestScripts runs the program as people do: the real binary with real hooks and real signals, in a project that gcesim
-// simulates.
+// TestScripts runs the real binary with real hooks and signals in a simulated project.
 func TestScripts(t *testing.T) {
 	bin := build(t, "gcesim")
 	testscript.Run(t, testscript.Params{
@@ -41,7 +43,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// build puts programs into a folder.
+// build builds commands into a new folder.
 func build(t *testing.T, programs ...string) (dir string) {
 	dir = t.TempDir()
 	args := []string{"build", "-o", dir}
@@ -52,6 +54,25 @@ func build(t *testing.T, programs ...string) (dir string) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return dir
+}
+
+// start starts the daemon in a simulated project that this process serves. The shell script must end with exec prevmtable.
+func start(t *testing.T, project http.Handler, stderr io.Writer, script string, env ...string) *exec.Cmd {
+	server := httptest.NewServer(project)
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Stderr = stderr
+	cmd.Env = append(os.Environ(), "PATH="+build(t, "prevmtable")+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"PREVMTABLE_COMPUTE_ENDPOINT="+server.URL+"/compute/v1", "GCE_METADATA_HOST="+strings.TrimPrefix(server.URL, "http://"))
+	cmd.Env = append(cmd.Env, env...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		server.Close()
+	})
+	return cmd
 }
 
 // eventually waits until a file has a line that matches: eventually PATTERN FILE [TIMES]
@@ -114,7 +135,7 @@ func tell(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(control(found[1], strings.Join(args[1:], " ")))
 }
 
-// gone waits until no process has a command line that matches: the kernel takes a moment over what was killed.
+// gone waits until no command line matches a pattern. The kernel takes a moment to remove killed processes: gone PATTERN
 func gone(ts *testscript.TestScript, neg bool, args []string) {
 	var out []byte
 	for range 100 {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,7 +21,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// asking is what the daemon asks the metadata server, but for the configuration, which is followed elsewhere.
+// asking has the daemon's questions to the metadata server, except for the configuration, which package config asks for.
 var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 	"token": func(_ context.Context, meta *metadata.Client) error {
 		_, err := gce.ServiceAccount(meta).Token()
@@ -31,11 +32,11 @@ var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 		return err
 	},
 	"hook": func(ctx context.Context, meta *metadata.Client) error {
-		place, err := onVM(ctx, options{}, meta, slog.New(slog.DiscardHandler))
+		env, err := vmEnvironment(ctx, options{}, meta, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return err
 		}
-		_, err = place.fetch(ctx, nil, "hook")
+		_, err = env.fetch(ctx, nil, "hook")
 		return err
 	},
 	"self": func(ctx context.Context, meta *metadata.Client) error {
@@ -44,7 +45,7 @@ var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 	},
 }
 
-// answering is a transport to a metadata server that names its project properly, and otherwise answers as it likes.
+// answering is a transport to a metadata server that gives the project's ID, and answers anything else with begin and then.
 func answering(begin string, then func(theirs net.Conn) error) *http.Transport {
 	t := metadataTransport()
 	t.DialContext = func(context.Context, string, string) (net.Conn, error) {
@@ -55,7 +56,7 @@ func answering(begin string, then func(theirs net.Conn) error) *http.Transport {
 			for {
 				r, err := http.ReadRequest(requests)
 				if err == nil && strings.HasSuffix(r.URL.Path, "/project-id") {
-					_, err = io.WriteString(theirs, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndemo")
+					_, err = io.WriteString(theirs, "HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\nContent-Length: 4\r\n\r\ndemo")
 				} else if err == nil {
 					_, err = io.WriteString(theirs, begin)
 					for err == nil && then != nil {
@@ -83,12 +84,12 @@ func flood(theirs net.Conn) error {
 	return err
 }
 
-// An answer that drips ends in time, whether it is the header that has no end, the value, or the text of a failure.
+// A slow answer is given up in time, whether its header, its value or the text of a failure has no end.
 func TestSlowMetadata(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 	t.Setenv("HOME", t.TempDir())
-	for _, begin := range []string{"HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nx", "HTTP/1.1 403 No\r\nContent-Length: 9999\r\n\r\nx"} {
+	for _, begin := range []string{"HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\nContent-Length: 9999\r\n\r\nx", "HTTP/1.1 400 No\r\nMetadata-Flavor: Google\r\nContent-Length: 9999\r\n\r\nx"} {
 		for what, ask := range asking {
 			synctest.Test(t, func(t *testing.T) {
 				base := answering(begin, drip)
@@ -112,14 +113,14 @@ func TestSlowMetadata(t *testing.T) {
 	}
 }
 
-// What the metadata server says is not read beyond a bound, whatever it is, and what it says of a failure is not repeated at length.
+// Answers of the metadata server are bounded, and errors quote little of them.
 func TestHugeMetadata(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 	t.Setenv("HOME", t.TempDir())
 	for begin, want := range map[string]string{
-		"HTTP/1.1 200 OK\r\n\r\n":                                         "the answer has more than 1048576 bytes",
-		"HTTP/1.1 400 No\r\n\r\n":                                         "compute: Received 400 `\x00\x00",
+		"HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\n\r\n":              "the answer has more than 1048576 bytes",
+		"HTTP/1.1 400 No\r\nMetadata-Flavor: Google\r\n\r\n":              "compute: Received 400 ``",
 		"HTTP/1.1 200 OK\r\nX: ":                                          `Get "http://metadata/computeMetadata/v1/`,
 		"HTTP/1.1 200 OK\r\nX: x\r\nY\r\n":                                `Get "http://metadata/computeMetadata/v1/`,
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("é", maxHeader/3) + "\r\n": `Get "http://metadata/computeMetadata/v1/`,
@@ -133,27 +134,127 @@ func TestHugeMetadata(t *testing.T) {
 	}
 }
 
-// A hook's script comes through as it is: what it is good for is for others to say.
+// Answers without Metadata-Flavor: Google are errors, whatever they say.
+func TestNoMetadataServer(t *testing.T) {
+	t.Setenv("GCE_METADATA_HOST", "metadata")
+	for _, test := range []struct {
+		what   string
+		answer answer
+	}{
+		{"HTML with status 200", answer{200, "", "<html>Sign in to the hotel's network</html>"}},
+		{"404", answer{404, "", ""}},
+		{"403", answer{403, "", ""}},
+		{"what looks like a value", answer{200, "", "us-central1-a"}},
+		{"another flavor", answer{200, "Other", "us-central1-a"}},
+	} {
+		server := &answers{project: answer{200, "Google", "demo"}, name: test.answer, script: test.answer}
+		meta := metadataClient(server)
+		if zone, name, err := self(t.Context(), meta); err == nil {
+			t.Errorf("%s: it is %q in %q", test.what, name, zone)
+		}
+		env, err := vmEnvironment(t.Context(), options{}, meta, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = env.fetch(t.Context(), nil, "hook")
+		if _, absent := errors.AsType[metadata.NotDefinedError](err); absent || err == nil {
+			t.Errorf("%s: the hook's script: %v", test.what, err)
+		}
+		server.project = test.answer
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if id, err := projectID(ctx, meta, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("%s: project %q", test.what, id)
+		}
+		cancel()
+	}
+}
+
+// The pool may delete any VM but the daemon's own. So the answer that there is no VM must come three times over five seconds, and
+// names must be well formed.
+func TestOwnVM(t *testing.T) {
+	t.Setenv("GCE_METADATA_HOST", "metadata")
+	absent, vm, zone := answer{404, "Google", ""}, answer{200, "Google", "pool-1"}, answer{200, "Google", "projects/1/zones/us-central1-a"}
+	for _, test := range []struct {
+		what       string
+		server     answers
+		after      time.Duration // when the server begins to know the VM
+		zone, name string
+		fails      bool
+		took       time.Duration
+	}{
+		{"a VM", answers{name: vm, zone: zone}, 0, "us-central1-a", "pool-1", false, 0},
+		{"an AI zone", answers{name: vm, zone: answer{200, "Google", "projects/1/zones/us-central1-ai1a"}}, 0, "us-central1-ai1a", "pool-1", false, 0},
+		{"no VM", answers{name: absent, zone: absent}, 0, "", "", false, 5 * time.Second},
+		{"hidden", answers{name: answer{403, "Google", ""}}, 0, "", "", false, 5 * time.Second},
+		{"404 for four seconds", answers{name: vm, zone: zone}, 4 * time.Second, "us-central1-a", "pool-1", false, 5 * time.Second},
+		{"a VM without zone", answers{name: vm, zone: absent}, 0, "", "", true, 0},
+		{"HTML", answers{name: answer{200, "Google", "<html>"}, zone: zone}, 0, "", "", true, 0},
+		{"HTML for a zone", answers{name: vm, zone: answer{200, "Google", "<html></html>"}}, 0, "", "", true, 0},
+		{"a name of nothing", answers{name: answer{200, "Google", ""}, zone: zone}, 0, "", "", true, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start, right := time.Now(), test.server.name
+			meta := metadataClient(&test.server)
+			zone, name, err := confirmAbsence(func(ctx context.Context) (string, string, error) {
+				if test.server.name = right; time.Since(start) < test.after {
+					test.server.name = absent
+				}
+				return self(ctx, meta)
+			})(t.Context())
+			if zone != test.zone || name != test.name || err != nil != test.fails || time.Since(start) != test.took {
+				t.Errorf("%s: %q in %q, %v, after %v", test.what, name, zone, err, time.Since(start))
+			}
+		})
+	}
+}
+
+// answers is a metadata server with one answer to each question.
+type answers struct{ project, name, zone, script answer }
+
+type answer struct {
+	status       int
+	flavor, body string
+}
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	var with answer
+	switch _, what, _ := strings.Cut(r.URL.Path, "/v1/"); what {
+	case "project/project-id":
+		with = a.project
+	case "instance/name":
+		with = a.name
+	case "instance/zone":
+		with = a.zone
+	case "project/attributes/hook":
+		with = a.script
+	}
+	return &http.Response{StatusCode: with.status, Header: http.Header{"Metadata-Flavor": {with.flavor}}, Body: io.NopCloser(strings.NewReader(with.body))}, nil
+}
+
+// A hook's script arrives unchanged, even if it is binary.
 func TestBinaryScript(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	script := strings.Repeat("\x7fELF\x00\xff\r\n", 256<<10/8)
-	meta := metadataClient(answering(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(script), script), nil))
-	place, err := onVM(t.Context(), options{}, meta, slog.New(slog.DiscardHandler))
+	meta := metadataClient(answering(fmt.Sprintf("HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\nContent-Length: %d\r\n\r\n%s", len(script), script), nil))
+	env, err := vmEnvironment(t.Context(), options{}, meta, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := place.fetch(t.Context(), nil, "hook"); string(got) != script || err != nil {
+	if got, err := env.fetch(t.Context(), nil, "hook"); string(got) != script || err != nil {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
 
-// A project's ID goes on into paths, the hooks' environment, and commands for people to copy.
+// The project ID gets into paths, the hooks' environment, and commands that people copy.
 func TestProjectName(t *testing.T) {
 	for id, want := range map[string]bool{
 		"my-project-1": true, "example.com:my-project": true, "123456": true, "": false, "x;reboot": false, "$(reboot)": false, "../x": false,
 		"a b": false, "-x": false, "x\n": false, "<b>": false, strings.Repeat("x", 200): false,
 	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, id) }))
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Metadata-Flavor", "Google")
+			fmt.Fprint(w, id)
+		}))
 		t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(server.URL, "http://"))
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		got, err := projectID(ctx, metadata.NewClient(nil), slog.New(slog.DiscardHandler))

@@ -84,7 +84,7 @@ func startDemo(t *testing.T) *demo {
 	}
 	t.Cleanup(d.stop)
 	d.control = d.await(`control it at (\S+)`)
-	d.page = d.await(`"message":"status page","url":"([^"]+)"`)
+	d.page = d.await(`"message":"status page: [^"]+","url":"([^"]+)"`)
 	return d
 }
 
@@ -146,7 +146,7 @@ func (d *demo) fetch(address string) string {
 // what they like, which goes to the log alone.
 func TestSecrets(t *testing.T) {
 	d := startDemo(t)
-	d.await(`"message":"pool at its target"`)
+	d.await(`"message":"pool at its target: `)
 	d.sim("fault insert us-central1-a status 400 invalid Invalid value for field 'resource.metadata.items[0].value': '" + templateSecret + "'. Too long: " + templateSecret)
 	d.sim("preempt us-central1-a 2")
 	d.await(`resource.metadata.items\[0\].value`)

@@ -21,7 +21,7 @@ import (
 
 var soakTime = flag.Duration("soak", 0, "how long TestSoak goes on, at least 30s; 0: not at all")
 
-// soakConfig has VMs coming and going all the time, with hooks that end well, fail, hang, and print a lot.
+// soakConfig has VMs come and go all the time, with hooks that succeed, fail, hang, and print a lot.
 const soakConfig = `{
 	secondsToRest: 1, secondsForExhaustion: 3, secondsForHook: 2, deleteStopped: true
 	prefix: "soak-", targetVMCount: 60
@@ -45,7 +45,7 @@ case $(($$ % 12)) in
 esac
 `
 
-// soakTroubles are what goes wrong, one after another in random order; each is followed by its end.
+// soakTroubles are the faults, in random order, each with the command that ends it.
 var soakTroubles = [][2]string{
 	{"capacity us-central1-a 0", "capacity * unlimited"},
 	{"capacity * 5", "capacity * unlimited"},
@@ -65,7 +65,7 @@ var soakTroubles = [][2]string{
 	{"hide us-east1-c 2", "hide us-east1-c off"},
 }
 
-// A soaking is a daemon that is watched from outside.
+// A soaking is a daemon under test, seen from outside.
 type soaking struct {
 	*demo
 	race bool   // built to find races
@@ -73,16 +73,15 @@ type soaking struct {
 	temp string // where its temporary files are
 }
 
-// A reading is what the daemon holds at one time.
+// A reading is the daemon's use of resources at one time.
 type reading struct{ memory, heap, files, goroutines, processes, temporary float64 }
 
 func (r reading) values() []float64 {
 	return []float64{r.memory, r.heap, r.files, r.goroutines, r.processes, r.temporary}
 }
 
-// growths are what each value of a reading is, and how much more of it there may be in the last third of the time than in the
-// first, by factor and number. The least of each third is compared: what is always there is what leaks. Connections that rest are
-// kept for 90 s, with two goroutines each.
+// growths says for each value of a reading how much it may grow from the first third of the time to the last, by factor and number.
+// The minima of both thirds are compared, since a leak raises the minimum. An idle connection stays for 90 s, with two goroutines.
 var growths = []struct {
 	what        string
 	factor, and float64
@@ -90,11 +89,11 @@ var growths = []struct {
 	{residentMemory, 1.2, 8 << 20}, {"bytes of heap", 1.2, 3 << 20}, {"open files", 1.2, 24}, {"goroutines", 1.2, 48}, {"processes of hooks", 1, 3}, {"temporary files", 1, 3},
 }
 
-// residentMemory is not held to anything under the race detector, which has memory of its own outside of the heap: in an hour of
-// that, the one went from 79 to 147 MB, and the other stayed at 2.6.
+// residentMemory is not checked under the race detector, which has memory of its own: in an hour it grew from 79 to 147 MB, while the
+// heap stayed at 2.6 MB.
 const residentMemory = "bytes of resident memory"
 
-// TestSoak runs the real daemon in a project where everything goes wrong all the time: as it is, and built to find races.
+// TestSoak runs the real daemon, with and without the race detector, in a project with one fault after another.
 func TestSoak(t *testing.T) {
 	if *soakTime == 0 {
 		t.Skip("only with -soak=90s or the like")
@@ -112,7 +111,7 @@ func soak(t *testing.T, race bool) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := startSoak(t, race)
-	s.await(`"message":"pool at its target"`)
+	s.await(`"message":"pool at its target: `)
 	for _, command := range []string{"life * 30s", "latency 0s 300ms"} {
 		s.sim(command)
 	}
@@ -163,11 +162,11 @@ func startSoak(t *testing.T, race bool) *soaking {
 	}
 	t.Cleanup(s.stop)
 	s.control = s.await(`control it at (\S+)`)
-	s.page = s.await(`"message":"status page","url":"([^"]+)"`)
+	s.page = s.await(`"message":"status page: [^"]+","url":"([^"]+)"`)
 	return s
 }
 
-// read asks the daemon for its metrics, and the machine for the rest.
+// read reads the daemon's metrics and /proc.
 func (s *soaking) read() reading {
 	metrics := s.get("metrics")
 	value := func(name string) float64 {
@@ -187,7 +186,7 @@ func (s *soaking) read() reading {
 	}
 }
 
-// processes lists all that the test has started.
+// processes lists the processes that the test has started.
 func (s *soaking) processes() (found []string) {
 	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range environments {
@@ -199,7 +198,7 @@ func (s *soaking) processes() (found []string) {
 	return found
 }
 
-// files lists the temporary files, but for the one that gcesim has for gcloud.
+// files lists the temporary files, except for gcesim's own.
 func (s *soaking) files() (names []string) {
 	files, err := os.ReadDir(s.temp)
 	if err != nil {
@@ -236,11 +235,11 @@ func (s *soaking) compare(readings []reading) {
 	}
 }
 
-// calmTime is what the pool may take to get well: its VMs are short-lived, so that all zones may just have been held for a
-// minute, after which each gets one VM to try; and a call that hangs does so for half a minute.
+// calmTime is how long the pool may take to recover. All zones may be held for a minute, because its VMs are short-lived; then each
+// zone gets one VM to try; and a call may hang for half a minute.
 const calmTime = 3 * time.Minute
 
-// calm ends all troubles, and sees the pool get well and the hooks come to an end.
+// calm ends all faults, and waits until the pool has recovered and the hooks have ended.
 func (s *soaking) calm() {
 	for _, command := range []string{"life * off", "latency 0s 0s", "capacity * unlimited", "zone * up", "hide * off", "fault clear", "metadata-server up"} {
 		s.sim(command)
@@ -257,7 +256,7 @@ func (s *soaking) calm() {
 	s.t.Errorf("the pool does not get well, or hooks remain: %s\n%q\n%q\n%s", now, s.processes(), s.files(), strings.Join(lines[max(0, len(lines)-100):], "\n"))
 }
 
-// end stops the daemon, and looks for what is left of it.
+// end stops the daemon, and checks that nothing is left of it.
 func (s *soaking) end() {
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	if err := s.cmd.Wait(); err != nil {
@@ -275,5 +274,5 @@ func (s *soaking) end() {
 	if files, left := s.files(), s.processes(); len(files)+len(left) > 0 {
 		s.t.Errorf("left behind: %q, %q", files, left)
 	}
-	s.t.Logf("%d vanished, %d created, %d hooks failed", strings.Count(log, `"message":"vanished"`), strings.Count(log, `"message":"created"`), strings.Count(log, `"message":"hook failed"`))
+	s.t.Logf("%d vanished, %d created, %d hooks failed", strings.Count(log, `"event":"vanished"`), strings.Count(log, `"event":"created"`), strings.Count(log, `"event":"hook failed"`))
 }

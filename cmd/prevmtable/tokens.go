@@ -51,7 +51,7 @@ func (d *defaultCredentials) find() (oauth2.TokenSource, error) {
 	return nil, errors.New("there are no application default credentials (gcloud auth application-default login makes them), and there is no metadata server")
 }
 
-// credentialsFile reports whether a file has the application default credentials, wherever this is.
+// credentialsFile reports whether the application default credentials are in a file.
 func credentialsFile() bool {
 	if os.Getenv("GOOGLE_APPLICATION_CREDENTIALS") != "" {
 		return true

@@ -21,9 +21,10 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// Without a file of credentials, those of the VM are taken, in the same bounded way.
+// Without a credentials file the VM's credentials are used, with the same bounds.
 func TestDefaultCredentialsOfVM(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Metadata-Flavor", "Google")
 		if strings.HasSuffix(r.URL.Path, "/token") {
 			fmt.Fprint(w, `{"access_token": "ya29.x", "expires_in": 3599, "token_type": "Bearer"}`+strings.Repeat(" ", maxMetadata))
 			return
@@ -41,14 +42,14 @@ func TestDefaultCredentialsOfVM(t *testing.T) {
 	}
 }
 
-// Where the rights can only come from a metadata server, that this is no VM is not believed before there is one.
+// Without a credentials file there must be a metadata server, so its absence does not mean that there is no VM.
 func TestLateMetadataServer(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	away := metadataClient(refusing{})
-	if zone, name, err := anywhere(options{project: "demo"}, away).self(t.Context()); err == nil {
+	if zone, name, err := projectEnvironment(options{project: "demo"}, away).self(t.Context()); err == nil {
 		t.Errorf("it is %q in %q", name, zone)
 	}
 	if err := os.MkdirAll(filepath.Join(home, ".config", "gcloud"), 0o700); err != nil {
@@ -57,7 +58,7 @@ func TestLateMetadataServer(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(home, ".config", "gcloud", "application_default_credentials.json"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if zone, name, err := anywhere(options{project: "demo"}, away).self(t.Context()); err != nil || zone != "" || name != "" {
+	if zone, name, err := projectEnvironment(options{project: "demo"}, away).self(t.Context()); err != nil || zone != "" || name != "" {
 		t.Errorf("with a file of credentials: it is %q in %q, %v", name, zone, err)
 	}
 }
@@ -68,8 +69,7 @@ func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("connection refused")
 }
 
-// Whatever becomes of the server that a file of credentials names, a request for a token ends in time, and is not read beyond
-// a bound.
+// A request for a token ends in time and is bounded, whatever the server that the credentials file names does.
 func TestTokenOfFile(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

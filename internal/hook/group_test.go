@@ -14,10 +14,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// breed is a script that has a family of every kind before it says so: a child, one that ignores the polite signals, a
-// grandchild whose parent is dead, and one that is stopped.
+// breed starts every kind of process: a child, one that ignores signals, a grandchild whose parent is dead, and a stopped one.
 const breed = `#!/bin/sh
 sleep 1000 &
 sh -c 'trap "" TERM INT HUP; while :; do sleep 1000; done' &
@@ -71,7 +72,7 @@ func TestNothingOutlivesTheScript(t *testing.T) {
 	}
 }
 
-// TestOrphansOfProcess1: in a container the daemon is process 1, and a dead script's children become its own.
+// In a container without an init the daemon is process 1, and a dead script's children become its own.
 func TestOrphansOfProcess1(t *testing.T) {
 	adoptOrphans(t, 1)
 	defer adoptOrphans(t, 0)
@@ -83,13 +84,12 @@ func TestOrphansOfProcess1(t *testing.T) {
 }
 
 func adoptOrphans(t *testing.T, yes uintptr) {
-	const childSubreaper = 36 // PR_SET_CHILD_SUBREAPER
-	if _, _, err := syscall.Syscall(syscall.SYS_PRCTL, childSubreaper, yes, 0); err != 0 {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, yes, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestOutputHeldOpen: a process that left the group with the output in its hands lives on, and holds nobody up.
+// A process that left the group and holds the output open lives on, and delays nothing.
 func TestOutputHeldOpen(t *testing.T) {
 	// The fifo keeps the script from ending before the process has left.
 	tr := newTrial(t, `#!/bin/sh
@@ -112,8 +112,7 @@ printf 'the end'
 	}
 }
 
-// TestThousandHooksAtOnce is the promise of the same words. Without the fork lock in write, some of these runs fail
-// with "text file busy".
+// Without the fork lock in write, some of a thousand hooks fail with "text file busy".
 func TestThousandHooksAtOnce(t *testing.T) {
 	tr := newTrial(t, "#!/bin/sh\necho $NAME\n")
 	if err := tr.Run(t.Context(), event()); err != nil { // opens what stays open, such as the poller

@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// Scripts that misbehave while they run. Each gets a second; in the end nothing of it may be left, which newTrial sees to.
+// Scripts that misbehave are killed after their limit, and nothing of them is left, which newTrial checks.
 func TestHostileScripts(t *testing.T) {
 	const full = 256 << 10 // what an attribute holds
 	padded := func(begin, end string) string { return begin + strings.Repeat("#", full-len(begin)-len(end)) + end }
@@ -57,7 +57,7 @@ func TestHostileScripts(t *testing.T) {
 	}
 }
 
-// TestHostileValues: what comes from outside is a value in the environment, as it is, and part of no command and no path.
+// Values from outside are values in the environment, unchanged, and no part of a command or path.
 func TestHostileValues(t *testing.T) {
 	const evil = "../../$HOME ${HOME} $(touch pwned);`touch pwned`\n' \"& | >x * \\ \xff\x1b[2J=HOOK_TEST=y"
 	tr := newTrial(t, `#!/bin/sh
@@ -78,8 +78,7 @@ printf '%s\0%s\0%s\0%s\0%s' "$PROJECT" "$ZONE" "$NAME" "$REASON" "$0"
 	}
 }
 
-// FuzzOutput: whatever a script prints, its lines are logged in pieces of at most maxLine bytes, without loss, in valid UTF-8
-// where the output is.
+// FuzzOutput checks that output is logged in pieces of at most maxLine bytes, without loss, in valid UTF-8 if the output is valid.
 func FuzzOutput(f *testing.F) {
 	for _, s := range []string{"", "a\nb", "\r\n\n", "\x00\xff\x1b[2J\n", strings.Repeat("é", maxLine), strings.Repeat("\n", 100), "é" + strings.Repeat("x", maxLine-1) + "\n"} {
 		f.Add([]byte(s))

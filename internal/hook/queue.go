@@ -1,8 +1,7 @@
-// Package hook runs the pool's hooks: scripts kept in project metadata that tell the outside world of a creation, a
-// deletion, a loss or an exhausted zone.
+// Package hook runs the pool's hooks: scripts in project metadata that run at each creation, deletion, loss and exhaustion.
 //
-// [Queue] decides which hook may start; it is a plain value that belongs to the pool's loop. [Runner] fetches a script
-// and runs it to its end, in a goroutine that the loop starts for each hook.
+// A [Queue] decides which hook may start next; it belongs to the pool's loop. A [Runner] fetches one script and runs it to its
+// end, in a goroutine that the loop starts for each hook.
 package hook
 
 import (
@@ -10,10 +9,10 @@ import (
 	"time"
 )
 
-// maxWaiting is the number of hooks that may wait: a pool of 10,000 VMs lost at one stroke, in a few megabytes.
+// maxWaiting is how many hooks may wait. It is enough for 10,000 VMs lost at once, and takes a few megabytes.
 const maxWaiting = 10_000
 
-// Event is one hook to run.
+// An Event is one hook to run.
 type Event struct {
 	Kind      string        // what happened: "create", "delete", "vanished" or "exhausted"; the script's HOOK
 	Attribute string        // the project metadata attribute that holds the script
@@ -24,33 +23,33 @@ type Event struct {
 	Limit     time.Duration // time limit of the run, fetching included; must be positive
 }
 
-// Queue orders the hooks that wait to run: the oldest that may start comes first. At most 10,000 wait. Hooks of one VM
-// (a name in a zone) run one after another in the order in which they were pushed; those without a name wait for none.
+// A Queue orders the hooks that wait to run. The oldest that may start comes first. Hooks of one VM (a name in a zone) run one
+// after another, in the order of Push. A hook without a name does not wait for another.
 //
-// It has no lock: one goroutine owns it.
+// A Queue is not safe for concurrent use.
 type Queue struct {
 	parallel int
 	running  int
 	waiting  int
-	pushed   uint64 // events accepted so far, which numbers them
+	pushed   uint64 // the number of the newest event
 	ready    readyHeap
-	behind   map[vm][]numbered // for each VM with a hook ready or running: the hooks that wait for that one to end
+	behind   map[vm][]numbered // for each VM with a hook ready or running: its later hooks
 }
 
 type vm struct{ zone, name string }
 
-// numbered is an event with its place in the order of all events.
+// A numbered event has its position among all events.
 type numbered struct {
 	Event
 	number uint64
 }
 
-// NewQueue returns an empty queue that lets parallel hooks run at once, at least 1.
+// NewQueue returns an empty queue that lets so many hooks run at once, at least 1.
 func NewQueue(parallel int) *Queue {
 	return &Queue{parallel: parallel, behind: map[vm][]numbered{}}
 }
 
-// Push adds an event at the end of the queue. It reports false, and drops the event, when the queue is full.
+// Push adds an event at the end of the queue. If the queue is full it drops the event and reports false.
 func (q *Queue) Push(e Event) bool {
 	if q.waiting == maxWaiting {
 		return false
@@ -73,8 +72,7 @@ func (q *Queue) Push(e Event) bool {
 	return true
 }
 
-// Next takes the oldest event that may start out of the queue, and counts it as running until [Queue.Done] is called
-// with it. It reports false when none may start now.
+// Next removes the oldest event that may start and counts it as running until [Queue.Done]. It reports false if none may start.
 func (q *Queue) Next() (Event, bool) {
 	if q.running == q.parallel || len(q.ready) == 0 {
 		return Event{}, false
@@ -84,7 +82,7 @@ func (q *Queue) Next() (Event, bool) {
 	return heap.Pop(&q.ready).(numbered).Event, true
 }
 
-// Done says that the run of an event that [Queue.Next] returned has ended.
+// Done marks an event from [Queue.Next] as ended.
 func (q *Queue) Done(e Event) {
 	q.running--
 	if e.Name == "" {
@@ -103,11 +101,11 @@ func (q *Queue) Done(e Event) {
 // Len returns how many events wait.
 func (q *Queue) Len() int { return q.waiting }
 
-// Running returns how many events have started and are not done.
+// Running returns how many events are running.
 func (q *Queue) Running() int { return q.running }
 
-// readyHeap holds the events that wait for nothing but a free place, the oldest on top. A queue in order of arrival
-// would not do: a hook that waited for its VM becomes ready late, and goes before younger ones.
+// A readyHeap holds the events that may start, the oldest on top. It is not a FIFO queue: a hook that waited for an earlier hook of
+// its VM becomes ready late, but goes before younger events.
 type readyHeap []numbered
 
 func (h readyHeap) Len() int           { return len(h) }

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestQueueOrder tells the story of one VM with a create and a delete hook, among hooks of others.
+// TestQueueOrder queues a VM's create and delete hooks among hooks of other VMs.
 func TestQueueOrder(t *testing.T) {
 	create := Event{Kind: "create", Zone: "z", Name: "a"}
 	remove := Event{Kind: "delete", Zone: "z", Name: "a"}
@@ -61,7 +61,7 @@ func TestQueueDropsWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// TestQueueAgainstModel compares the queue with the plainest one that could be right: a list, searched from the front.
+// TestQueueAgainstModel compares the queue with a list that is searched from the front.
 func TestQueueAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parallel := rapid.IntRange(1, 4).Draw(t, "parallel")
@@ -117,7 +117,7 @@ func TestQueueAgainstModel(t *testing.T) {
 	})
 }
 
-// BenchmarkQueue takes a hook from a full queue and puts another in.
+// BenchmarkQueue takes a hook from a full queue and adds another.
 func BenchmarkQueue(b *testing.B) {
 	for _, bench := range []struct {
 		name string

@@ -16,32 +16,31 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"cloud.google.com/go/compute/metadata"
+	"golang.org/x/sys/unix"
 )
 
 const (
-	fetchAgain = 2 * time.Second // between two attempts to fetch a script
+	retryPause = 2 * time.Second // before a script is fetched or started again
 	drainTime  = time.Second     // how long a process that left the script's group may hold the output open
 	maxLine    = 8 << 10         // bytes of one log line; a longer line is cut into pieces
 	maxOutput  = 1 << 20         // bytes of output logged per run
-	maxLines   = 10_000          // lines of it
+	maxLines   = 10_000          // lines of output logged per run
 )
 
-// Runner fetches and runs the scripts of hooks. Its methods may be called from several goroutines at once.
+// A Runner fetches and runs the scripts of hooks. It is safe for concurrent use.
 type Runner struct {
-	// Fetch returns the value of a project metadata attribute, and gives up when its context ends. The error
-	// [metadata.NotDefinedError] means that there is none; after any other one it is called again, until the run's limit.
+	// Fetch returns the value of a project metadata attribute. [metadata.NotDefinedError] means that the attribute does not
+	// exist. After any other error the Runner calls Fetch again, until the event's limit.
 	Fetch func(ctx context.Context, attribute string) ([]byte, error)
-	Env   []string     // the environment the scripts inherit, as from [os.Environ]
-	Dir   string       // where scripts are written to while they run; empty means [os.TempDir]
-	Log   *slog.Logger // gets the scripts' output, and nothing else
+	Env   []string     // the environment that scripts inherit, in the form of [os.Environ]
+	Dir   string       // scripts are files in it while they run; empty means [os.TempDir]
+	Log   *slog.Logger // gets the scripts' output, and why a script is started a second time
 }
 
-// Run fetches the event's script, runs it, and returns when it has ended and what it left running in its process group
-// is killed. When ctx ends, or the event's limit is over, the whole group is killed at once. The error says what kept
-// the script from ending well. Processes that moved to a group of their own, as with setsid, live on.
+// Run fetches the event's script and runs it. When the script ends, Run kills what is left in its process group. When ctx ends or
+// the event's limit is over, Run kills the whole group at once. A process that left the group, as with setsid, lives on.
 func (r *Runner) Run(ctx context.Context, e Event) error {
 	over := fmt.Errorf("over its limit of %v s", e.Limit.Seconds())
 	ctx, cancel := context.WithTimeoutCause(ctx, e.Limit, over)
@@ -51,24 +50,21 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasSuffix(shebang(script), "\r") {
-		// Some such scripts start, and fail with messages that hide the reason.
-		return errors.New("cannot run: the script's lines end in CR LF; save it with LF alone")
-	}
-	path, err := r.write(script, e.Kind)
-	defer os.Remove(path)
-	if err != nil {
-		return fmt.Errorf("write script: %w", err)
-	}
 	output, input := io.Pipe()
-	cmd := exec.Command(path)
-	cmd.Env = r.environment(e)
-	cmd.Stdout, cmd.Stderr = input, input
-	cmd.WaitDelay = drainTime
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return whyNot(err, script, path)
+	cmd, err := r.start(script, e, input)
+	if _, bad := errors.AsType[scriptError](err); err != nil && !bad {
+		r.eventLog(e).Warn("hook not started, retrying", "err", err) // a disk may be full for seconds only
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; last error: %w", context.Cause(ctx), err)
+		case <-time.After(retryPause):
+		}
+		cmd, err = r.start(script, e, input)
 	}
+	if err != nil {
+		return err
+	}
+	defer os.Remove(cmd.Path)
 	var logging sync.WaitGroup
 	logging.Go(func() { r.logOutput(output, e) })
 	err = wait(ctx, cmd)
@@ -77,6 +73,48 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 	return err
 }
 
+// Check returns an error if scripts cannot be written to Dir or executed there.
+func (r *Runner) Check() error {
+	cmd, err := r.start([]byte("#!/bin/sh\n"), Event{Kind: "check"}, io.Discard)
+	if _, bad := errors.AsType[scriptError](err); bad { // no /bin/sh, which hooks need not use
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer os.Remove(cmd.Path)
+	return cmd.Wait()
+}
+
+// start writes a script to a file and starts it. The caller removes the file, cmd.Path.
+func (r *Runner) start(script []byte, e Event, output io.Writer) (cmd *exec.Cmd, err error) {
+	if strings.HasSuffix(shebang(script), "\r") {
+		// The kernel starts some of these scripts, and their messages hide the reason why they fail.
+		return nil, scriptError("cannot run: the script's lines end in CR LF; save it with LF alone")
+	}
+	path, err := r.write(script, e.Kind)
+	if err != nil {
+		os.Remove(path)
+		return nil, fmt.Errorf("write script: %w", err)
+	}
+	cmd = exec.Command(path)
+	cmd.Env = r.environment(e)
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.WaitDelay = drainTime
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		os.Remove(path)
+		return nil, whyNot(err, script, path)
+	}
+	return cmd, nil
+}
+
+// A scriptError is a fault in the script itself. Another attempt would fail too.
+type scriptError string
+
+func (e scriptError) Error() string { return string(e) }
+
+// fetch calls Fetch until it returns the script, the attribute does not exist, or ctx ends.
 func (r *Runner) fetch(ctx context.Context, attribute string) ([]byte, error) {
 	for {
 		script, err := r.Fetch(ctx, attribute)
@@ -89,16 +127,15 @@ func (r *Runner) fetch(ctx context.Context, attribute string) ([]byte, error) {
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("fetch attribute %q: %w; last error: %w", attribute, context.Cause(ctx), err)
-		case <-time.After(fetchAgain):
+		case <-time.After(retryPause):
 		}
 	}
 }
 
-// write puts the script into a private file and returns its path, which is not empty if there is something to remove.
+// write writes the script to a private file and returns its path, even after an error if the file exists.
 func (r *Runner) write(script []byte, kind string) (path string, err error) {
-	// Linux refuses to execute a file that any process has open for writing ("text file busy"), and a process that is
-	// forked for another hook just now has a copy of our descriptor until it calls exec. os/exec forks, and waits for
-	// the exec, with this lock held for writing: so no process is born while the file is open.
+	// Linux does not execute a file that a process has open for writing ("text file busy"). A child forked for another hook
+	// has a copy of our descriptor until it calls exec. os/exec holds this lock for writing from fork to exec.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 
@@ -113,8 +150,8 @@ func (r *Runner) write(script []byte, kind string) (path string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// environment returns the script's environment. NAME and REASON are taken out where the event has none: the daemon may well
-// have been started by a script with a NAME of its own.
+// environment returns the script's environment. Where the event has no NAME or REASON, the daemon's own is removed: a script with a
+// NAME of its own may have started the daemon.
 func (r *Runner) environment(e Event) []string {
 	var env []string
 	for _, variable := range r.Env {
@@ -134,7 +171,7 @@ func (r *Runner) environment(e Event) []string {
 	return env
 }
 
-// wait waits for the command to end, and kills its process group then, or before when ctx ends.
+// wait waits for the command to end or ctx to end, then kills its process group.
 func wait(ctx context.Context, cmd *exec.Cmd) error {
 	group := cmd.Process.Pid
 	ended := make(chan struct{})
@@ -147,15 +184,15 @@ func wait(ctx context.Context, cmd *exec.Cmd) error {
 	case <-ended:
 	case <-ctx.Done():
 		killed = true
-		syscall.Kill(-group, syscall.SIGKILL)
+		unix.Kill(-group, unix.SIGKILL)
 		<-ended
 	}
-	// The command is not reaped yet, so nobody else can have got its number.
-	syscall.Kill(-group, syscall.SIGKILL)
+	// The command is not reaped yet, so no other process can have its PID.
+	unix.Kill(-group, unix.SIGKILL)
 	err := cmd.Wait()
 	go reapOrphans(group)
 	switch {
-	case errors.Is(err, exec.ErrWaitDelay): // the script ended well, and drainTime is over
+	case errors.Is(err, exec.ErrWaitDelay): // the script succeeded; a process outside its group still holds the output open
 		return nil
 	case err != nil && killed:
 		return fmt.Errorf("killed: %w", context.Cause(ctx))
@@ -163,30 +200,17 @@ func wait(ctx context.Context, cmd *exec.Cmd) error {
 	return err
 }
 
-// awaitEnd returns when the process has ended, and leaves it to be reaped.
-func awaitEnd(pid int) {
-	const idIsPID = 1   // P_PID
-	var info [16]uint64 // siginfo_t, at most 128 bytes; macOS insists on it
-	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, idIsPID, uintptr(pid),
-			uintptr(unsafe.Pointer(&info)), syscall.WEXITED|syscall.WNOWAIT, 0, 0)
-		if errno != syscall.EINTR {
-			return
-		}
-	}
-}
-
-// reapOrphans reaps the members of a process group that have become our children because their parent died. That
-// happens when the daemon is process 1, as in a container; nobody else would.
+// reapOrphans reaps members of a process group whose parents died. They become the daemon's children if it is process 1, as in
+// a container without an init.
 func reapOrphans(group int) {
 	for {
-		if _, err := syscall.Wait4(-group, nil, 0, nil); err != nil && err != syscall.EINTR {
+		if _, err := unix.Wait4(-group, nil, 0, nil); err != nil && err != unix.EINTR {
 			return
 		}
 	}
 }
 
-// shebang returns what follows the #! of the script's first line, or nothing.
+// shebang returns the script's first line after its #!, or nothing.
 func shebang(script []byte) string {
 	line, _, _ := strings.Cut(string(script), "\n")
 	if line, ok := strings.CutPrefix(line, "#!"); ok {
@@ -195,27 +219,33 @@ func shebang(script []byte) string {
 	return ""
 }
 
-// whyNot says in the words of the script's author why it could not be started.
+// whyNot explains to the script's author why it could not be started.
 func whyNot(err error, script []byte, path string) error {
 	interpreter := append(strings.Fields(shebang(script)), "")[0]
 	switch _, missing := exec.LookPath(interpreter); {
-	case errors.Is(err, syscall.ENOEXEC):
-		return errors.New("cannot run: no #! line; the script must begin with one, such as #!/bin/sh")
-	case errors.Is(err, syscall.EACCES) && missing == nil:
+	case errors.Is(err, unix.ENOEXEC):
+		return scriptError("cannot run: no #! line; the script must begin with one, such as #!/bin/sh")
+	case errors.Is(err, unix.EACCES) && missing == nil:
 		return fmt.Errorf("cannot run: files in %s may not be executed (is it mounted noexec?); set TMPDIR to a directory where they may",
 			filepath.Dir(path))
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("cannot run: the #! line names %q: %w", interpreter, errors.Unwrap(err))
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOENT):
+		return scriptError(fmt.Sprintf("cannot run: the #! line names %q: %v", interpreter, errors.Unwrap(err)))
 	}
 	return fmt.Errorf("cannot run: %w", err)
 }
 
-// logOutput logs what is read from a script, line by line, until its end.
-func (r *Runner) logOutput(output io.Reader, e Event) {
+// eventLog returns a log whose lines are marked with the event.
+func (r *Runner) eventLog(e Event) *slog.Logger {
 	log := r.Log.With("hook", e.Kind, "zone", e.Zone)
 	if e.Name != "" {
 		log = log.With("name", e.Name)
 	}
+	return log
+}
+
+// logOutput logs a script's output line by line, until its end.
+func (r *Runner) logOutput(output io.Reader, e Event) {
+	log := r.eventLog(e)
 	lines := bufio.NewScanner(io.LimitReader(output, maxOutput))
 	lines.Split(splitLine)
 	dropped := int64(0)

@@ -21,8 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// trial is a Runner with one script, and what it logged. When the test ends, nothing may be left of its runs: no file,
-// no process (each carries the mark in its environment), no zombie.
+// A trial is a Runner with one script and a log. When the test ends, its runs must have left no file, no process (each has the mark
+// in its environment) and no zombie.
 type trial struct {
 	*Runner
 	mark string
@@ -49,7 +49,7 @@ func newTrial(t *testing.T, script string) *trial {
 	return tr
 }
 
-// eventually fails the test if after a time no machine should need there is still something left.
+// eventually fails the test if something is still left after ten seconds.
 func eventually(t *testing.T, left func() string) {
 	t.Helper()
 	var what string
@@ -61,7 +61,7 @@ func eventually(t *testing.T, left func() string) {
 	t.Errorf("left over: %s", what)
 }
 
-// processes describes the processes that stem from this trial.
+// processes describes the processes that this trial started.
 func (tr *trial) processes() (found string) {
 	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range environments {
@@ -73,7 +73,7 @@ func (tr *trial) processes() (found string) {
 	return found
 }
 
-// zombies describes the dead children of this process that nobody has reaped.
+// zombies describes this process's dead children that were not reaped.
 func zombies() (found string) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
@@ -86,12 +86,12 @@ func zombies() (found string) {
 	return found
 }
 
-// event is a hook with a limit that no test reaches unless it wants to.
+// event returns a hook with a limit that ends no test's script.
 func event() Event {
 	return Event{Kind: "create", Attribute: "hook-create", Project: "proj", Zone: "us-central1-b", Name: "vm-1", Limit: time.Minute}
 }
 
-// lines returns the output lines logged, and fails the test if a record is not as it should be.
+// lines returns the output lines in the log.
 func (tr *trial) lines(t *testing.T) (lines []string) {
 	t.Helper()
 	for record := range bytes.Lines(tr.log.Bytes()) {
@@ -186,7 +186,7 @@ func TestHugeOutputIsCutOff(t *testing.T) {
 	}
 }
 
-// Short lines cost more to keep than their bytes.
+// Lines are bounded too: a short line costs more than its bytes.
 func TestManyLinesAreCutOff(t *testing.T) {
 	for n, want := range map[int]string{maxLines: `"line":""}`, maxLines + 3: `dropped","hook":"create","zone":"us-central1-b","name":"vm-1","bytes":3}`} {
 		tr := newTrial(t, fmt.Sprintf("#!/bin/sh\nyes '' | head -n %d", n))
@@ -235,18 +235,63 @@ func TestDirectory(t *testing.T) {
 		t.Errorf("the script's file is %s, want a private one in %s", got, tr.Dir)
 	}
 
-	// What a directory mounted noexec looks like, without the rights to mount one.
+	// The error of a directory mounted noexec. Mounting one needs rights that the test lacks.
 	err := whyNot(&os.PathError{Op: "fork/exec", Path: "/x/hook", Err: syscall.EACCES}, []byte("#!/bin/sh -e\n"), "/x/hook")
 	if want := "cannot run: files in /x may not be executed (is it mounted noexec?); set TMPDIR to a directory where they may"; err.Error() != want {
 		t.Errorf("error is %q, want %q", err, want)
 	}
-
-	there := tr.Dir
-	tr.Dir = filepath.Join(there, "missing")
-	if err := tr.Run(t.Context(), event()); err == nil || !strings.HasPrefix(err.Error(), "write script: open "+tr.Dir) {
-		t.Errorf("error without a directory is %v", err)
+	if _, bad := errors.AsType[scriptError](err); bad {
+		t.Error("a directory mounted noexec counts as the script's fault")
 	}
-	tr.Dir = there
+	if err := tr.Check(); err != nil {
+		t.Errorf("scripts can be run in %s, but Check says %v", tr.Dir, err)
+	}
+}
+
+// A script that cannot be written or started is tried once more, two seconds after the fault is logged.
+func TestStartAgain(t *testing.T) {
+	for _, mended := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newTrial(t, "#!/bin/sh\necho hello")
+			there := tr.Dir
+			tr.Dir = filepath.Join(there, "missing")
+			tr.Log = slog.New(onRecord{tr.Log.Handler(), func() {
+				if mended {
+					tr.Dir = there
+				}
+			}})
+			checked, start := tr.Check(), time.Now()
+			err := tr.Run(t.Context(), event())
+			took := time.Since(start)
+			tr.Dir = there
+			if err == nil != mended || !mended && !strings.HasPrefix(err.Error(), "write script: open "+there+"/missing/") {
+				t.Errorf("mended: %v; error is %v", mended, err)
+			}
+			if got := len(tr.lines(t)); mended && got != 1 || !mended && got != 0 {
+				t.Errorf("mended: %v; %d lines of output", mended, got)
+			}
+			const logged = `"level":"WARN","msg":"hook not started, retrying","hook":"create","zone":"us-central1-b","name":"vm-1","err":"write script: open `
+			if got := tr.log.String(); strings.Count(got, logged) != 1 {
+				t.Errorf("the log has %s", got)
+			}
+			if took != 2*time.Second {
+				t.Errorf("took %v, want 2 s", took)
+			}
+			if checked == nil || !strings.HasPrefix(checked.Error(), "write script: open ") {
+				t.Errorf("Check says %v", checked)
+			}
+		})
+	}
+}
+
+// A fault in the script itself is not tried again.
+func TestNotStartedAgain(t *testing.T) {
+	for _, script := range []string{"echo hello", "#!/bin/nosuch", "#!/etc/passwd", "#!/bin/sh\r\n"} {
+		tr := newTrial(t, script)
+		if err := tr.Run(t.Context(), event()); err == nil || tr.log.Len() > 0 {
+			t.Errorf("%q: error %v; the log has %s", script, err, tr.log.String())
+		}
+	}
 }
 
 func TestFetch(t *testing.T) {
@@ -294,7 +339,7 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// TestScriptIsFetchedEachTime: a script changed in the metadata counts from the next run on.
+// The script is fetched for each run, so a change counts from the next run on.
 func TestScriptIsFetchedEachTime(t *testing.T) {
 	tr := newTrial(t, "")
 	runs := 0

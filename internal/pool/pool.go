@@ -208,7 +208,7 @@ func (p *Pool) findSelf() {
 			if err == nil {
 				return func() { p.knowSelf(key{zone, name}) }
 			}
-			if !complained {
+			if !complained && p.accepting.Err() == nil {
 				p.tell(Event{Level: slog.LevelWarn, Kind: OwnVMUnknown, Err: err})
 			}
 			if sleep(p.accepting, 5*time.Second) != nil {

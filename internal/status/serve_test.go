@@ -1,8 +1,9 @@
 package status
 
 import (
-	"bytes"
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -13,33 +14,21 @@ import (
 	"time"
 )
 
-// An address that cannot be had is logged, and the page's end is not the daemon's.
+// A header has room for what browsers send, and not for much more. The board ends with its context.
 func TestServe(t *testing.T) {
-	taken, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	var text bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	New("v1", "prevmtable").Serve(t.Context(), taken.Addr().String(), log)
-	if !strings.Contains(text.String(), "the pool goes on without it") || !strings.Contains(text.String(), "address already in use") {
-		t.Errorf("the log says %s", text.String())
-	}
-	text.Reset()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	lines := make(chan string, 10)
+	lines := make(writer, 10)
 	go func() {
 		defer close(ended)
-		New("v1", "prevmtable").Serve(ctx, "127.0.0.1:0", slog.New(slog.NewTextHandler(writer(lines), nil)))
+		New("v1", "prevmtable").Serve(ctx, "127.0.0.1:0", nil, slog.New(slog.NewTextHandler(lines, nil)))
 	}()
 	line := <-lines
 	_, url, _ := strings.Cut(strings.TrimSpace(line), "url=")
 	if r, err := http.Get(url + "healthz"); err != nil || r.StatusCode != 200 {
 		t.Errorf("%s: %v, %v", line, r, err)
 	}
-	for size, want := range map[int]int{8 << 10: 200, 64 << 10: 431} { // a header has room for what browsers send, and not for much more
+	for size, want := range map[int]int{8 << 10: 200, 64 << 10: 431} {
 		r, err := http.NewRequest(http.MethodGet, url+"healthz", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -54,6 +43,107 @@ func TestServe(t *testing.T) {
 	if _, err := http.Get(url); err == nil {
 		t.Error("still served")
 	}
+}
+
+// An address that is taken is logged once, and had as soon as it is free.
+func TestListenAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := taken.Addr().String()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		lines := make(writer, 10)
+		go func() {
+			defer close(ended)
+			New("v1", "prevmtable").Serve(ctx, address, nil, slog.New(slog.NewTextHandler(lines, nil)))
+		}()
+		time.Sleep(12 * time.Second)
+		if line := <-lines; !strings.Contains(line, `msg="status page not served" address=`+address+" retry=5s err=") || !strings.Contains(line, "address already in use") {
+			t.Errorf("the log says %s", line)
+		}
+		taken.Close()
+		start := time.Now()
+		if line := <-lines; !strings.Contains(line, `msg="status page" url=`) {
+			t.Errorf("the log says %s", line)
+		}
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("had after %v, want 3 s", took)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// At a loopback address only those are answered who ask for a host that is ours. A web page can have any other name lead here.
+func TestHosts(t *testing.T) {
+	for _, test := range []struct {
+		listen, host string
+		status       int
+	}{
+		{"127.0.0.1:0", "localhost:1", 200},
+		{"127.0.0.1:0", "LocalHost", 200},
+		{"127.0.0.1:0", "127.0.0.1:1", 200},
+		{"127.0.0.1:0", "keeper.example.com", 200},
+		{"127.0.0.1:0", "Keeper.example.com:80", 200},
+		{"127.0.0.1:0", "evil.example.com", 421},
+		{"127.0.0.1:0", "localhost.evil.example.com", 421},
+		{"127.0.0.1:0", "127.0.0.2", 421},
+		{"127.0.0.1:0", "", 421},
+		{"localhost:0", "localhost", 200},
+		{"[::1]:0", "[::1]:1", 200},
+		{"[::1]:0", "[::1]", 200},
+		{"[::1]:0", "evil.example.com", 421},
+		{"0.0.0.0:0", "evil.example.com", 200},
+	} {
+		listener, err := net.Listen("tcp", test.listen)
+		if err != nil {
+			t.Logf("left out: %v", err) // a machine without IPv6
+			continue
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go New("v1", "prevmtable").serve(ctx, listener, []string{"keeper.example.com"}, slog.New(slog.DiscardHandler))
+		connection, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(connection, "GET /healthz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", test.host)
+		answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil || answer.StatusCode != test.status {
+			t.Errorf("at %s, for %s: %v, %v; want %d", test.listen, test.host, answer, err, test.status)
+		}
+		connection.Close()
+		cancel()
+	}
+}
+
+// At most 64 connections are open at once; the next is served when one of them ends.
+func TestManyConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := make(pipes)
+		ctx, cancel := context.WithCancel(t.Context())
+		go New("v1", "prevmtable").serve(ctx, listener, nil, slog.New(slog.DiscardHandler))
+		accepted := 0
+		go func() {
+			for range 100 {
+				_, theirs := net.Pipe()
+				listener <- theirs
+				accepted++
+			}
+		}()
+		synctest.Wait()
+		if accepted != 64 {
+			t.Errorf("%d connections accepted, want 64", accepted)
+		}
+		time.Sleep(time.Minute) // those that say nothing are sent away
+		synctest.Wait()
+		if accepted != 100 {
+			t.Errorf("%d connections accepted in the end, want 100", accepted)
+		}
+		cancel()
+	})
 }
 
 type writer chan string
@@ -99,7 +189,7 @@ func TestSlowClients(t *testing.T) {
 		{"half a header", get, true, 5 * time.Second},
 		{"a body that does not come", get + "Content-Length: 9999\r\n\r\n", true, 5 * time.Second},
 		{"does not read", get + "\r\n", false, 10 * time.Second},
-		{"stays", get + "\r\n", true, time.Minute},
+		{"stays", get + "\r\n", true, 10 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

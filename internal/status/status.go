@@ -5,11 +5,8 @@
 package status
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -191,37 +188,4 @@ func (b *Board) newestFirst(want func(pool.Event) bool, most int) []numbered {
 		}
 	}
 	return slices.Clip(found)
-}
-
-// Serve serves the board at an address until ctx ends. An address that cannot be had is logged, no more: the pool matters,
-// not the page.
-func (b *Board) Serve(ctx context.Context, address string, log *slog.Logger) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		log.Error("no status page: its address cannot be had; the pool goes on without it", "address", address, "err", err)
-		return
-	}
-	log.Info("status page", "url", urlOf(listener.Addr()))
-	server := b.server(log)
-	defer context.AfterFunc(ctx, func() { server.Close() })()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		log.Error("no status page any more; the pool goes on without it", "err", err)
-	}
-}
-
-// server is one that no client holds up or fills.
-func (b *Board) server(log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler: b.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
-}
-
-// urlOf is where a browser on this machine finds an address.
-func urlOf(a net.Addr) string {
-	host, port, _ := net.SplitHostPort(a.String())
-	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {
-		host = "localhost"
-	}
-	return "http://" + net.JoinHostPort(host, port) + "/"
 }

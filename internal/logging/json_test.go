@@ -1,4 +1,4 @@
-package main
+package logging
 
 import (
 	"bytes"
@@ -11,12 +11,12 @@ import (
 )
 
 // Cloud Logging finds what it knows under its own names, and labels in a field of theirs.
-func TestCloudLogging(t *testing.T) {
+func TestJSON(t *testing.T) {
 	var b bytes.Buffer
-	log := slog.New(cloudHandler(&b))
-	log.With("hook", "create", "other", 1).Warn("zone held", "zone", "us-central1-b", slog.Group("g", "level", "inner", "zone", "inner"),
-		"took", time.Second, "class", "exhausted", "name", 7)
+	log := slog.New(jsonHandler(&b))
+	log.With("hook", "create", "other", 1).Warn("zone held", "zone", "us-central1-b", "took", 1500*time.Millisecond, "class", "exhausted", "name", 7)
 	log.Info("plain")
+	log.Debug("not shown")
 	var got []map[string]any
 	for d := json.NewDecoder(&b); d.More(); {
 		var line map[string]any
@@ -31,11 +31,10 @@ func TestCloudLogging(t *testing.T) {
 	}
 	want := []map[string]any{
 		{
-			"severity": "WARNING", "message": "zone held", "other": 1.0, "took": "1s", "name": 7.0,
-			"g":                             map[string]any{"level": "inner", "zone": "inner"},
-			"logging.googleapis.com/labels": map[string]any{"hook": "create", "zone": "us-central1-b", "class": "exhausted"},
+			"severity": "WARNING", "message": "zone held 7 in us-central1-b (create, exhausted) after 2 s, other 1", "other": 1.0, "took": "1.5s", "name": 7.0,
+			"logging.googleapis.com/labels": map[string]any{"event": "zone held", "hook": "create", "zone": "us-central1-b", "class": "exhausted"},
 		},
-		{"severity": "INFO", "message": "plain"},
+		{"severity": "INFO", "message": "plain", "logging.googleapis.com/labels": map[string]any{"event": "plain"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

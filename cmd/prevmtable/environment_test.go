@@ -16,8 +16,8 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// With -project the daemon needs no metadata server: configuration and hooks come through the API, and the user's own
-// credentials open it. A new configuration is seen at the next update.
+// With -project the daemon needs no metadata server. It gets configuration and hooks from the API, with the user's credentials, and
+// sees a new configuration at the next update.
 func TestProject(t *testing.T) {
 	dir := build(t, "prevmtable")
 	sim := gcesim.New(gcesim.Options{Project: "my-project", Seed: 1, Metadata: map[string]string{
@@ -36,10 +36,11 @@ func TestProject(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"access_token": "from-the-users-credentials", "expires_in": 3600, "token_type": "Bearer"}`)
 		case strings.HasPrefix(r.URL.Path, "/computeMetadata/"):
-			// On Kubernetes Engine there is a metadata server, which does not show everything.
+			// Kubernetes Engine's metadata server hides some values.
 			if strings.Contains(r.URL.Path, "attributes") || strings.Contains(r.URL.Path, "token") {
 				asked.Add(1)
 			}
+			w.Header().Set("Metadata-Flavor", "Google")
 			http.Error(w, "hidden", http.StatusForbidden)
 		default:
 			if r.Header.Get("Authorization") != "Bearer from-the-users-credentials" {
@@ -62,10 +63,10 @@ func TestProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.stop()
-	d.await(`"message":"pool at its target","live":6`)
+	d.await(`"message":"pool at its target: live 6,`)
 	d.await(`"line":"hook of pool-\S+ in my-project"`)
 	sim.SetMetadata("prevmtable", strings.Replace(demoConfig, "targetVMCount: 6", "targetVMCount: 2", 1))
-	d.await(`"message":"pool at its target","live":2`)
+	d.await(`"message":"pool at its target: live 2,`)
 	sim.SetMetadata("prevmtable", "{")
 	d.await(`configuration refused; the last valid one stays in force`)
 	if _, err := sim.Do("remove-metadata prevmtable"); err != nil {

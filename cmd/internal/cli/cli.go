@@ -1,0 +1,52 @@
+// Package cli has what the project's commands share: how they parse flags, and what version they are.
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+)
+
+// Parse parses a command's flags, -help and -version among them. It returns [flag.ErrHelp] after it has printed what these two ask
+// for. Other errors are the user's, and are not printed.
+func Parse(f *flag.FlagSet, args []string, usage string, stdout io.Writer) error {
+	version := f.Bool("version", false, "print the version and exit")
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	err := f.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(stdout, "usage: %s\n\n", usage)
+		f.SetOutput(stdout)
+		f.PrintDefaults()
+	case err != nil:
+		return fmt.Errorf("%w; see %s -help", err, f.Name())
+	case *version:
+		fmt.Fprintln(stdout, f.Name(), Version())
+		return flag.ErrHelp
+	}
+	return err
+}
+
+// The linker sets these for the image, which is built without the repository; see Dockerfile.
+var stampedVersion, stampedRevision string
+
+// Version says which build this is: version, commit, Go version.
+func Version() string {
+	v, commit := stampedVersion, stampedRevision
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if v == "" && info.Main.Version != "(devel)" {
+			v = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && commit == "" {
+				commit = s.Value
+			}
+		}
+	}
+	return fmt.Sprintf("%s (%s, %s)", cmp.Or(v, "devel"), cmp.Or(commit, "unknown commit"), runtime.Version())
+}

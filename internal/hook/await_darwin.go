@@ -1,0 +1,19 @@
+package hook
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// awaitEnd returns when the process has ended, and leaves it to be reaped. Package unix has waitid for Linux alone.
+func awaitEnd(pid int) {
+	const idIsPID = 1   // P_PID
+	var info [16]uint64 // siginfo_t, at most 128 bytes; macOS insists on it
+	for {
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, idIsPID, uintptr(pid),
+			uintptr(unsafe.Pointer(&info)), syscall.WEXITED|syscall.WNOWAIT, 0, 0)
+		if errno != syscall.EINTR {
+			return
+		}
+	}
+}
