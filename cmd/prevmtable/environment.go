@@ -23,7 +23,7 @@ import (
 // the project it runs on, if any.
 type environment struct {
 	project string
-	tokens  oauth2.TokenSource
+	tokens  func() (oauth2.TokenSource, error)
 	watch   func(context.Context, *gce.Client, func(config.Document))
 	fetch   func(ctx context.Context, api *gce.Client, attribute string) ([]byte, error)
 	self    func(context.Context) (zone, name string, err error)
@@ -50,7 +50,7 @@ func vmEnvironment(ctx context.Context, o options, meta *metadata.Client, log *s
 	}
 	return environment{
 		project: project,
-		tokens:  gce.ServiceAccount(meta),
+		tokens:  func() (oauth2.TokenSource, error) { return gce.ServiceAccount(meta), nil },
 		watch: func(ctx context.Context, _ *gce.Client, send func(config.Document)) {
 			config.Watch(ctx, &http.Client{Transport: onlyMetadata{metadataTransport()}}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
 		},
@@ -67,7 +67,7 @@ func vmEnvironment(ctx context.Context, o options, meta *metadata.Client, log *s
 func projectEnvironment(o options, meta *metadata.Client) environment {
 	return environment{
 		project: o.project,
-		tokens:  &defaultCredentials{meta: meta},
+		tokens:  func() (oauth2.TokenSource, error) { return defaultCredentials(meta) },
 		watch: func(ctx context.Context, api *gce.Client, send func(config.Document)) {
 			config.Poll(ctx, func(ctx context.Context) (text []byte, absent bool, err error) {
 				text, found, err := api.Attribute(ctx, o.attribute)

@@ -28,7 +28,7 @@ var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 		return err
 	},
 	"credentials": func(_ context.Context, meta *metadata.Client) error {
-		_, err := (&defaultCredentials{meta: meta}).Token()
+		_, err := defaultToken(meta)
 		return err
 	},
 	"hook": func(ctx context.Context, meta *metadata.Client) error {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"cloud.google.com/go/compute/metadata"
 	"golang.org/x/oauth2"
@@ -16,37 +15,17 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// defaultCredentials finds the application default credentials when they are first asked for, and again until they are there.
-type defaultCredentials struct {
-	meta   *metadata.Client
-	mu     sync.Mutex
-	source oauth2.TokenSource
-}
-
-func (d *defaultCredentials) Token() (*oauth2.Token, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.source == nil {
-		source, err := d.find()
-		if err != nil {
-			return nil, err
-		}
-		d.source = source
-	}
-	return d.source.Token()
-}
-
-// find looks for a file, then for a metadata server. Google's libraries look for the latter once in the life of a process; but
-// in Kubernetes it may come some seconds after the daemon.
-func (d *defaultCredentials) find() (oauth2.TokenSource, error) {
+// defaultCredentials returns the application default credentials. It looks for a file, then for a metadata server, each time:
+// Google's libraries look for the latter once in the life of a process, but in Kubernetes it may come some seconds after the daemon.
+func defaultCredentials(meta *metadata.Client) (oauth2.TokenSource, error) {
 	if credentialsFile() {
 		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: gce.TokenTimeout})
 		return google.DefaultTokenSource(ctx, compute.ComputeScope)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), gce.TokenTimeout)
 	defer cancel()
-	if d.meta.OnGCEWithContext(ctx) {
-		return gce.ServiceAccount(d.meta), nil
+	if meta.OnGCEWithContext(ctx) {
+		return gce.ServiceAccount(meta), nil
 	}
 	return nil, errors.New("there are no application default credentials (gcloud auth application-default login makes them), and there is no metadata server")
 }

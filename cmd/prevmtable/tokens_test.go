@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cloud.google.com/go/compute/metadata"
+	"golang.org/x/oauth2"
+
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -37,7 +40,7 @@ func TestDefaultCredentialsOfVM(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	meta := metadataClient(metadataTransport())
 	const want = "the answer has more than 1048576 bytes"
-	if _, err := (&defaultCredentials{meta: meta}).Token(); err == nil || err.Error() != want {
+	if _, err := defaultToken(meta); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
@@ -93,7 +96,7 @@ func TestTokenOfFile(t *testing.T) {
 				base := answering(begin, then)
 				http.DefaultTransport = base
 				start := time.Now()
-				_, err := (&defaultCredentials{}).Token()
+				_, err := defaultToken(nil)
 				if took := time.Since(start); took > gce.TokenTimeout || err == nil {
 					t.Errorf("%s, %q: %.200v after %v", what, begin, err, took)
 				}
@@ -102,4 +105,13 @@ func TestTokenOfFile(t *testing.T) {
 			})
 		}
 	}
+}
+
+// defaultToken gets a token by the application default credentials.
+func defaultToken(meta *metadata.Client) (*oauth2.Token, error) {
+	source, err := defaultCredentials(meta)
+	if err != nil {
+		return nil, err
+	}
+	return source.Token()
 }

@@ -13,18 +13,12 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// TokenTimeout bounds one request for a token. All calls wait for the same one, so that one that hangs would stop them for ever.
+// TokenTimeout bounds one request for a token. All calls wait for the same request, so one that hangs would stop them all.
 const TokenTimeout = 10 * time.Second
 
-// early is how long before its end a token is replaced. It is less than four minutes: about so long before the end of one the metadata
-// server begins to hand out the next, and until then the same.
-const early = 225 * time.Second
-
-// ServiceAccount gets the tokens of the VM's service account from the metadata server. Package google has such a source too,
-// which reads as much as it is sent.
-func ServiceAccount(meta *metadata.Client) oauth2.TokenSource {
-	return oauth2.ReuseTokenSourceWithExpiry(nil, accountTokens{meta}, early)
-}
+// ServiceAccount returns a source that asks the metadata server for a token of the VM's service account each time. Package google
+// has one too, but it reads an answer of any length.
+func ServiceAccount(meta *metadata.Client) oauth2.TokenSource { return accountTokens{meta} }
 
 type accountTokens struct{ meta *metadata.Client }
 

@@ -1,14 +1,11 @@
 package gce
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/oauth2"
 )
 
 const goodToken = `{"access_token": "ya29.x-y_z", "expires_in": 3599, "token_type": "Bearer"}`
@@ -49,21 +46,5 @@ func TestToken(t *testing.T) {
 	token, err := parseToken(goodToken, now)
 	if err != nil || token.AccessToken != "ya29.x-y_z" || token.Type() != "Bearer" || !token.Expiry.Equal(now.Add(3599*time.Second)) {
 		t.Errorf("%+v, %v", token, err)
-	}
-}
-
-// A token endpoint may say anything. What no header can carry is refused, and not quoted.
-func TestTokenOfCredentials(t *testing.T) {
-	base := transport(func(r *http.Request) (*http.Response, error) {
-		return answered(200, r.Header.Get("Authorization")), nil
-	})
-	for token, want := range map[string]string{
-		"ya29.x": "<nil>", "": "get an access token: the access token is not fit for a header", "x\r\nHost: y": "get an access token: the access token is not fit for a header",
-	} {
-		withToken := WithToken(base, oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token}))
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		if _, err := withToken.RoundTrip(r); fmt.Sprint(err) != want {
-			t.Errorf("%q: %v, want %s", token, err, want)
-		}
 	}
 }

@@ -23,15 +23,8 @@ import (
 // CallTimeout bounds one API call. Compute Engine answers within a few seconds or, seen in the field, not at all.
 const CallTimeout = 30 * time.Second
 
-// Bounds of one list. A page of Google's has up to 500; a server that never stops handing them out must not stall a zone for
-// ever, nor fill the memory.
-const (
-	maxPages = 1000
-	maxVMs   = 500_000
-)
-
-// maxStatus is how much of a VM's status is kept, more than the longest has.
-const maxStatus = 50
+// vmStatus is what a VM's status is like.
+var vmStatus = regexp.MustCompile(`^[A-Z_]{0,50}$`)
 
 // vmName is what a VM's name is like (https://cloud.google.com/compute/docs/naming-resources).
 var vmName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
@@ -41,38 +34,85 @@ type Client struct {
 	project string
 	service *compute.Service
 	jitter  func() time.Duration
+	secrets secrets
 
-	// Observe, if not nil, is told of each call that was sent: the API's name of its method, and the HTTP status of the answer,
-	// 0 if there was none. It is set before the first call.
+	// Observe, if not nil, is called for each call that was sent, with the API's name of its method, and the HTTP status of the
+	// answer, 0 if there was none. It is set before the first call.
 	Observe func(method string, status int)
 
 	attributes singleflight.Group
-	mu         sync.Mutex
-	regions    map[string]*pacer
-	slots      map[string]chan struct{}
+	mu         sync.Mutex // guards what follows
+	pacers     map[pacerKey]*pacer
+	offset     time.Duration // of the API's clock from the daemon's
 }
 
 // New returns a client for a project. The HTTP client brings the credentials. An empty endpoint is Google's own; jitter is
 // added to each wait for the next minute, so that daemons refused together do not come back together.
 func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter func() time.Duration) (*Client, error) {
-	wary := *hc
-	wary.Transport = onlyOK{bounded(cmp.Or(hc.Transport, http.DefaultTransport))}
-	// Compute Engine sends nobody elsewhere, and the transport would take the token along to anybody's server.
-	wary.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	opts := []option.ClientOption{option.WithHTTPClient(&wary)}
+	c := &Client{project: project, jitter: jitter, pacers: map[pacerKey]*pacer{}}
+	checked := *hc
+	checked.Transport = answers{Limit(cmp.Or(hc.Transport, http.DefaultTransport), maxAnswer), c.setClock}
+	// Compute Engine never redirects; following a redirect would leak the token.
+	checked.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	opts := []option.ClientOption{option.WithHTTPClient(&checked)}
 	if endpoint != "" {
 		// The library resolves its paths relative to the endpoint, so that one without the slash would lose its last element.
 		opts = append(opts, option.WithEndpoint(strings.TrimSuffix(endpoint, "/")+"/"))
 	}
-	service, err := compute.NewService(ctx, opts...)
-	if err != nil {
+	var err error
+	if c.service, err = compute.NewService(ctx, opts...); err != nil {
 		return nil, fmt.Errorf("make the Compute Engine client: %w", err)
 	}
-	service.UserAgent = "prevmtable"
-	return &Client{
-		project: project, service: service, jitter: jitter,
-		regions: map[string]*pacer{}, slots: map[string]chan struct{}{},
-	}, nil
+	c.service.UserAgent = "prevmtable"
+	return c, nil
+}
+
+// Now returns the time by Google's clock, as far as answers have shown how far the daemon's is from it.
+func (c *Client) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset)
+}
+
+// setClock takes the offset of the API's clock from the date of an answer. Dates have whole seconds, so small differences mean nothing.
+func (c *Client) setClock(date time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	offset := time.Until(date.Add(time.Second / 2))
+	if (offset - c.offset).Abs() >= 2*time.Second {
+		c.offset = offset
+	}
+}
+
+// Mask returns a text on one line of bounded length, in which the tokens and the template's metadata that the client has sent are masked.
+func (c *Client) Mask(text string) string { return c.secrets.mask(text) }
+
+// read makes one call that changes nothing, when the quotas allow it.
+func (c *Client) read(ctx context.Context, zone, method string, do func(context.Context) error) error {
+	if err := c.waitToRead(ctx, zone); err != nil {
+		return err
+	}
+	return c.call(ctx, zone, method, reading, do)
+}
+
+// call makes one call within its deadline.
+func (c *Client) call(ctx context.Context, zone, method string, m Mutation, do func(context.Context) error) error {
+	x := new(exchange)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), CallTimeout)
+	defer cancel()
+	begun := time.Now()
+	err := do(ctx)
+	c.secrets.add(x.token)
+	var f *Failure
+	if err != nil {
+		f = c.callFailure(err, x)
+		err = f
+	}
+	c.answered(zone, m, begun, f, x.status)
+	if c.Observe != nil && !x.unsent {
+		c.Observe(method, x.status)
+	}
+	return err
 }
 
 // A VM is an instance as far as a pool is concerned.
@@ -106,37 +146,70 @@ func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
 		Filter(fmt.Sprintf("name eq '%s.*'", prefix)).
 		Fields("items(name,status,creationTimestamp)", "nextPageToken", "warning(code,message)")
 	var vms []VM
-	for range maxPages {
-		var page *compute.InstanceList
-		err := c.read(ctx, zone, "instances.list", func(ctx context.Context) (err error) {
-			page, err = object(call.Context(ctx).Do())
-			return err
+	err := eachPage(func(token string) (items int, next string, err error) {
+		err = c.read(ctx, zone, "instances.list", func(ctx context.Context) error {
+			page, err := notNull(call.PageToken(token).Context(ctx).Do())
+			if err != nil {
+				return err
+			}
+			if w := page.Warning; w != nil && incomplete(w.Code) {
+				return fmt.Errorf("the answer is incomplete: %s %s", w.Code, w.Message)
+			}
+			items, next = len(page.Items), page.NextPageToken
+			for _, i := range page.Items {
+				// What is no VM's name would go on into commands, paths and pages. To leave it out would be to lose a VM.
+				if i == nil || !vmName.MatchString(i.Name) {
+					return errors.New("the answer has a VM without a proper name")
+				}
+				// A server may ignore the filter, or understand it otherwise.
+				if strings.HasPrefix(i.Name, prefix) {
+					vms = append(vms, vmOf(i))
+				}
+			}
+			return nil
 		})
-		if err == nil && page.Warning != nil && incomplete(page.Warning.Code) {
-			err = fmt.Errorf("the answer is incomplete: %s %s", page.Warning.Code, oneLine(page.Warning.Message))
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", zone, err)
-		}
-		for _, i := range page.Items {
-			// What is no VM's name would go on into commands, paths and pages. To leave it out would be to lose a VM.
-			if i == nil || !vmName.MatchString(i.Name) {
-				return nil, fmt.Errorf("list %s: the answer has a VM without a proper name: %.100q", zone, nameOf(i))
-			}
-			// A server may ignore the filter, or understand it otherwise.
-			if strings.HasPrefix(i.Name, prefix) {
-				vms = append(vms, vmOf(i))
-			}
-		}
-		if len(vms) > maxVMs {
-			return nil, fmt.Errorf("list %s: more than %d VMs", zone, maxVMs)
-		}
-		if page.NextPageToken == "" {
-			return vms, nil
-		}
-		call.PageToken(page.NextPageToken)
+		return items, next, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", zone, err)
 	}
-	return nil, fmt.Errorf("list %s: still not at the end after %d pages", zone, maxPages)
+	return vms, nil
+}
+
+// Bounds of one list. A page of Google's has up to 500 items; a server that never stops must neither stall a zone nor fill the memory.
+const (
+	maxPages      = 1000
+	maxItems      = 500_000
+	maxEmptyPages = 10 // in a row
+	maxPageToken  = 64 << 10
+)
+
+// eachPage calls get for each page of a list, with its token. get returns the number of items and the next page's token, empty
+// at the end.
+func eachPage(get func(token string) (items int, next string, err error)) error {
+	seen := map[string]bool{}
+	total, empty := 0, 0
+	for token := ""; ; {
+		items, next, err := get(token)
+		if err != nil || next == "" {
+			return err
+		}
+		total += items
+		if empty++; items > 0 {
+			empty = 0
+		}
+		switch {
+		case seen[next]:
+			return errors.New("the list has no end: a page token repeats")
+		case empty > maxEmptyPages:
+			return fmt.Errorf("more than %d empty pages in a row", maxEmptyPages)
+		case total > maxItems, len(seen)+1 == maxPages:
+			return fmt.Errorf("the list does not end after %d items on %d pages", total, len(seen)+1)
+		case len(next) > maxPageToken:
+			return fmt.Errorf("a page token of %d bytes", len(next))
+		}
+		seen[next], token = true, next
+	}
 }
 
 // incomplete reports whether a list with this warning lacks something. NO_RESULTS_ON_PAGE, for one, does not.
@@ -147,7 +220,10 @@ func incomplete(warning string) bool {
 // Get returns one VM; found is false if it does not exist.
 func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool, err error) {
 	err = c.read(ctx, zone, "instances.get", func(ctx context.Context) error {
-		i, err := object(c.service.Instances.Get(c.project, zone, name).Fields("name,status,creationTimestamp").Context(ctx).Do())
+		i, err := notNull(c.service.Instances.Get(c.project, zone, name).Fields("name,status,creationTimestamp").Context(ctx).Do())
+		if err == nil && i.Name != name {
+			err = errors.New("the answer concerns another VM")
+		}
 		if err == nil {
 			vm = vmOf(i)
 		}
@@ -156,65 +232,61 @@ func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool,
 	if isGone(err, name) {
 		return VM{}, false, nil
 	}
-	if err == nil && vm.Name != name {
-		err = fmt.Errorf("the answer is about %.100q", vm.Name)
-	}
 	if err != nil {
 		return VM{}, false, fmt.Errorf("get %s in %s: %w", name, zone, err)
 	}
 	return vm, true, nil
 }
 
-// isGone reports whether an error says that this very VM does not exist. Not any 404 will do: the zone may be gone, or a proxy
-// have lost its way.
-func isGone(err error, name string) bool {
-	f, ok := errors.AsType[*Failure](err)
-	return ok && f.Class == NotFound && strings.Contains(f.Message, "/instances/"+name+"'")
-}
-
-func nameOf(i *compute.Instance) string {
-	if i == nil {
-		return ""
-	}
-	return i.Name
-}
-
 func vmOf(i *compute.Instance) VM {
 	created, _ := time.Parse(time.RFC3339, i.CreationTimestamp) // zero where the API leaves it out
 	status := i.Status
-	if len(status) > maxStatus {
-		status = strings.Clone(status[:maxStatus])
+	if !vmStatus.MatchString(status) { // it goes on into log and page
+		status = "UNKNOWN"
 	}
 	return VM{Name: i.Name, Status: status, Created: created}
 }
 
-// Insert asks for a VM. The answer is an operation that has only begun: stock-outs are found out in it. Admit comes first.
-func (c *Client) Insert(ctx context.Context, zone, requestID string, instance *compute.Instance) (Operation, error) {
-	var op *compute.Operation
-	err := c.call(ctx, zone, string(Creation), "instances.insert", func(ctx context.Context) (err error) {
-		op, err = begun(c.service.Instances.Insert(c.project, zone, instance).RequestId(requestID).Fields(operationFields).Context(ctx).Do())
-		return err
+// Insert asks for a VM. source is the URL of an instance template that fills in what instance leaves out, or empty. The
+// operation that is returned has only begun: a stock-out shows in its end. The caller has asked Take.
+func (c *Client) Insert(ctx context.Context, zone, requestID, source string, instance *compute.Instance) (Operation, error) {
+	c.secrets.addMetadata(instance, instance.Name, zone, regionOf(zone), c.project, "googleapis.com")
+	return c.mutate(ctx, zone, instance.Name, Creation, func(ctx context.Context) (*compute.Operation, error) {
+		call := c.service.Instances.Insert(c.project, zone, instance).RequestId(requestID)
+		if source != "" {
+			call.SourceInstanceTemplate(source)
+		}
+		return call.Fields(operationFields).Context(ctx).Do()
 	})
-	if err != nil {
-		return Operation{}, fmt.Errorf("insert %s in %s: %w", instance.Name, zone, err)
-	}
-	return operationOf(op), nil
 }
 
-// Delete asks for a VM's end. Admit comes first.
+// Delete asks for a VM's deletion. The caller has asked Take.
 func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Operation, error) {
-	var op *compute.Operation
-	err := c.call(ctx, zone, string(Deletion), "instances.delete", func(ctx context.Context) (err error) {
-		op, err = begun(c.service.Instances.Delete(c.project, zone, name).RequestId(requestID).Fields(operationFields).Context(ctx).Do())
-		return err
+	op, err := c.mutate(ctx, zone, name, Deletion, func(ctx context.Context) (*compute.Operation, error) {
+		return c.service.Instances.Delete(c.project, zone, name).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
 	})
 	if f, ok := errors.AsType[*Failure](err); ok && f.Class == NotFound && !isGone(err, name) {
-		f.Class = Trouble
+		f.Class = Transient
 	}
+	return op, err
+}
+
+// mutate makes one call that begins an operation on a VM. With any other answer it is unknown whether there is an operation.
+func (c *Client) mutate(ctx context.Context, zone, name string, m Mutation, do func(context.Context) (*compute.Operation, error)) (op Operation, err error) {
+	err = c.call(ctx, zone, "instances."+string(m), m, func(ctx context.Context) error {
+		answer, err := notNull(do(ctx))
+		if err != nil {
+			return err
+		}
+		if op = c.operationOf(answer); !c.proper(answer) || op.Target != name || op.Kind != m {
+			return fmt.Errorf("the answer is not the operation to %s the VM", m)
+		}
+		return nil
+	})
 	if err != nil {
-		return Operation{}, fmt.Errorf("delete %s in %s: %w", name, zone, err)
+		return Operation{}, fmt.Errorf("%s %s in %s: %w", m, name, zone, err)
 	}
-	return operationOf(op), nil
+	return op, nil
 }
 
 // Attribute returns a metadata attribute of the project; found is false if it does not exist. Calls at the same time share
@@ -226,7 +298,7 @@ func (c *Client) Attribute(ctx context.Context, key string) (value []byte, found
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 		defer cancel()
 		err := c.read(ctx, global, "projects.get", func(ctx context.Context) (err error) {
-			p, err = object(c.service.Projects.Get(c.project).Fields("commonInstanceMetadata(items(key,value))").Context(ctx).Do())
+			p, err = notNull(c.service.Projects.Get(c.project).Fields("commonInstanceMetadata(items(key,value))").Context(ctx).Do())
 			return err
 		})
 		return p, err

@@ -2,13 +2,18 @@ package gce
 
 import (
 	"cmp"
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/api/compute/v1"
 	"google.golang.org/api/googleapi"
@@ -19,14 +24,14 @@ type Class string
 
 // The classes of failures.
 const (
-	Exhausted    Class = "exhausted"     // the zone has no room for such a VM
+	Exhausted    Class = "exhausted"     // the zone has no capacity for such a VM
 	Quota        Class = "quota"         // the project may have no more of something in the region, or at all
 	AddressSpace Class = "address space" // the subnet has no free addresses
 	RateLimited  Class = "rate limit"    // too many calls; this one had no effect
 	Refused      Class = "refused"       // the template or the zone do not fit the request; it would be refused again
 	Forbidden    Class = "forbidden"     // the caller may not do this
-	Trouble      Class = "trouble"       // Google's side failed, or something unknown happened; the call is settled
-	NotFound     Class = "not found"     // what the call was about does not exist
+	Transient    Class = "transient"     // Google's side failed, or something unknown happened; the call had no effect
+	NotFound     Class = "not found"     // what the call concerns does not exist
 	Exists       Class = "exists"        // the name is taken
 	NotSent      Class = "not sent"      // there was no token to send the call with
 	Uncertain    Class = "uncertain"     // the call may or may not have had its effect
@@ -38,30 +43,30 @@ func (c Class) Lasting() bool { return c == Refused || c == Forbidden }
 // Regional reports whether a failure in one zone says something about all zones of its region.
 func (c Class) Regional() bool { return c == Quota || c == AddressSpace }
 
-// A Failure is a call or an operation that did not succeed, with what that means.
+// A Failure is a call or an operation that did not succeed, with what that means. Secrets in its texts are masked.
 type Failure struct {
 	Class   Class
 	Code    string // Google's reason or error code; may be empty
-	Message string // in Google's words
+	Message string // in Google's words, on one line
 	Status  int    // HTTP status of the answer, or the one in the operation; 0 if there is none
 	Global  bool   // a quota of the whole project, not of a region
-	// Room names zones that have room for such a VM, where Google says so of one that has none.
-	Room []string
-	err  error
+	// ZonesAvailable names zones that have capacity for such a VM, where Google says so in a stock-out.
+	ZonesAvailable []string
+
+	resource   string        // the path of what does not exist
+	retryAfter time.Duration // which the answer asks for
+	err        error         // the end of the call's context
 }
 
 func (f *Failure) Error() string {
-	if f.err != nil {
-		return oneLine(f.err.Error())
-	}
+	text := cmp.Or(f.Message, "no message")
 	var more []string
-	if f.Status != 0 {
-		more = append(more, strconv.Itoa(f.Status))
+	if status := strconv.Itoa(f.Status); f.Status != 0 && !strings.HasPrefix(text, status+" ") {
+		more = append(more, status)
 	}
 	if f.Code != "" && f.Code != f.Message {
 		more = append(more, f.Code)
 	}
-	text := cmp.Or(f.Message, "no message")
 	if len(more) > 0 {
 		text += " (" + strings.Join(more, " ") + ")"
 	}
@@ -79,193 +84,198 @@ func Is(err error, class Class) bool {
 // ZoneAbsent reports whether Google's answer to a list was that this very zone does not exist.
 func ZoneAbsent(err error, zone string) bool {
 	f, ok := errors.AsType[*Failure](err)
-	if !ok {
-		return false
-	}
-	return f.Status == http.StatusNotFound && strings.Contains(f.Message, "zones/"+zone+"' was not found") ||
-		f.Status == http.StatusBadRequest && strings.Contains(f.Message, "'"+zone+"'. Unknown zone.")
+	return ok && (f.Status == http.StatusNotFound && strings.HasSuffix(f.resource, "/zones/"+zone) ||
+		f.Status == http.StatusBadRequest && f.resource == zone)
 }
 
-// A rule gives the class of what has one of the codes, or a code that holds one of the parts, or a message that holds one of
-// the texts.
-type rule struct {
-	class Class
-	codes []string
-	parts []string
-	texts []string
+// isGone reports whether an error says that this very VM does not exist. Not any 404 will do: the zone may be gone, or a proxy
+// have lost its way.
+func isGone(err error, name string) bool {
+	f, ok := errors.AsType[*Failure](err)
+	return ok && f.Class == NotFound && strings.HasSuffix(f.resource, "/instances/"+name)
 }
 
-// rules are tried in order. Codes are spelt in two ways, as HTTP error reasons (camelCase) and as operation errors
-// (UPPER_SNAKE), and any of them may come in either place. They were gathered from Google's pages "Resource availability
-// errors", "API rate limits" and "REST errors", and from answers that users of Compute Engine have published.
-var rules = []rule{
-	// Before quota, since the texts overlap: "Quota exceeded for quota metric 'Read requests' …".
-	{RateLimited, []string{"rateLimitExceeded", "userRateLimitExceeded", "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED"},
-		[]string{"RATE_LIMIT", "RATE_EXCEEDED"},
-		[]string{"Rate Limit Exceeded", "Quota exceeded for quota metric", "Quota exceeded for quota group"}},
-	{Exhausted, []string{"insufficientCapacity", "INSUFFICIENT_CAPACITY"},
-		[]string{"RESOURCE_POOL_EXHAUSTED", "STOCKOUT"},
-		[]string{"STOCKOUT", "does not have enough resources available"}},
-	{AddressSpace, nil, []string{"IP_SPACE_EXHAUSTED"}, nil},
-	{Quota, []string{"quotaExceeded", "limitExceeded"},
-		[]string{"QUOTA"},
-		[]string{"exceeded. Limit:"}},
-	// Before what is refused: these come with status 400 or 403 as well, but not because of what was asked.
-	{Trouble, []string{"resourceNotReady", "RESOURCE_NOT_READY", "UNSUPPORTED_OPERATION", "SERVICE_UNAVAILABLE_FOR_LOCATION",
-		"INTERNAL_ERROR", "backendError", "internalError", "resourceInUseByAnotherResource"},
-		[]string{"IN_USE_BY_ANOTHER"},
-		[]string{"failed to start due to preemption", "Internal error."}},
-	{NotFound, []string{"notFound", "RESOURCE_NOT_FOUND"}, nil, nil},
-	{Exists, []string{"alreadyExists", "RESOURCE_ALREADY_EXISTS"}, nil, nil},
-	{Forbidden, []string{"forbidden", "PERMISSIONS_ERROR", "accessNotConfigured"},
-		[]string{"PERMISSION_DENIED"},
-		[]string{"is not found or access is unauthorized"}},
-	{Refused, []string{"invalid", "required", "badRequest", "INVALID_FIELD_VALUE", "MISSING_REQUIRED_FIELD", "FIELD_SIZE_TOO_LARGE",
-		"CONDITION_NOT_MET", "conditionNotMet"},
-		[]string{"_NOT_FOUND"}, nil},
-}
+// absentResource is how Google names what does not exist.
+var absentResource = regexp.MustCompile(`resource '([-\w.:/]{1,500})' was not found|'([-\w]{1,100})'\. Unknown zone\.`)
 
-// classOf is the one place that says what an error means, wherever it came from: codes and message, then the HTTP status.
-func classOf(codes []string, message string, status int) Class {
-	class := ruled(codes, message)
-	if status == http.StatusUnauthorized && (class == Trouble || class == Refused) {
-		class = Forbidden // whatever else is said: "required" is the reason where credentials are
-	}
-	if class != "" {
-		return class
-	}
-	switch status {
-	case http.StatusTooManyRequests:
-		return RateLimited
-	case http.StatusNotFound:
-		return NotFound
-	case http.StatusConflict:
-		return Exists
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return Forbidden
-	case http.StatusBadRequest, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
-		return Refused
-	case 0, http.StatusRequestTimeout:
-		return Uncertain
-	}
-	if status >= 500 {
-		return Uncertain
-	}
-	return Trouble
-}
-
-// ruled returns the class that the rules give, if any.
-func ruled(codes []string, message string) Class {
-	for _, r := range rules {
-		for _, code := range codes {
-			holds := func(part string) bool { return strings.Contains(code, part) }
-			if slices.Contains(r.codes, code) || slices.ContainsFunc(r.parts, holds) {
-				return r.class
-			}
+// callFailure says what the error of a call means.
+func (c *Client) callFailure(err error, x *exchange) *Failure {
+	f := &Failure{Class: Uncertain}
+	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, end) {
+			f.err = end
 		}
-		if slices.ContainsFunc(r.texts, func(text string) bool { return strings.Contains(message, text) }) {
-			return r.class
-		}
-	}
-	return ""
-}
-
-// classify says what an error of the Google client means.
-func classify(err error) *Failure {
-	if e, ok := errors.AsType[*tokenError](err); ok {
-		return &Failure{Class: NotSent, err: e}
 	}
 	e, ok := errors.AsType[*googleapi.Error](err)
-	if !ok {
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // it only adds the address, which with a page's token may fill the line
+	switch {
+	case x.unsent:
+		f.Class = NotSent
+		if _, ok := errors.AsType[*tokenError](err); !ok {
+			err = &tokenError{err}
 		}
-		return &Failure{Class: Uncertain, err: err}
+	case ok:
+		s := statement{status: e.Code}
+		s.addAnswer(e)
+		f.retryAfter = retryAfter(e.Header.Get("Retry-After"), c.Now())
+		f.fill(s, c.secrets.mask)
+		settled := f.Class == RateLimited || f.Class == Exhausted || f.Class.Regional()
+		if (f.Status >= 500 || f.Status == http.StatusRequestTimeout) && !settled {
+			f.Class = Uncertain
+		}
+		return f
 	}
-	f := &Failure{Message: oneLine(e.Message), Status: e.Code}
-	if f.Message == "" {
-		f.Message = oneLine(e.Body)
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // it only adds the address, which with a page's token may fill the line
 	}
-	var codes []string
-	for _, item := range e.Errors {
-		codes = append(codes, item.Reason)
-	}
-	f.finish(codes)
+	f.Message = c.secrets.mask(err.Error())
 	return f
 }
 
 // operationFailure says what the error in an operation means, nil if it ended well. An operation has ended: nothing about it
 // is uncertain.
-func operationFailure(op *compute.Operation) *Failure {
+func (c *Client) operationFailure(op *compute.Operation) *Failure {
 	if op.Error == nil && op.HttpErrorStatusCode < 400 {
 		return nil
 	}
-	f := &Failure{Status: int(op.HttpErrorStatusCode)}
-	var codes []string
+	s := statement{status: int(op.HttpErrorStatusCode)}
+	s.addOperation(op)
+	f := new(Failure)
+	f.fill(s, c.secrets.mask)
+	if f.Class == Uncertain {
+		f.Class = Transient
+	}
+	return f
+}
+
+// fill takes over what Google states.
+func (f *Failure) fill(s statement, mask func(string) string) {
+	for i, text := range s.texts {
+		s.texts[i] = oneLine(text[:min(len(text), maxText)])
+	}
+	message, code := cmp.Or(s.texts...), cmp.Or(s.codes...)
+	if m := absentResource.FindStringSubmatch(message); m != nil {
+		f.resource = m[1] + m[2]
+	}
+	f.Class, f.Status, f.Message = s.class(), s.status, mask(message)
+	if code != "" {
+		f.Code = mask(code[:min(len(code), 200)])
+	}
+	f.Global = f.Class == Quota && (strings.Contains(message, "globally") || strings.Contains(message, "ALL_REGIONS"))
+	for _, zone := range s.zones {
+		if mask(zone) == zone {
+			f.ZonesAvailable = append(f.ZonesAvailable, zone)
+		}
+	}
+}
+
+// A statement is what Google says of a failure, wherever it stands in the answer.
+type statement struct {
+	status int      // HTTP status
+	codes  []string // the most telling one first
+	texts  []string // the message first
+	facts  []string // codes in the details' metadata
+	zones  []string // with capacity
+}
+
+// addAnswer reads the answer to a call.
+func (s *statement) addAnswer(e *googleapi.Error) {
+	s.texts = append(s.texts, e.Message)
+	for _, item := range e.Errors {
+		s.codes, s.texts = append(s.codes, item.Reason), append(s.texts, item.Message)
+	}
+	s.addDetails(e.Details)
+	var body struct{ Error struct{ Status string } }
+	text := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(e.Body), "["), "]") // it may be a list of one
+	json.Unmarshal([]byte(text), &body)                                                 // other servers have other forms
+	s.codes = append(s.codes, body.Error.Status)
+	switch {
+	case cmp.Or(s.texts...) != "":
+	case e.Body == "":
+		s.texts = []string{fmt.Sprint(e.Code, " without a body")}
+	case json.Valid([]byte(e.Body)):
+		s.texts = []string{e.Body}
+	default:
+		s.texts = []string{fmt.Sprint(e.Code, " with a body that is not JSON")}
+	}
+}
+
+// addOperation reads how an operation ended.
+func (s *statement) addOperation(op *compute.Operation) {
 	if op.Error != nil {
 		for _, e := range op.Error.Errors {
 			if e == nil {
 				continue
 			}
-			f.Message = cmp.Or(f.Message, oneLine(e.Message))
-			codes = append(codes, e.Code)
-			f.addRoom(e)
+			s.codes, s.texts = append(s.codes, e.Code), append(s.texts, e.Message)
+			var details any
+			if text, err := json.Marshal(e.ErrorDetails); err == nil && json.Unmarshal(text, &details) == nil {
+				s.addDetails(details)
+			}
 		}
 	}
-	f.Message = cmp.Or(f.Message, oneLine(op.HttpErrorMessage), oneLine(cmp.Or(codes...)))
-	f.finish(codes)
-	if f.Class == Uncertain {
-		f.Class = Trouble
-	}
-	return f
+	s.texts = append(s.texts, op.HttpErrorMessage, cmp.Or(s.codes...))
 }
 
-// Bounds of what an operation says about room elsewhere. No region has as many as ten zones.
+// addDetails reads the details of a failure, whose form depends on their type.
+func (s *statement) addDetails(details any) {
+	switch v := details.(type) {
+	case []any:
+		for _, one := range v {
+			s.addDetails(one)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			text, isText := v[key].(string)
+			switch {
+			case !isText:
+				if key == "quotaInfo" {
+					s.codes = append(s.codes, "QUOTA")
+				}
+				s.addDetails(v[key])
+			case key == "reason", key == "code":
+				s.codes = append(s.codes, text)
+			case key == "message":
+				s.texts = append(s.texts, text)
+			case key == "zonesAvailable":
+				s.addZones(text)
+			case codeForm.MatchString(text):
+				s.facts = append(s.facts, text)
+			}
+		}
+	}
+}
+
+// codeForm is what a code looks like among the values of the details' metadata.
+var codeForm = regexp.MustCompile(`^([A-Z][A-Z0-9]*(_[A-Z0-9]+)+|[A-Z]{5,}|[a-z]+([A-Z][a-z]+)+)$`)
+
+// Bounds of the zones with capacity. No region has as many as ten.
 const (
-	maxRoom     = 100     // zones
-	maxRoomText = 4 << 10 // bytes of one list of them
+	maxZones     = 100
+	maxZonesText = 4 << 10 // of one list of them
 )
 
 // zoneName is what a zone's name is like.
 var zoneName = regexp.MustCompile(`^[a-z]{1,30}(-[a-z0-9]{1,30}){1,4}$`)
 
-// addRoom adds to Room the zones that an error recommends instead of the one that it is about. The list may be empty.
-func (f *Failure) addRoom(e *compute.OperationErrorErrors) {
-	for _, d := range e.ErrorDetails {
-		if d == nil || d.ErrorInfo == nil {
-			continue
-		}
-		list := d.ErrorInfo.Metadatas["zonesAvailable"]
-		if len(list) > maxRoomText {
-			list = list[:strings.LastIndexAny(list[:maxRoomText], ", ")+1] // without the name that is cut
-		}
-		for zone := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == ' ' }) {
-			if len(f.Room) == maxRoom {
-				return
-			}
-			if zoneName.MatchString(zone) {
-				f.Room = append(f.Room, strings.Clone(zone)) // which keeps no more than itself in memory
-			}
+// addZones reads a list of zones, which may be empty.
+func (s *statement) addZones(list string) {
+	if len(list) > maxZonesText {
+		list = list[:strings.LastIndexAny(list[:maxZonesText], ", ")+1] // without the name that is cut
+	}
+	for zone := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if len(s.zones) < maxZones && zoneName.MatchString(zone) {
+			s.zones = append(s.zones, strings.Clone(zone)) // the rest of the answer need not stay in memory
 		}
 	}
 }
 
-func (f *Failure) finish(codes []string) {
-	f.Code = oneLine(cmp.Or(codes...))
-	f.Class = classOf(codes, f.Message, f.Status)
-	f.Global = f.Class == Quota && (strings.Contains(f.Message, "globally") || strings.Contains(f.Message, "ALL_REGIONS"))
-}
-
-// quotedMetadata is where Google's text begins to quote the template's metadata, which may hold secrets.
-var quotedMetadata = regexp.MustCompile(`(?s)(metadata\.items[\w.\[\]]*'?|'[\w.]*\bmetadata'):?\s.*`)
-
-// oneLine makes Google's text, or a proxy's page, fit a log line.
-func oneLine(s string) string {
-	s = s[:min(len(s), 4<<10)] // no more of it is looked at, however much there is
-	s = quotedMetadata.ReplaceAllString(s, "$1: (not repeated here, since it may quote the metadata)")
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > 500 {
-		s = strings.ToValidUTF8(s[:500], "") + "…"
+// retryAfter reads the header of that name, which has seconds or a date.
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
 	}
-	return s
+	if date, err := http.ParseTime(header); err == nil {
+		return date.Sub(now)
+	}
+	return 0
 }

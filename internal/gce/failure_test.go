@@ -27,7 +27,7 @@ func answer(t *testing.T, status int, body string) error {
 		t.Fatal(err)
 	}
 	c.jitter = func() time.Duration { return 0 }
-	_, err = c.Insert(context.Background(), "us-central1-b", "", &compute.Instance{Name: "pool-1"})
+	_, err = c.Insert(context.Background(), "us-central1-b", "", "", &compute.Instance{Name: "pool-1"})
 	return err
 }
 
@@ -36,33 +36,7 @@ func envelope(code int, reason, message string) string {
 	return fmt.Sprintf(`{"error":{"code":%d,"message":%q,"errors":[{"message":%q,"domain":"global","reason":%q}]}}`, code, message, message, reason)
 }
 
-// Google quotes what it refuses. A template's metadata may hold secrets, so that they are not repeated.
-func TestMetadataNotRepeated(t *testing.T) {
-	message := "Invalid value for field 'resource.metadata.items[3].value': '#!/bin/sh\npassword=hunter2\n'. Too long, hunter2."
-	err := answer(t, 400, envelope(400, "invalid", message))
-	op := operationFailure(&compute.Operation{Status: "DONE", HttpErrorStatusCode: 400, Error: &compute.OperationError{
-		Errors: []*compute.OperationErrorErrors{{Code: "INVALID_FIELD_VALUE", Message: message}},
-	}})
-	for _, text := range []string{err.Error(), op.Error()} {
-		if strings.Contains(text, "hunter2") || !strings.Contains(text, "resource.metadata.items[3].value") {
-			t.Errorf("%s", text)
-		}
-	}
-	for text, want := range map[string]string{
-		"Invalid value for field 'resource.metadata': '{ \"items\": hunter2 }'. No.": "'resource.metadata': (not repeated",
-		"metadata.items: hunter2":                  "metadata.items: (not repeated",
-		"no answer from the metadata server: why?": "no answer from the metadata server: why?",
-	} {
-		if got := oneLine(text); strings.Contains(got, "hunter2") || !strings.Contains(got, want) {
-			t.Errorf("%s, want %s", got, want)
-		}
-	}
-	if !Is(err, Refused) || op.Class != Refused {
-		t.Errorf("%v; %v", err, op)
-	}
-}
-
-// Each call that is sent is told of, by the API's name of its method and the status of the answer.
+// Observe is called for each call that was sent, with the API's name of its method and the status of the answer.
 func TestObserve(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -72,6 +46,10 @@ func TestObserve(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		case strings.HasSuffix(r.URL.Path, "/operations/o"):
 			http.Error(w, envelope(404, "notFound", "no"), http.StatusNotFound)
+		case strings.HasSuffix(r.URL.Path, "/operations/none"):
+			w.WriteHeader(http.StatusNoContent)
+		case strings.HasSuffix(r.URL.Path, "/instances/broken"):
+			fmt.Fprint(w, `{"name": `)
 		default:
 			fmt.Fprint(w, `{"name": "n"}`)
 		}
@@ -85,11 +63,14 @@ func TestObserve(t *testing.T) {
 	c.Observe = func(method string, status int) { calls = append(calls, fmt.Sprint(method, " ", status)) }
 	c.List(t.Context(), "z", "p")
 	c.Get(t.Context(), "z", "n")
-	c.Insert(t.Context(), "z", "", &compute.Instance{})
+	c.Insert(t.Context(), "z", "", "", &compute.Instance{})
 	c.Delete(t.Context(), "z", "", "n")
 	c.Operations(t.Context(), "z", "p", time.Time{})
 	c.Operation(t.Context(), "z", "o")
-	want := []string{"instances.list 200", "instances.get 200", "instances.insert 0", "instances.delete 403", "zoneOperations.list 200", "zoneOperations.get 404"}
+	c.Operation(t.Context(), "z", "none")
+	c.Get(t.Context(), "z", "broken")
+	want := []string{"instances.list 200", "instances.get 200", "instances.insert 0", "instances.delete 403", "zoneOperations.list 200", "zoneOperations.get 404",
+		"zoneOperations.get 204", "instances.get 200"}
 	if !slices.Equal(calls, want) {
 		t.Errorf("told of %q, want %q", calls, want)
 	}
@@ -111,9 +92,17 @@ func TestFailureOfCall(t *testing.T) {
 		{403, "quotaExceeded", "Quota 'CPUS_ALL_REGIONS' exceeded.", Quota, true},
 		{503, "insufficientCapacity", "There is not enough capacity.", Exhausted, false},
 		{503, "", "The zone 'projects/p/zones/z' does not have enough resources available to fulfill the request.", Exhausted, false},
-		{503, "backendError", "Internal error. Please try again or contact Google Support. (Code: '5913B7676272E.AC29531.6D091185')", Trouble, false},
-		{500, "SERVICE_UNAVAILABLE_FOR_LOCATION", "The zone is down.", Trouble, false},
-		{400, "resourceNotReady", "The resource 'projects/p/zones/z/instances/n' is not ready", Trouble, false},
+		{503, "backendError", "Internal error. Please try again or contact Google Support. (Code: '5913B7676272E.AC29531.6D091185')", Uncertain, false},
+		{504, "backendError", "Backend Error", Uncertain, false},
+		{500, "internalError", "Internal Error", Uncertain, false},
+		{500, "SERVICE_UNAVAILABLE_FOR_LOCATION", "The zone is down.", Uncertain, false},
+		{503, "forbidden", "Required 'compute.instances.create' permission for 'projects/p'", Uncertain, false},
+		{503, "notFound", "The resource 'projects/p/zones/z' was not found", Uncertain, false},
+		{503, "quotaExceeded", "Quota 'CPUS' exceeded.  Limit: 8.0 in region us-east1.", Quota, false},
+		{503, "rateLimitExceeded", "Rate Limit Exceeded", RateLimited, false},
+		{429, "rateLimitExceeded", "The zone 'projects/p/zones/z' does not have enough resources available to fulfill the request.", Exhausted, false},
+		{429, "RESOURCE_AVAILABILITY", "Too many requests", Exhausted, false},
+		{400, "resourceNotReady", "The resource 'projects/p/zones/z/instances/n' is not ready", Transient, false},
 		{400, "invalid", "Invalid value for field 'resource.machineType'", Refused, false},
 		{400, "required", "Required field 'resource.disks' not specified", Refused, false},
 		{403, "forbidden", "Required 'compute.instances.create' permission for 'projects/p/zones/z/instances/n'", Forbidden, false},
@@ -131,7 +120,8 @@ func TestFailureOfCall(t *testing.T) {
 		{503, "", "", Uncertain, false},
 		{500, "", "", Uncertain, false},
 		{408, "", "", Uncertain, false},
-		{418, "", "", Trouble, false},
+		{408, "backendError", "Timeout", Uncertain, false},
+		{418, "", "", Transient, false},
 	} {
 		t.Run(fmt.Sprintf("%d_%s_%s", test.status, test.reason, test.class), func(t *testing.T) {
 			err := answer(t, test.status, envelope(test.status, test.reason, test.message))
@@ -221,4 +211,14 @@ func TestGetNotFound(t *testing.T) {
 		}
 		server.Close()
 	}
+}
+
+// failureOf returns the failure in an error.
+func failureOf(t *testing.T, err error) *Failure {
+	t.Helper()
+	f, ok := errors.AsType[*Failure](err)
+	if !ok {
+		t.Fatalf("%v is no Failure", err)
+	}
+	return f
 }

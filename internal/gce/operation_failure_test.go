@@ -18,7 +18,7 @@ func failed(t *testing.T, text string) *Failure {
 	if err := json.Unmarshal([]byte(text), &op); err != nil {
 		t.Fatal(err)
 	}
-	return operationOf(&op).Failure
+	return new(Client).operationOf(&op).Failure
 }
 
 func TestFailureOfOperation(t *testing.T) {
@@ -39,10 +39,10 @@ func TestFailureOfOperation(t *testing.T) {
 		{`{"code":"IP_SPACE_EXHAUSTED_WITH_DETAILS","message":"IP space is exhausted"}`, 400, AddressSpace},
 		{`{"code":"RESOURCE_OPERATION_RATE_EXCEEDED","message":"Too frequent operations from the source resource."}`, 400, RateLimited},
 		{`{"code":"CONCURRENT_OPERATIONS_QUOTA_EXCEEDED","message":"m"}`, 403, RateLimited},
-		{`{"code":"UNSUPPORTED_OPERATION","message":"Instance failed to start due to preemption."}`, 400, Trouble},
-		{`{"code":"ANY","message":"Instance failed to start due to preemption."}`, 400, Trouble},
-		{`{"code":"INTERNAL_ERROR","message":"Internal error."}`, 503, Trouble},
-		{`{"code":"NEW_CODE","message":"m"}`, 500, Trouble},
+		{`{"code":"UNSUPPORTED_OPERATION","message":"Instance failed to start due to preemption."}`, 400, Transient},
+		{`{"code":"ANY","message":"Instance failed to start due to preemption."}`, 400, Transient},
+		{`{"code":"INTERNAL_ERROR","message":"Internal error."}`, 503, Transient},
+		{`{"code":"NEW_CODE","message":"m"}`, 500, Transient},
 		{`{"code":"RESOURCE_NOT_FOUND","message":"m"}`, 404, NotFound},
 		{`{"code":"VPC_NOT_FOUND","message":"m"}`, 400, Refused},
 		{`{"code":"IAM_PERMISSION_DENIED","message":"m"}`, 403, Forbidden},
@@ -53,10 +53,10 @@ func TestFailureOfOperation(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", test.err, f, test.class)
 		}
 	}
-	if f := operationOf(&compute.Operation{Status: "DONE", HttpErrorStatusCode: 200}).Failure; f != nil {
+	if f := new(Client).operationOf(&compute.Operation{Status: "DONE", HttpErrorStatusCode: 200}).Failure; f != nil {
 		t.Errorf("an operation that ended with 200 has failed: %v", f)
 	}
-	if f := operationOf(&compute.Operation{Status: "RUNNING"}).Failure; f != nil {
+	if f := new(Client).operationOf(&compute.Operation{Status: "RUNNING"}).Failure; f != nil {
 		t.Errorf("an operation that has not ended has failed: %v", f)
 	}
 }
@@ -81,8 +81,8 @@ func TestTextOfOperation(t *testing.T) {
 	}
 }
 
-// Google says where there is room, or leaves it out, or empty.
-func TestRoomElsewhere(t *testing.T) {
+// Google names zones with capacity, or none.
+func TestZonesAvailable(t *testing.T) {
 	for details, want := range map[string][]string{
 		`[{"help":{"links":[]}},{"errorInfo":{"reason":"resource_availability","metadatas":{"zone":"us-central1-b","zonesAvailable":"us-central1-a,us-central1-f"}}}]`: {"us-central1-a", "us-central1-f"},
 		`[{"errorInfo":{"metadatas":{"zonesAvailable":" us-central1-a, ,"}}}]`:                                                                                         {"us-central1-a"},
@@ -90,14 +90,14 @@ func TestRoomElsewhere(t *testing.T) {
 		`[null,{"errorInfo":null},{"errorInfo":{"metadatas":null}}]`:                                                                                                   nil,
 		`null`: nil,
 	} {
-		if f := failed(t, failedWith(details)); f == nil || !slices.Equal(f.Room, want) {
+		if f := failed(t, failedWith(details)); f == nil || !slices.Equal(f.ZonesAvailable, want) {
 			t.Errorf("%s: %+v, want %q", details, f, want)
 		}
 	}
 }
 
-// However much an answer says about room elsewhere, little of it is read, and less kept: proper names, and whole ones.
-func TestMuchRoomElsewhere(t *testing.T) {
+// However long the list of zones is, a bounded part of it is read, and only whole, proper names are kept.
+func TestManyZonesAvailable(t *testing.T) {
 	all := make([]string, 1000)
 	for i := range all {
 		all[i] = fmt.Sprintf("us-central%d-a", i)
@@ -119,18 +119,18 @@ func TestMuchRoomElsewhere(t *testing.T) {
 		"one cut":            {detail(strings.Repeat(",", 4096-len(all[0])) + all[0] + "i1a"), nil},
 		"one that is beyond": {detail(strings.Repeat(",", 4096) + all[0]), nil},
 	} {
-		if f := failed(t, failedWith("["+test.details+"]")); f == nil || !slices.Equal(f.Room, test.want) {
+		if f := failed(t, failedWith("["+test.details+"]")); f == nil || !slices.Equal(f.ZonesAvailable, test.want) {
 			t.Errorf("%s: %+.200v", name, f)
 		}
 	}
 	two := strings.Replace(failedWith("["+detail(strings.Join(all[:60], ","))+"]"), `"errors": [`, `"errors": [{"errorDetails":[`+detail(strings.Join(all[60:120], ","))+`]},`, 1)
-	if f := failed(t, two); f == nil || len(f.Room) != 100 {
+	if f := failed(t, two); f == nil || len(f.ZonesAvailable) != 100 {
 		t.Errorf("from two errors: %+.200v", f)
 	}
 }
 
 // What is kept of a failure does not keep the answer in memory.
-func TestRoomIsSmall(t *testing.T) {
+func TestZonesAvailableAreSmall(t *testing.T) {
 	heap := func() int64 {
 		var stats runtime.MemStats
 		runtime.GC()
@@ -140,14 +140,13 @@ func TestRoomIsSmall(t *testing.T) {
 	var kept []*Failure
 	before := heap()
 	for range 50 {
-		f := new(Failure)
-		f.addRoom(&compute.OperationErrorErrors{ErrorDetails: []*compute.OperationErrorErrorsErrorDetails{{ErrorInfo: &compute.ErrorInfo{
-			Metadatas: map[string]string{"zonesAvailable": "us-central1-a" + strings.Repeat(",", 1<<20)},
-		}}}})
-		kept = append(kept, f)
+		op := &compute.Operation{Error: &compute.OperationError{Errors: []*compute.OperationErrorErrors{{ErrorDetails: []*compute.OperationErrorErrorsErrorDetails{{
+			ErrorInfo: &compute.ErrorInfo{Metadatas: map[string]string{"zonesAvailable": "us-central1-a" + strings.Repeat(",", 1<<20)}},
+		}}}}}}
+		kept = append(kept, new(Client).operationFailure(op))
 	}
-	if grown := heap() - before; len(kept[0].Room) != 1 || grown > 10<<20 {
-		t.Errorf("50 of them, with room in %q, keep %d bytes", kept[0].Room, grown)
+	if grown := heap() - before; len(kept[0].ZonesAvailable) != 1 || grown > 10<<20 {
+		t.Errorf("50 of them, with zones %q, keep %d bytes", kept[0].ZonesAvailable, grown)
 	}
 	runtime.KeepAlive(kept)
 }

@@ -2,9 +2,11 @@ package gce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,98 +14,110 @@ import (
 )
 
 // operationFields are those that operationOf reads.
-const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message,errorDetails(errorInfo(metadatas))))"
+const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,endTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message,errorDetails(errorInfo(reason,metadatas),localizedMessage(message),quotaInfo(limitName))))"
 
 // operationName is what an operation's name is like, which goes on into the path of the calls that ask for it.
 var operationName = regexp.MustCompile(`^[-a-zA-Z0-9_]{1,200}$`)
 
-// Bounds of what is read of operations. A zone keeps those of two weeks or so.
-const (
-	maxOperations = 200_000
-	maxOperation  = 1000 // bytes of one's kind, target and request
-)
+// maxOperation bounds the texts of an operation that go on into other places.
+const maxOperation = 1000
 
 // An Operation is a zonal operation on a VM.
 type Operation struct {
 	Name     string
 	Kind     Mutation  // or what else there is
-	Target   string    // the VM's name
+	Target   string    // the VM's name; empty if it concerns something else
 	Request  string    // the requestId of the call that asked for it
 	Inserted time.Time // when Google took it on, by Google's clock
+	Ended    time.Time // by Google's clock; zero unless known
 	Done     bool
 	Failure  *Failure // how it ended, if badly; only with Done
 }
 
-// begun is an operation that a call has begun. Without a proper name it cannot be followed, and whether it exists is open.
-func begun(op *compute.Operation, err error) (*compute.Operation, error) {
-	op, err = object(op, err)
-	if err == nil && !operationName.MatchString(op.Name) {
-		err = fmt.Errorf("the answer names no operation: %.100q", op.Name)
-	}
-	return op, err
+// proper reports whether an answer is an operation whose texts are fit for paths and logs.
+func (c *Client) proper(op *compute.Operation) bool {
+	return op != nil && operationName.MatchString(op.Name) && c.Mask(op.Name) == op.Name &&
+		len(op.OperationType+op.TargetLink+op.ClientOperationId) <= maxOperation
 }
 
-func operationOf(op *compute.Operation) Operation {
+func (c *Client) operationOf(op *compute.Operation) Operation {
 	inserted, _ := time.Parse(time.RFC3339, op.InsertTime)
+	ended, _ := time.Parse(time.RFC3339, op.EndTime)
 	o := Operation{
-		Name: op.Name, Kind: Mutation(op.OperationType), Target: path.Base(op.TargetLink),
-		Request: op.ClientOperationId, Inserted: inserted, Done: op.Status == "DONE",
+		Name: op.Name, Kind: Mutation(op.OperationType), Target: targetVM(op.TargetLink),
+		Request: op.ClientOperationId, Inserted: inserted, Ended: ended, Done: op.Status == "DONE",
 	}
 	if o.Done {
-		o.Failure = operationFailure(op)
+		o.Failure = c.operationFailure(op)
 	}
 	return o
 }
 
-// Operations returns the operations of a zone, newest first, on VMs whose names start with prefix, that Google took on at
-// since or later, done or not. One call tells of up to 500. With an error come those that were read before it.
+// targetVM returns the name of the VM that a link is to.
+func targetVM(link string) string {
+	if dir, name := path.Split(link); path.Base(dir) == "instances" {
+		return name
+	}
+	return ""
+}
+
+// Operations returns the operations of a zone, newest first, on VMs whose names start with prefix, that Google took on at since (by
+// Google's clock) or later, done or not. One call returns up to 500. With an error come those that were read before it.
 func (c *Client) Operations(ctx context.Context, zone, prefix string, since time.Time) ([]Operation, error) {
 	call := c.service.ZoneOperations.List(c.project, zone).
 		Filter(fmt.Sprintf("targetLink eq '.*/instances/%s.*'", prefix)).OrderBy("creationTimestamp desc").
 		Fields("items("+operationFields+")", "nextPageToken")
 	var ops []Operation
-	total := 0
-	for range maxPages {
+	var last time.Time // of the page before
+	err := eachPage(func(token string) (items int, next string, err error) {
 		var page *compute.OperationList
-		err := c.read(ctx, zone, "zoneOperations.list", func(ctx context.Context) (err error) {
-			page, err = object(call.Context(ctx).Do())
+		err = c.read(ctx, zone, "zoneOperations.list", func(ctx context.Context) (err error) {
+			page, err = notNull(call.PageToken(token).Context(ctx).Do())
 			return err
 		})
 		if err != nil {
-			return ops, fmt.Errorf("list operations of %s: %w", zone, err)
+			return 0, "", err
 		}
-		if total += len(page.Items); total > maxOperations {
-			return ops, fmt.Errorf("list operations of %s: more than %d", zone, maxOperations)
-		}
+		next = page.NextPageToken
+		ordered, older, newer := true, 0, 0
 		for _, item := range page.Items {
-			if item == nil || !operationName.MatchString(item.Name) || len(item.OperationType+item.TargetLink+item.ClientOperationId) > maxOperation {
+			if !c.proper(item) {
 				continue
 			}
-			op := operationOf(item)
-			if op.Inserted.Before(since) {
-				return ops, nil
+			inserted, _ := time.Parse(time.RFC3339, item.InsertTime)
+			ordered = ordered && (last.IsZero() || !inserted.After(last))
+			last = inserted
+			if inserted.Before(since) {
+				older++
+				continue
 			}
-			if strings.HasPrefix(op.Target, prefix) && vmName.MatchString(op.Target) {
-				ops = append(ops, op)
+			newer++
+			// A server may ignore the filter.
+			if target := targetVM(item.TargetLink); strings.HasPrefix(target, prefix) && vmName.MatchString(target) {
+				ops = append(ops, c.operationOf(item))
 			}
 		}
-		if page.NextPageToken == "" {
-			return ops, nil
+		if older > 0 && newer == 0 && ordered { // a server that ignores the order may still have newer ones
+			next = ""
 		}
-		call.PageToken(page.NextPageToken)
+		return len(page.Items), next, nil
+	})
+	slices.SortStableFunc(ops, func(a, b Operation) int { return b.Inserted.Compare(a.Inserted) })
+	if err != nil {
+		return ops, fmt.Errorf("list operations of %s: %w", zone, err)
 	}
-	return ops, fmt.Errorf("list operations of %s: still not at the end after %d pages", zone, maxPages)
+	return ops, nil
 }
 
 // Operation returns one operation; found is false if Google no longer knows of it, which says nothing about its VM.
 func (c *Client) Operation(ctx context.Context, zone, name string) (op Operation, found bool, err error) {
 	err = c.read(ctx, zone, "zoneOperations.get", func(ctx context.Context) error {
-		o, err := object(c.service.ZoneOperations.Get(c.project, zone, name).Fields(operationFields).Context(ctx).Do())
-		if err == nil && o.Name != name {
-			err = fmt.Errorf("the answer is about %.100q", o.Name)
+		answer, err := notNull(c.service.ZoneOperations.Get(c.project, zone, name).Fields(operationFields).Context(ctx).Do())
+		if err == nil && (answer.Name != name || !c.proper(answer)) {
+			err = errors.New("the answer concerns another operation")
 		}
 		if err == nil {
-			op = operationOf(o)
+			op = c.operationOf(answer)
 		}
 		return err
 	})

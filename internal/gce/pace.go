@@ -2,219 +2,296 @@ package gce
 
 import (
 	"context"
-	"net/http"
 	"strings"
-	"sync"
 	"time"
 )
 
 // Compute Engine counts calls per project, region and minute, and publishes 1,500 a minute as the default for each group of
-// calls (https://cloud.google.com/compute/docs/api/rate-limits). What a pool takes of it leaves room for people and hooks, and
-// creations and deletions leave room for each other. Lists, gets and operations have groups of their own there; here they share one, which
-// holds whatever group a call is charged to.
+// calls (https://cloud.google.com/compute/docs/api/rate-limits). The daemon leaves room for people and hooks, and creations and
+// deletions leave room for each other. Lists, gets and operations have groups of their own there; here they share one window,
+// which holds whatever group Google charges a call to.
 const (
 	readsPerMinute     = 1400
 	writesPerMinute    = 1400
 	mutationsPerMinute = 1200 // of the writes, of one kind
 
-	// The daemon cannot know where Google's minutes begin, so it keeps to the number in any 60 s; one more for the way there.
+	// The daemon cannot know exactly where Google's minutes begin, so it keeps to the number in any 60 s; one more for the way there.
 	minute = 61 * time.Second
+)
 
-	// slotsPerZone bounds the mutations of one kind that are on the wire to one zone, so that a zone that does not answer
-	// ties up no other.
-	slotsPerZone = 32
+// After a refusal over the rate, calls rest, then one of them is the probe. When the probe has passed, calls go on at a rate that
+// grows quickly up to a part of the rate that passed before the refusal, and slowly beyond it.
+const (
+	firstRest     = time.Second
+	longestRest   = 15 * time.Second
+	maxRetryAfter = 5 * time.Minute // a server may ask for any time
+	firstRate     = 5.0             // calls a second
+	slowestRate   = 0.5
+	safePart      = 0.85
+	rateStep      = 0.5 // calls a second more, each second
+)
+
+// A burst of calls that a lowered quota does not allow would be refused as a whole. So only a few calls are unanswered at first, and more
+// as calls pass. Google refuses quickly: a call without an answer for answerTime was not refused over the rate.
+const (
+	firstUnanswered = 16
+	answerTime      = 2 * time.Second
+	askAgain        = 100 * time.Millisecond // where only an answer ends the wait
 )
 
 // A Mutation is a kind of call that changes something, by the name that Google gives its operations.
 type Mutation string
 
-// The mutations, which are admitted side by side so that neither keeps the other waiting.
+// The mutations of a pool. They have windows of their own, so that neither keeps the other waiting.
 const (
 	Creation Mutation = "insert"
 	Deletion Mutation = "delete"
+
+	reading Mutation = "" // no mutation
 )
 
-// headStart is how much earlier deletions are made than creations after a refusal over the rate: they cost nothing.
-const headStart = 5 * time.Second
-
-// Admit waits until the API's quotas allow one more mutation in a zone, or ctx ends. The caller makes the call, then release.
-func (c *Client) Admit(ctx context.Context, zone string, m Mutation) (release func(), err error) {
+// Take reports whether a mutation in a zone may leave now. It returns 0 and counts the call, which the caller then makes, or how long
+// it is until asking again makes sense. Asking after each answer to a mutation makes sense too. Take never blocks.
+func (c *Client) Take(zone string, m Mutation) (wait time.Duration) {
 	c.mu.Lock()
-	key := string(m) + " " + zone
-	slots := c.slots[key]
-	if slots == nil {
-		slots = make(chan struct{}, slotsPerZone)
-		c.slots[key] = slots
-	}
-	c.mu.Unlock()
-	select {
-	case slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if err := c.pacer(zone).wait(ctx, string(m)); err != nil {
-		<-slots
-		return nil, err
-	}
-	return func() { <-slots }, nil
+	defer c.mu.Unlock()
+	return c.pacer(zone, m).take(m, time.Now())
 }
 
-// reading is the lane of the calls that change nothing; those of the mutations have their names.
-const reading = "read"
-
-// read makes one call that changes nothing, when the quotas allow it.
-func (c *Client) read(ctx context.Context, zone, method string, do func(context.Context) error) error {
-	if err := c.pacer(zone).wait(ctx, reading); err != nil {
-		return err
-	}
-	return c.call(ctx, zone, reading, method, do)
-}
-
-// call makes one call within its deadline. If Google refuses it over a rate limit, the region's calls of that kind, reads or
-// writes, rest until the next minute.
-func (c *Client) call(ctx context.Context, zone, lane, method string, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	err := do(ctx)
-	if err == nil {
-		c.observed(method, http.StatusOK)
-		return nil
-	}
-	f := classify(err)
-	if f.Class != NotSent {
-		c.observed(method, f.Status)
-	}
-	if f.Class == RateLimited {
-		c.pacer(zone).rest(lane, c.jitter())
-	}
-	return f
-}
-
-func (c *Client) observed(method string, status int) {
-	if c.Observe != nil {
-		c.Observe(method, status)
+// waitToRead returns once a read in a zone may leave, and counts it.
+func (c *Client) waitToRead(ctx context.Context, zone string) error {
+	for {
+		c.mu.Lock()
+		p := c.pacer(zone, reading)
+		wait, answer := p.take(reading, time.Now()), p.answer
+		c.mu.Unlock()
+		if wait <= 0 {
+			return ctx.Err()
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-answer:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 }
 
-// Resting returns the regions whose calls are held back after Google refused one over a rate limit, and until when.
+// Resting returns the regions whose calls are held back after Google refused one over the rate, and until when.
 func (c *Client) Resting() map[string]time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	resting := map[string]time.Time{}
-	for region, p := range c.regions {
-		if until := p.resting(); time.Until(until) > 0 {
-			resting[region] = until
+	now, resting := time.Now(), map[string]time.Time{}
+	for key, p := range c.pacers {
+		until := now.Add(p.rests(now))
+		if p.phase != climbing && until.After(now) && until.After(resting[key.region]) {
+			resting[key.region] = until
 		}
 	}
 	return resting
 }
 
-func (c *Client) pacer(zone string) *pacer {
+type pacerKey struct {
+	region string
+	reads  bool
+}
+
+// pacer returns the pacer of a zone's region for a kind of calls. The caller holds c.mu.
+func (c *Client) pacer(zone string, m Mutation) *pacer {
+	key := pacerKey{regionOf(zone), m == reading}
+	p := c.pacers[key]
+	if p == nil {
+		p = &pacer{most: writesPerMinute, mostOfKind: mutationsPerMinute, takenOf: map[Mutation]*window{}, answer: make(chan struct{})}
+		if key.reads {
+			p.most, p.mostOfKind = readsPerMinute, readsPerMinute
+		}
+		c.pacers[key] = p
+	}
+	return p
+}
+
+// regionOf returns the region of a zone.
+func regionOf(zone string) string {
+	if i := strings.LastIndexByte(zone, '-'); i > 0 {
+		return zone[:i]
+	}
+	return zone
+}
+
+// answered notes the answer to a call that was begun at a time; f is nil if it is no failure, and status is 0 if there was none.
+func (c *Client) answered(zone string, m Mutation, begun time.Time, f *Failure, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	region := zone
-	if i := strings.LastIndexByte(zone, '-'); i > 0 {
-		region = zone[:i]
+	p, now := c.pacer(zone, m), time.Now()
+	if len(p.unanswered) > 0 {
+		p.unanswered = p.unanswered[1:]
 	}
-	if c.regions[region] == nil {
-		c.regions[region] = newPacer()
+	switch {
+	case f != nil && f.Class == RateLimited:
+		p.refused(begun, now, c.untilMinute(now), f.retryAfter, c.jitter())
+	case status != 0:
+		p.passed(begun, now)
+	case p.phase == probing && !begun.Before(p.probed): // no answer: the next call is the probe
+		p.phase = resting
 	}
-	return c.regions[region]
+	close(p.answer)
+	p.answer = make(chan struct{})
 }
 
-// A pacer holds back the calls to one region. A token bucket would not do: it trades the burst at the start of a fill, which
-// the quota allows, for the rate after it.
+// untilMinute returns how long it is until Google's next minute.
+func (c *Client) untilMinute(now time.Time) time.Duration {
+	google := now.Add(c.offset).Round(0)
+	return google.Truncate(time.Minute).Add(time.Minute).Sub(google)
+}
+
+// A phase says what holds a pacer's calls back, beside the windows.
+type phase int
+
+const (
+	free     phase = iota // nothing
+	resting               // a refusal
+	probing               // the probe has no answer yet
+	climbing              // the rate, which grows
+)
+
+// A pacer holds back the calls to one region, the reads or the writes. A token bucket would not do: it trades the burst at the
+// start of a fill, which the quota allows, for the rate after it.
 type pacer struct {
-	mu    sync.Mutex
-	lanes map[string]*lane
-}
+	most       int // calls in a minute
+	mostOfKind int // of them of one kind
+	taken      window
+	takenOf    map[Mutation]*window
+	unanswered window
+	passTimes  window        // when the calls of the last minute that passed were begun
+	passCount  int           // how many calls have passed since the last refusal, or since the rate was set free
+	answer     chan struct{} // closed at the next answer
 
-// A lane is a kind of calls.
-type lane struct {
-	own    window    // calls of this kind
-	most   int       // of these in a minute
-	recent *window   // calls of all kinds that share a quota
-	shared int       // of these in a minute
-	until  time.Time // none before that
-}
-
-// A window remembers when the calls of the last minute were made, oldest first.
-type window []time.Time
-
-func newPacer() *pacer {
-	var writes window
-	return &pacer{lanes: map[string]*lane{
-		reading:          {most: readsPerMinute, recent: new(window), shared: readsPerMinute},
-		string(Creation): {most: mutationsPerMinute, recent: &writes, shared: writesPerMinute},
-		string(Deletion): {most: mutationsPerMinute, recent: &writes, shared: writesPerMinute},
-	}}
-}
-
-// rest keeps calls waiting until the next minute, after one in a lane was refused.
-func (p *pacer) rest(refused string, jitter time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	next := now.Add(now.Truncate(time.Minute).Add(time.Minute + jitter).Sub(now)) // by the monotonic clock, which nobody sets back
-	if refused == reading {
-		p.lanes[reading].until = next
-		return
-	}
-	p.lanes[string(Deletion)].until = next
-	p.lanes[string(Creation)].until = next.Add(headStart)
-}
-
-// resting returns until when any of the calls rest.
-func (p *pacer) resting() (until time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, l := range p.lanes {
-		if l.until.After(until) {
-			until = l.until
-		}
-	}
-	return until
-}
-
-// wait returns once a lane has room for one more call, and counts it.
-func (p *pacer) wait(ctx context.Context, lane string) error {
-	for {
-		d := p.take(p.lanes[lane])
-		if d <= 0 {
-			return ctx.Err()
-		}
-		t := time.NewTimer(d)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		}
-	}
+	phase        phase
+	rested       time.Time     // when the last rest began
+	rest         time.Duration // how long it is
+	until        time.Time     // when it ends
+	probed       time.Time     // when the last probe left; calls begun earlier count no more
+	firstRefused time.Time     // when the first call that was refused was begun
+	rate         float64       // calls a second
+	safeRate     float64       // the rate up to which it grows quickly; 0: not yet measured
+	growsAt      time.Time     // when it grows next
+	nextAt       time.Time     // when the next call may leave
 }
 
 // take counts one call, or says how long to wait before asking again.
-func (p *pacer) take(l *lane) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if d := l.until.Sub(now); d > 0 {
-		return d
+func (p *pacer) take(m Mutation, now time.Time) time.Duration {
+	p.climb(now)
+	wait := max(p.taken.full(p.most, now, minute), p.rests(now))
+	own := p.takenOf[m]
+	if own == nil {
+		own = new(window)
+		p.takenOf[m] = own
 	}
-	d := max(l.own.full(l.most, now), l.recent.full(l.shared, now))
-	if d <= 0 {
-		l.own, *l.recent = append(l.own, now), append(*l.recent, now)
+	wait = max(wait, own.full(p.mostOfKind, now, minute), min(p.unanswered.full(firstUnanswered+p.passCount/3, now, answerTime), askAgain))
+	if wait > 0 {
+		return wait
 	}
-	return d
+	switch p.phase {
+	case resting, probing:
+		p.phase, p.probed = probing, now
+	case climbing:
+		p.nextAt = now.Add(time.Duration(float64(time.Second) / p.rate))
+	}
+	p.taken, *own, p.unanswered = append(p.taken, now), append(*own, now), append(p.unanswered, now)
+	return 0
 }
 
-// full returns how long it is until a window has room for one more call, of so many.
-func (w *window) full(most int, now time.Time) time.Duration {
-	for len(*w) > 0 && now.Sub((*w)[0]) >= minute {
+// rests returns for how long the phase holds back the next call.
+func (p *pacer) rests(now time.Time) time.Duration {
+	switch p.phase {
+	case resting:
+		return p.until.Sub(now)
+	case probing:
+		return min(p.probed.Add(CallTimeout).Sub(now), askAgain)
+	case climbing:
+		return p.nextAt.Sub(now)
+	}
+	return 0
+}
+
+// climb lets the rate grow with time, until the windows alone hold the calls back.
+func (p *pacer) climb(now time.Time) {
+	for ; p.phase == climbing && !now.Before(p.growsAt); p.growsAt = p.growsAt.Add(time.Second) {
+		if p.rate < p.safeRate {
+			p.rate = min(2*p.rate, p.safeRate)
+		} else {
+			p.rate += min(rateStep, p.rate/10)
+		}
+		if p.rate*60 >= float64(p.most) {
+			p.phase, p.passCount = free, 0
+		}
+	}
+}
+
+// passed notes a call that was not refused over the rate.
+func (p *pacer) passed(begun, now time.Time) {
+	p.passTimes.trim(now, time.Minute)
+	p.passTimes = append(p.passTimes, begun)
+	p.passCount++
+	if p.phase == probing && !begun.Before(p.probed) {
+		if p.safeRate == 0 {
+			p.safeRate = max(safePart*p.rateAt(p.firstRefused), slowestRate)
+		}
+		p.phase, p.rate, p.nextAt, p.growsAt = climbing, min(firstRate, p.safeRate), now, now.Add(time.Second)
+	}
+}
+
+// rateAt returns how many calls that passed were begun in the second before a time.
+func (p *pacer) rateAt(at time.Time) float64 {
+	n := 0
+	for _, begun := range p.passTimes {
+		if age := at.Sub(begun); age >= 0 && age < time.Second {
+			n++
+		}
+	}
+	return float64(n)
+}
+
+// refused notes a call that was refused over the rate, and begins a rest.
+func (p *pacer) refused(begun, now time.Time, untilMinute, retryAfter, jitter time.Duration) {
+	if p.phase == resting || begun.Before(p.probed) {
+		return // it was on its way when the rest began
+	}
+	sameMinute := !p.rested.Before(now.Add(untilMinute - time.Minute))
+	if p.phase == probing && sameMinute {
+		p.rest = min(2*p.rest, longestRest)
+	} else {
+		p.rest = firstRest
+	}
+	switch p.phase {
+	case free:
+		p.safeRate, p.firstRefused = 0, begun
+	case climbing:
+		p.safeRate = max(safePart*p.rate/2, slowestRate)
+	}
+	wait := min(p.rest+jitter/10, untilMinute+jitter)
+	p.phase, p.passCount, p.rested, p.until = resting, 0, now, now.Add(max(wait, min(retryAfter, maxRetryAfter)))
+}
+
+// A window remembers when calls were made, oldest first.
+type window []time.Time
+
+// trim forgets the calls that are older than d.
+func (w *window) trim(now time.Time, d time.Duration) {
+	for len(*w) > 0 && now.Sub((*w)[0]) >= d {
 		*w = (*w)[1:]
 	}
+}
+
+// full returns how long it is until a window that is d long has room for one more call, of so many.
+func (w *window) full(most int, now time.Time, d time.Duration) time.Duration {
+	w.trim(now, d)
 	if n := len(*w); n >= most {
-		return (*w)[n-most].Add(minute).Sub(now)
+		return (*w)[n-most].Add(d).Sub(now)
 	}
 	return 0
 }

@@ -1,74 +1,160 @@
 package gce
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"time"
 
+	"cloud.google.com/go/compute/metadata"
 	"golang.org/x/oauth2"
-	"golang.org/x/sync/singleflight"
 )
 
-// WithToken adds a bearer token to each request. Unlike the transport of package oauth2 it gives up when the request's
-// context ends, or nobody wants it any more, however long the metadata server takes over the token, and its error says that the
-// request was not sent.
-func WithToken(base http.RoundTripper, source oauth2.TokenSource) http.RoundTripper {
-	return &tokenTransport{base: base, source: source}
-}
+const (
+	// renewBefore is how long before its expiry a token is renewed. The metadata server begins to hand out the next one about
+	// four minutes before, and until then the same.
+	renewBefore = 225 * time.Second
 
-// WhileWanted returns a context for calls that get no token, and so are not sent, once wanted has ended. One that has its token goes
-// on, as long as ctx lives, even if it has yet to wait for its connection.
-func WhileWanted(ctx, wanted context.Context) context.Context {
-	return context.WithValue(ctx, wantedKey{}, wanted)
-}
+	// renewEvery is the least time between two requests for a token while there is one.
+	renewEvery = 10 * time.Second
 
-type wantedKey struct{}
+	// lastUse is how long before its expiry a token is used for the last time, so that it is valid when the call arrives.
+	lastUse = 10 * time.Second
+)
+
+// WithToken adds a bearer token to each request. A GET waits for the token until its context ends. Any other request fails at
+// once if there is no valid token, since it must not leave late. The error of a request without a token says that it was not sent.
+//
+// WithToken calls source for each new token, so that neither a token that the source has cached nor a credentials file as it was
+// earlier is used after Google refused it.
+func WithToken(base http.RoundTripper, source func() (oauth2.TokenSource, error)) http.RoundTripper {
+	return &tokenTransport{base: cmp.Or(base, http.DefaultTransport), source: source}
+}
 
 type tokenTransport struct {
 	base   http.RoundTripper
-	source oauth2.TokenSource
-	group  singleflight.Group
+	source func() (oauth2.TokenSource, error)
+
+	mu      sync.Mutex
+	token   *oauth2.Token // nil: none
+	err     error         // of the last request for a token
+	asked   time.Time     // when the last request for a token began
+	pending chan struct{} // closed when the request under way ends; nil: none is
 }
 
 func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	token, err := t.token(r.Context())
+	token, err := t.current(r.Context(), r.Method == http.MethodGet)
 	if err != nil {
 		if r.Body != nil {
 			r.Body.Close()
 		}
+		exchangeOf(r).unsent = true
 		return nil, &tokenError{err}
 	}
+	exchangeOf(r).token = token.AccessToken
 	r = r.Clone(r.Context())
 	token.SetAuthHeader(r)
-	return t.base.RoundTrip(r)
+	response, err := t.base.RoundTrip(r)
+	if err == nil && response.StatusCode == http.StatusUnauthorized {
+		t.refused(token)
+	}
+	return response, err
 }
 
-func (t *tokenTransport) token(ctx context.Context) (*oauth2.Token, error) {
-	wanted, ok := ctx.Value(wantedKey{}).(context.Context)
-	if !ok {
-		wanted = ctx
+// current returns a valid token. Without one it waits for the next if wait is true.
+func (t *tokenTransport) current(ctx context.Context, wait bool) (*oauth2.Token, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if expires(t.token, now, renewBefore) && (expires(t.token, now, lastUse) || now.Sub(t.asked) >= renewEvery) {
+		t.renew()
 	}
-	result := t.group.DoChan("", func() (any, error) { return t.source.Token() })
-	select {
-	case r := <-result:
-		if r.Err != nil {
-			return nil, r.Err
+	if wait && expires(t.token, now, lastUse) {
+		pending := t.pending
+		t.mu.Unlock()
+		select {
+		case <-pending:
+		case <-ctx.Done():
 		}
-		token := r.Val.(*oauth2.Token)
-		if !visible(token.AccessToken) {
-			return nil, errors.New("the access token is not fit for a header")
-		}
-		return token, wanted.Err()
-	case <-ctx.Done():
+		t.mu.Lock()
+	}
+	switch {
+	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case <-wanted.Done():
-		return nil, wanted.Err()
+	case !expires(t.token, time.Now(), lastUse):
+		return t.token, nil
+	}
+	return nil, cmp.Or(t.err, errors.New("there is none yet"))
+}
+
+// expires reports whether there is no token, or its expiry is closer than d.
+func expires(token *oauth2.Token, now time.Time, d time.Duration) bool {
+	return token == nil || !token.Expiry.IsZero() && token.Expiry.Sub(now) < d
+}
+
+// renew begins to ask for a token, unless that is under way.
+func (t *tokenTransport) renew() {
+	if t.pending != nil {
+		return
+	}
+	t.pending, t.asked = make(chan struct{}), time.Now()
+	go func() {
+		token, err := t.ask()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if err == nil {
+			t.token = token
+		}
+		t.err = err
+		close(t.pending)
+		t.pending = nil
+	}()
+}
+
+func (t *tokenTransport) ask() (*oauth2.Token, error) {
+	source, err := t.source()
+	if err != nil {
+		return nil, err
+	}
+	token, err := source.Token()
+	if err != nil {
+		return nil, err
+	}
+	if !visible(token.AccessToken) {
+		return nil, errors.New("the access token is not fit for a header")
+	}
+	return token, nil
+}
+
+// refused drops a token that Google refuses, and asks for another. One that has just been asked for stays: the next would fare no
+// better.
+func (t *tokenTransport) refused(token *oauth2.Token) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token == token && time.Since(t.asked) >= renewEvery {
+		t.token = nil
+		t.renew()
 	}
 }
 
-// A tokenError keeps a failure to get a token apart from a failure of the call: with the metadata server away its cause may
-// be a 404, which says nothing about the VM that was asked for.
+// A tokenError keeps a failure to get a token apart from a failure of the call. Its cause may be a 404 of the metadata server, which
+// says nothing about the VM that the call concerns.
 type tokenError struct{ err error }
 
-func (e *tokenError) Error() string { return fmt.Sprintf("get an access token: %v", e.err) }
+func (e *tokenError) Error() string {
+	text := e.err.Error()
+	// Both quote the server's answer, which may repeat the credentials.
+	if m, ok := errors.AsType[*metadata.Error](e.err); ok {
+		text = fmt.Sprintf("the metadata server answers with status %d", m.Code)
+	}
+	if o, ok := errors.AsType[*oauth2.RetrieveError](e.err); ok {
+		text = fmt.Sprintf("the token server refuses: %s %s", o.ErrorCode, o.ErrorDescription)
+		if o.ErrorCode == "" && o.Response != nil {
+			text = fmt.Sprintf("the token server answers with status %d", o.Response.StatusCode)
+		}
+	}
+	return "get an access token: " + text
+}

@@ -14,12 +14,13 @@ const maxWaiting = 10_000
 
 // An Event is one hook to run.
 type Event struct {
-	Kind      string        // what happened: "create", "delete", "vanished" or "exhausted"; the script's HOOK
+	Kind      string        // what happened: "create", "delete", "vanished" or "exhausted", or "drain" for what is asked; the script's HOOK
 	Attribute string        // the project metadata attribute that holds the script
 	Project   string        // the script's PROJECT
 	Zone      string        // the script's ZONE
 	Name      string        // the VM, the script's NAME; empty when no VM is concerned
 	Reason    string        // why the VM vanished, the script's REASON; empty for other events
+	Rank      string        // the rank of the VM's template, the script's RANK; empty where there are no alternatives
 	Limit     time.Duration // time limit of the run, fetching included; must be positive
 }
 

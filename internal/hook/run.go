@@ -27,6 +27,7 @@ const (
 	maxLine    = 8 << 10         // bytes of one log line; a longer line is cut into pieces
 	maxOutput  = 1 << 20         // bytes of output logged per run
 	maxLines   = 10_000          // lines of output logged per run
+	maxLast    = 200             // bytes of the last line, which an error quotes
 )
 
 // A Runner fetches and runs the scripts of hooks. It is safe for concurrent use.
@@ -66,10 +67,14 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 	}
 	defer os.Remove(cmd.Path)
 	var logging sync.WaitGroup
-	logging.Go(func() { r.logOutput(output, e) })
+	last := ""
+	logging.Go(func() { last = r.logOutput(output, e) })
 	err = wait(ctx, cmd)
 	input.Close()
 	logging.Wait()
+	if _, exited := errors.AsType[*exec.ExitError](err); exited && last != "" {
+		err = fmt.Errorf("%w: %s", err, last)
+	}
 	return err
 }
 
@@ -150,13 +155,13 @@ func (r *Runner) write(script []byte, kind string) (path string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// environment returns the script's environment. Where the event has no NAME or REASON, the daemon's own is removed: a script with a
+// environment returns the script's environment. Where the event has no NAME, REASON or RANK, the daemon's own is removed: a script with a
 // NAME of its own may have started the daemon.
 func (r *Runner) environment(e Event) []string {
 	var env []string
 	for _, variable := range r.Env {
 		switch key, _, _ := strings.Cut(variable, "="); key {
-		case "HOOK", "PROJECT", "ZONE", "NAME", "REASON":
+		case "HOOK", "PROJECT", "ZONE", "NAME", "REASON", "RANK":
 		default:
 			env = append(env, variable)
 		}
@@ -167,6 +172,9 @@ func (r *Runner) environment(e Event) []string {
 	}
 	if e.Reason != "" {
 		env = append(env, "REASON="+e.Reason)
+	}
+	if e.Rank != "" {
+		env = append(env, "RANK="+e.Rank)
 	}
 	return env
 }
@@ -243,8 +251,8 @@ func (r *Runner) eventLog(e Event) *slog.Logger {
 	return log
 }
 
-// logOutput logs a script's output line by line, until its end.
-func (r *Runner) logOutput(output io.Reader, e Event) {
+// logOutput logs a script's output line by line. It returns the last line that is not blank.
+func (r *Runner) logOutput(output io.Reader, e Event) (last string) {
 	log := r.eventLog(e)
 	lines := bufio.NewScanner(io.LimitReader(output, maxOutput))
 	lines.Split(splitLine)
@@ -254,12 +262,17 @@ func (r *Runner) logOutput(output io.Reader, e Event) {
 			dropped += int64(len(lines.Bytes()) + 1)
 			continue
 		}
-		log.Info("hook output", "line", lines.Text())
+		line := lines.Text()
+		log.Info("hook output", "line", line)
+		if strings.TrimSpace(line) != "" {
+			last = line[:min(len(line), maxLast)]
+		}
 	}
 	rest, _ := io.Copy(io.Discard, output)
 	if dropped += rest; dropped > 0 {
 		log.Warn("hook output over 1 MiB or 10,000 lines dropped", "bytes", dropped)
 	}
+	return strings.ToValidUTF8(last, "")
 }
 
 // splitLine is a [bufio.SplitFunc] for lines that cuts long ones into pieces of at most maxLine bytes, between runes.

@@ -22,8 +22,8 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (
 	if vm.Failed {
 		return nil
 	}
-	if ours && vm.Ready.IsZero() { // the operation says nothing: the VM's own state decides
-		outlived := latest(latest(a.decided, a.adopted), vm.Created).Add(patience + time.Minute)
+	if ours && vm.Ready.IsZero() { // the operation never ends: after an hour the VM's own state decides
+		outlived := latest(latest(a.decided, a.adopted), vm.Created).Add(time.Hour + time.Minute)
 		due("create", outlived.Before(until) && (vm.Ended.IsZero() || vm.Ended.After(outlived)) && !a.gaveUp)
 		due("vanished", ended && a.hooks["create"] > 0 && a.hooks["delete"] == 0)
 		return kinds
@@ -35,11 +35,11 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (
 		due("vanished", true)
 	case a.hooks["vanished"] == 0: // lost before it could be deleted, or deleted
 		told := vm.Gone
-		switch { // what becomes of the deletion, its operation may never say
+		switch { // what becomes of the deletion, its operation may never say: then 70 minutes are enough
 		case vm.DeletedBy != "api":
-			told = latest(told, a.doomed.Add(patience+time.Minute))
+			told = latest(told, a.doomed.Add(71*time.Minute))
 		case endless[key{vm.Zone, vm.Name}]:
-			told = latest(told, latest(a.doomed, vm.Ended).Add(patience+time.Minute))
+			told = latest(told, latest(a.doomed, vm.Ended).Add(71*time.Minute))
 		}
 		due("delete", !vm.Gone.IsZero() && told.Before(until))
 	}

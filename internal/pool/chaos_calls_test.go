@@ -5,79 +5,62 @@ import (
 	"cmp"
 	"encoding/json"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"prevmtable/internal/config"
 )
 
-// A sent is a call on its way.
-type sent struct {
-	kind string // insert, delete, list or ""
-	lane string // "region reads" or "region writes"
-	key  key
-	at   time.Time
-	page string // of a list
+const (
+	callTime    = 30 * time.Second // the longest that a call may take, the wait for its token included
+	callsAtOnce = 32               // inserts on the wire to one zone, and as many deletes
+)
+
+// A wireCall is one request to Compute Engine about a zone, from the begin of its deadline to its answer.
+type wireCall struct {
+	kind  string // insert, delete, list, get or ""
+	lane  string // "region reads" or "region writes"
+	key   key
+	begun time.Time
+	left  time.Time // when it left the daemon
+	page  string    // of a list
+	id    string    // requestId
+	body  []byte    // of an insert
 }
 
-// sends sees a call off.
-func (m *monitor) sends(r *http.Request) (s sent) {
+// readCall reads a request; its lane is empty if it is not about a zone.
+func readCall(r *http.Request) (c wireCall) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/compute/v1/projects/demo/zones/"), "/")
 	if len(parts) < 2 || parts[0] == "" {
-		return s
+		return wireCall{}
 	}
-	s.key.zone, s.at = parts[0], time.Now()
-	s.lane = config.Region(parts[0]) + " reads"
+	c = wireCall{key: key{zone: parts[0]}, lane: config.Region(parts[0]) + " reads", left: time.Now()}
+	c.begun, c.id = c.left, r.URL.Query().Get("requestId")
+	if end, ok := r.Context().Deadline(); ok {
+		c.begun = end.Add(-callTime)
+	}
 	switch {
 	case r.Method == http.MethodPost:
-		s.kind, s.lane = "insert", config.Region(parts[0])+" writes"
-		body, _ := io.ReadAll(r.Body)
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		c.kind, c.lane = "insert", config.Region(parts[0])+" writes"
+		c.body, _ = io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(c.body))
 		var instance struct{ Name string }
-		_ = json.Unmarshal(body, &instance)
-		s.key.name = instance.Name
+		_ = json.Unmarshal(c.body, &instance)
+		c.key.name = instance.Name
 	case r.Method == http.MethodDelete:
-		s.kind, s.lane, s.key.name = "delete", config.Region(parts[0])+" writes", parts[len(parts)-1]
+		c.kind, c.lane, c.key.name = "delete", config.Region(parts[0])+" writes", parts[len(parts)-1]
 	case parts[1] == "instances" && len(parts) == 2:
-		s.kind, s.page = "list", r.URL.Query().Get("pageToken")
+		c.kind, c.page = "list", r.URL.Query().Get("pageToken")
 	case parts[1] == "instances":
-		s.kind = "get"
+		c.kind = "get"
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if rest := m.resting[s.lane]; s.at.After(rest.since) && s.at.Before(rest.until) {
-		m.wrong("a call of %s though Google has refused one this minute, %v ago: %s %s", s.lane, s.at.Sub(rest.since), r.Method, r.URL.Path)
-	}
-	switch s.kind {
-	case "insert":
-		if a := m.vms[s.key]; a == nil || a.decided.IsZero() {
-			m.wrong("an insert of %s that was never decided", s.key.name)
-		} else {
-			a.wire++
-			a.calls++
-		}
-	case "delete":
-		if a := m.vms[s.key]; a == nil || a.doomed.IsZero() {
-			m.wrong("a delete of %s in %s that was never decided", s.key.name, s.key.zone)
-		} else {
-			a.calls++
-		}
-	default:
-		return s
-	}
-	if m.force != nil && !m.inForce(s.key) && time.Since(m.since) > 0 {
-		m.wrong("%s of %s in %s is asked for, %v after a configuration came into force in which that is none of the pool's", s.kind, s.key.name, s.key.zone,
-			time.Since(m.since))
-	}
-	return s
+	return c
 }
 
 // hears takes a call's answer, before the daemon has it.
-func (m *monitor) hears(s sent, resp *http.Response, err error) {
-	if s.lane == "" {
+func (m *monitor) hears(c wireCall, resp *http.Response, err error) {
+	if c.lane == "" {
 		return
 	}
 	m.mu.Lock()
@@ -85,32 +68,46 @@ func (m *monitor) hears(s sent, resp *http.Response, err error) {
 	status, text := 0, ""
 	if err == nil {
 		status = resp.StatusCode
-		if status == http.StatusForbidden || status == http.StatusServiceUnavailable {
+		if status == http.StatusForbidden || status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 			text = string(read(resp))
 		}
 	}
 	m.counts["calls"]++
-	if status == http.StatusForbidden && strings.Contains(text, "rateLimitExceeded") {
+	m.zone(c.key.zone).wire[c.kind]--
+	overRate := strings.Contains(text, "rateLimitExceeded")
+	if overRate {
 		m.counts["calls refused over the rate"]++
-		if now := time.Now(); !now.Before(m.resting[s.lane].until) {
-			m.resting[s.lane] = rest{now, now.Truncate(time.Minute).Add(time.Minute)}
+		if now := time.Now(); !c.begun.Before(m.resting[c.lane].until) { // else it was on its way when the rest began
+			m.resting[c.lane] = rest{now, earlier(now.Add(time.Second), now.Truncate(time.Minute).Add(time.Minute))}
 		}
 	}
-	switch s.kind {
+	if strings.HasSuffix(c.lane, " reads") && status != http.StatusOK && status != http.StatusUnauthorized && !overRate {
+		m.zone(c.key.zone).theirs = true
+	}
+	switch c.kind {
 	case "insert":
 		// Half an answer may say it too.
-		if strings.Contains(text, "insufficientCapacity") || strings.Contains(text, "does not have enough resources available") {
-			m.zone(s.key.zone).refused[s.key.name] = true
+		if strings.Contains(text, "insufficientCapacity") || strings.Contains(text, "does not have enough resources available") || strings.Contains(text, "RESOURCE_AVAILABILITY") {
+			m.zone(c.key.zone).refused[c.key.name] = true
 		}
-		m.inserted(s.key)
+		a := m.vm(c.key)
+		a.wire = max(0, a.wire-1)
+	case "delete":
+		if a := m.vm(c.key); overRate && a.calls == 1 { // without effect
+			a.spared = time.Now()
+			delete(m.going, c.key)
+		}
 	case "list":
-		m.listed(s, resp)
+		m.listed(c, resp)
 	case "get":
 		if status == 0 || status >= 400 && status != http.StatusNotFound {
-			m.zone(s.key.zone).unasked = time.Now()
+			m.zone(c.key.zone).unasked = time.Now()
 		}
 	}
 }
+
+// A rest is the time from a refusal over the rate until one call may try again: a second, or what is left of the minute.
+type rest struct{ since, until time.Time }
 
 // read reads an answer's body, and leaves it, with the error of reading it if there was one, for the daemon.
 func read(resp *http.Response) []byte {
@@ -123,40 +120,6 @@ func read(resp *http.Response) []byte {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }
-
-// inserted checks, whenever one more VM may be live, that they are not too many. A creation answers for the target of the
-// time when it was decided, or the present one if that is higher, and for the zones that counted then and count now.
-func (m *monitor) inserted(k key) {
-	a := m.vms[k]
-	if a == nil || m.force == nil || !strings.HasPrefix(k.name, m.force.Prefix) {
-		return
-	}
-	a.wire = max(0, a.wire-1)
-	var zones []string
-	for _, name := range m.force.Zones {
-		if z := m.zone(name); !z.out && z.changed.Before(a.decided) {
-			zones = append(zones, name)
-		}
-	}
-	if len(zones) == 0 || m.outside[k] {
-		return
-	}
-	live := m.w.sim.Live(m.force.Prefix, zones...)
-	for o := range maps.Keys(m.outside) {
-		b := m.vm(o)
-		if !b.spared.IsZero() && b.spared.Before(a.decided) && b.spared.After(b.doomed) || b.noticed.After(b.doomed) && b.noticed.Before(a.decided) {
-			continue
-		}
-		if vm, ok := m.w.sim.VM(o.zone, o.name); !ok {
-			delete(m.outside, o)
-		} else if slices.Contains(zones, o.zone) && strings.HasPrefix(o.name, m.force.Prefix) && lives(vm.Status) {
-			live--
-		}
-	}
-	if target := max(a.target, m.force.Target); live > target {
-		m.wrong("%d VMs live after %s was made in %s, target %d", live, k.name, k.zone, target)
-	}
-}
 
 // lives says which states the simulator's VMs are live in.
 func lives(status string) bool {

@@ -28,37 +28,18 @@ func (m *monitor) decidedDeletion(k key) {
 	if t, ok := m.tries[k]; ok && time.Since(t.since) < t.distance {
 		m.wrong("%s is deleted again after %v, to be left alone for %v", k.name, time.Since(t.since), t.distance)
 	}
-	now := time.Now()
-	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && lives(vm.Status) || m.zone(k.zone).shown[k.name] {
-		m.scaleIn(k, now)
-	}
-	a.doomed, a.calls = now, 0
+	a.doomed, a.calls = time.Now(), 0
 	m.outside[k], m.going[k] = true, true
 	m.counts["deletions"]++
 }
 
-// scaleIn checks a deletion of a VM that is live, or was when its zone was last listed: those that stay must be enough for the
-// target, and every zone that counts must be seen.
-func (m *monitor) scaleIn(k key, now time.Time) {
-	for _, name := range m.force.Zones {
-		if z := m.zone(name); !z.out && !z.failing.IsZero() && z.failing.Before(now) {
-			m.wrong("%s is deleted though %s cannot be listed since %v", k.name, name, m.at(z.failing))
-		}
-	}
-	if !m.counted.Equal(now) { // the deletions of one plan are all told of at one instant
-		m.counted, m.staying = now, m.stay()
-	}
-	if m.staying--; m.staying < m.force.Target {
-		m.wrong("%s in %s is deleted, and %d VMs stay, target %d", k.name, k.zone, m.staying, m.force.Target)
-	}
-}
-
 // stay counts the VMs of the pool that the daemon may count on: those that are live, or were so in the last list of their
-// zone, or are not in any list yet though their creation ended well; not those that are starting or being deleted.
-func (m *monitor) stay() (n int) {
+// zone, or are not in any list yet though their creation ended well; not those that are starting or being deleted, nor those of zones that
+// could not be seen at a time.
+func (m *monitor) stay(at time.Time) (n int) {
 	for _, zone := range m.force.Zones {
 		z := m.zone(zone)
-		if z.out {
+		if blind := z.blind(); z.out || !blind.IsZero() && blind.Before(at) {
 			continue
 		}
 		names := maps.Clone(z.shown)
@@ -79,9 +60,9 @@ func (m *monitor) stay() (n int) {
 			// A configuration that came into force after the decision may have withdrawn a deletion that had no effect. One that could
 			// not be asked for in time, for want of a token, has been given up.
 			a := m.vm(k)
-			unasked := a.calls == 0 && time.Since(a.doomed) >= patience
+			unasked := a.calls == 0 && time.Since(a.doomed) >= 10*time.Minute
 			going := m.going[k] && !(live[name] && (unasked || m.recalled.After(a.doomed)))
-			if strings.HasPrefix(name, m.force.Prefix) && !going && !m.starting[k] {
+			if strings.HasPrefix(name, m.force.Prefix) && k != m.self && !going && !m.starting[k] {
 				n++
 			}
 		}
@@ -94,7 +75,7 @@ func (m *monitor) notDeleted(k key) {
 	delete(m.going, k)
 	m.counts["deletions that failed"]++
 	if m.force != nil && m.inForce(k) {
-		d := min(max(2*m.tries[k].distance, m.force.Rest), maxDistance)
+		d := min(max(2*m.tries[k].distance, m.force.Rest), 10*time.Minute)
 		m.tries[k] = tried{time.Now(), d}
 	}
 }
@@ -120,6 +101,18 @@ func (m *monitor) left() (n int) {
 	return n
 }
 
+// stuck counts the live VMs of the pool that nobody can delete, since they are in the hands of an operation that never ends.
+func (m *monitor) stuck() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k := range m.endless() {
+		if vm, ok := m.w.sim.VM(k.zone, k.name); ok && lives(vm.Status) && m.force != nil && m.inForce(k) {
+			n++
+		}
+	}
+	return n
+}
+
 // endless are the VMs in the hands of an operation that never ends.
 func (m *monitor) endless() map[key]bool {
 	vms := map[key]bool{}
@@ -132,9 +125,9 @@ func (m *monitor) endless() map[key]bool {
 }
 
 // listed reads a page of a list of VMs that the daemon is about to get.
-func (m *monitor) listed(s sent, resp *http.Response) {
+func (m *monitor) listed(s wireCall, resp *http.Response) {
 	z := m.zone(s.key.zone)
-	if s.at.Before(z.anew) {
+	if s.left.Before(z.anew) {
 		return // asked for before the zone was taken out of the configuration, or the prefix changed
 	}
 	var page struct {
@@ -145,6 +138,7 @@ func (m *monitor) listed(s sent, resp *http.Response) {
 		if z.failing.IsZero() {
 			z.failing = time.Now()
 		}
+		z.theirs = z.theirs || resp != nil && resp.StatusCode == http.StatusOK // and cannot be read
 		return
 	}
 	if s.page == "" {
@@ -159,10 +153,15 @@ func (m *monitor) listed(s sent, resp *http.Response) {
 	if page.NextPageToken != "" {
 		return
 	}
-	z.failing = time.Time{}
+	z.seen, z.failing, z.slow, z.dark, z.theirs = time.Now(), time.Time{}, time.Time{}, time.Time{}, false
 	for k := range m.tries {
 		if _, ok := z.pages[k.name]; k.zone == s.key.zone && !ok {
 			delete(m.tries, k)
+		}
+	}
+	for name := range z.shown { // what a list lacks stays until the daemon says otherwise
+		if _, ok := z.pages[name]; !ok {
+			z.pages[name] = true
 		}
 	}
 	z.shown = z.pages
@@ -179,7 +178,7 @@ func (m *monitor) listed(s sent, resp *http.Response) {
 func (m *monitor) hidden(zone string) {
 	for _, vm := range m.w.sim.VMs(zone) {
 		if k := (key{zone, vm.Name}); lives(vm.Status) && !m.zone(zone).shown[vm.Name] && m.force != nil && m.inForce(k) && time.Since(vm.Created) > 2*time.Minute {
-			m.outside[k] = true
+			m.outside[k], m.vm(k).excused["vanished"] = true, true
 			m.counts["VMs hidden from a first list"]++
 		}
 	}

@@ -2,12 +2,16 @@ package pool
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
 // faults are all that can happen in a story, each with how long it lasts.
-var faults = []func(*teller) episode{
+var faults = slices.Concat(zoneFaults, apiFaults, userChanges, daemonFaults)
+
+// zoneFaults are what happens in zones: to their VMs, their room, their lists and operations.
+var zoneFaults = []func(*teller) episode{
 	func(r *teller) episode { // zones, or parts of them, are reclaimed at once
 		n := ""
 		if r.IntN(2) == 0 {
@@ -58,6 +62,41 @@ var faults = []func(*teller) episode{
 		}
 		return episode{kind: kind, end: d, first: []string{fmt.Sprintf("sim %s %s %s", what, zone, how)}, last: []string{fmt.Sprintf("sim %s %s off", what, zone)}}
 	},
+	func(r *teller) episode { // operations that stall, are lost, or fail
+		how := r.oneOf("op-stall", "op-stall-lost", "op-error INTERNAL_ERROR 503", "op-error SOMETHING_NEW 400", "op-error PERMISSIONS_ERROR 403")
+		return episode{kind: "operations", first: []string{
+			fmt.Sprintf("sim fault %s %s %s times %d", r.oneOf("insert", "insert", "delete"), r.zoneOrAll(), how, 1+r.IntN(5)), "sim preempt " + r.zone() + " 3"}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "preempted at start", first: []string{
+			fmt.Sprintf("sim preempt-at-start %s %d %s", r.zone(), 1+r.IntN(4), r.oneOf("gone", "terminated")), "sim preempt " + r.zone() + " 3"}}
+	},
+	func(r *teller) episode { // a start-up script that powers off, or a zone that takes all back
+		zone := r.zone()
+		return episode{kind: "short lives", end: r.span(2*time.Minute, 20*time.Minute), first: []string{"sim preempt " + zone, fmt.Sprintf("sim life %s %v", zone, r.span(10*time.Second, time.Minute))},
+			last: []string{"sim life " + zone + " " + r.life}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "slow", end: r.span(time.Minute, time.Hour), first: []string{"sim optime " + r.zoneOrAll() + " 60s 180s", "sim preempt " + r.zone()},
+			last: []string{"sim optime * 8s 30s"}}
+	},
+	func(r *teller) episode { // one VM is missing from the lists for hours
+		zone := r.zone()
+		return episode{kind: "lists", end: r.span(time.Minute, 5*time.Hour), first: []string{"hide-vms " + zone + " 1"}, last: []string{"sim hide " + zone + " off"}}
+	},
+	func(r *teller) episode { // operations take as long as large disks and graceful shutdowns do, and may fail then
+		zone, what := r.zone(), r.oneOf("insert", "delete")
+		first := []string{fmt.Sprintf("sim optime %s 12m 25m %s", zone, what), fmt.Sprintf("sim preempt %s 3", zone), fmt.Sprintf("config TargetVMCount=%d", r.vms-1-r.IntN(3))}
+		if r.IntN(2) == 0 {
+			first = append(first, "sim stockout-time 12m 25m", "sim capacity "+zone+" 0", "sim preempt "+r.zone())
+		}
+		return episode{kind: "long operations", end: r.span(time.Minute, time.Hour), first: first, last: []string{
+			"sim optime " + zone + " 8s 30s", "sim stockout-time 4s 10s", "sim capacity " + zone + " unlimited", fmt.Sprintf("config TargetVMCount=%d", r.vms)}}
+	},
+}
+
+// apiFaults are what goes wrong with calls, to the Compute API and to the metadata server.
+var apiFaults = []func(*teller) episode{
 	func(r *teller) episode { // calls that are refused, cut or unanswered
 		method := r.oneOf("insert", "delete", "list", "get", "operations", "operation", "*")
 		how := r.oneOf("status 500 internalError", "status 503 backendError", "html 502", "cut-before", "cut-after", "hang", "hang-after", "empty", "truncate",
@@ -69,19 +108,6 @@ var faults = []func(*teller) episode{
 		return episode{kind: "API " + strings.Fields(how)[0], first: []string{
 			fmt.Sprintf("sim preempt %s 2", r.zone()), fmt.Sprintf("sim fault %s %s %s %s", method, r.zoneOrAll(), how, limit)}}
 	},
-	func(r *teller) episode { // operations that stall, are lost, or fail
-		how := r.oneOf("op-stall", "op-stall-lost", "op-error INTERNAL_ERROR 503", "op-error SOMETHING_NEW 400", "op-error PERMISSIONS_ERROR 403")
-		return episode{kind: "operations", first: []string{
-			fmt.Sprintf("sim fault %s %s %s times %d", r.oneOf("insert", "insert", "delete"), r.zoneOrAll(), how, 1+r.IntN(5)), "sim preempt " + r.zone() + " 3"}}
-	},
-	func(r *teller) episode { // refused for good: rights, or what the zone does not have
-		return episode{kind: "refused", first: []string{"sim preempt " + r.zone() + " 2", fmt.Sprintf("sim fault insert %s status %s for %v", r.zoneOrAll(),
-			r.oneOf("403 forbidden", "400 invalid", "404 notFound"), r.span(time.Second, 20*time.Minute))}}
-	},
-	func(r *teller) episode {
-		return episode{kind: "preempted at start", first: []string{
-			fmt.Sprintf("sim preempt-at-start %s %d %s", r.zone(), 1+r.IntN(4), r.oneOf("gone", "terminated")), "sim preempt " + r.zone() + " 3"}}
-	},
 	func(r *teller) episode {
 		region := r.region()
 		group := r.oneOf("default", "list_requests", "read_requests", "operation_read_requests") + "_per_region"
@@ -91,6 +117,57 @@ var faults = []func(*teller) episode{
 	func(r *teller) episode {
 		return episode{kind: "metadata server", end: r.span(time.Second, 20*time.Minute), first: []string{"sim metadata-server " + r.oneOf("down", "hang")},
 			last: []string{"sim metadata-server up"}}
+	},
+	func(r *teller) episode { // no new access tokens; the last one is good for some minutes still
+		how := r.oneOf("status 500 internalError", "status 503 backendError", "status 404 notFound", "html 502", "cut-before", "hang", "empty", "truncate", "slow 7s", "slow 40s")
+		return episode{kind: "token", first: []string{fmt.Sprintf("sim fault token * %s for %v", how, r.span(5*time.Second, 40*time.Minute)), "sim preempt " + r.zone()}}
+	},
+	func(r *teller) episode { // Google takes each repeat of a call for a new one, and leaves calls without an answer
+		zone := r.zoneOrAll()
+		return episode{kind: "no request IDs", end: r.span(time.Minute, 20*time.Minute), first: []string{"sim requestid off", "sim preempt " + r.zone() + " 4",
+			fmt.Sprintf("sim fault %s %s %s times %d", r.oneOf("insert", "insert", "delete"), zone, r.oneOf("cut-after", "hang-after", "empty", "truncate"), 1+r.IntN(6))},
+			last: []string{"sim requestid on"}}
+	},
+	func(r *teller) episode { // nothing of the API can be reached
+		return episode{kind: "unreachable", end: 0, first: []string{fmt.Sprintf("sim fault * * %s for %v", r.oneOf("cut-before", "hang", "html 502"), r.span(time.Minute, 2*time.Hour))}}
+	},
+	func(r *teller) episode { // an owner has lowered the quota, or others use it up: so many calls are left to a minute, or to a second
+		region, group := r.region(), r.oneOf("default", "default", "list_requests", "read_requests", "operation_read_requests")+"_per_region"
+		n, per := 5+r.IntN(60), "minute"
+		if r.IntN(2) == 0 {
+			n, per = 1+r.IntN(5), "second"
+		}
+		return episode{kind: "low quota", end: r.span(time.Minute, time.Hour), first: []string{
+			fmt.Sprintf("sim rate %s %s %d per %s", region, group, n, per), "sim preempt " + r.zone(), "sim preempt " + r.zone()},
+			last: []string{fmt.Sprintf("sim rate %s %s off per %s", region, group, per)}}
+	},
+	func(r *teller) episode { // all reads of a region are refused for minutes
+		var first, last []string
+		region := r.region()
+		for _, group := range []string{"list_requests", "read_requests", "operation_read_requests"} {
+			first = append(first, fmt.Sprintf("sim rate %s %s_per_region 0", region, group))
+			last = append(last, fmt.Sprintf("sim rate %s %s_per_region 1500", region, group))
+		}
+		return episode{kind: "reads refused", end: r.span(30*time.Second, 8*time.Minute), first: append(first, "sim preempt "+r.zone()+" 2"), last: last}
+	},
+	func(r *teller) episode { // lists fail now and then, in all zones
+		return episode{kind: "flapping lists", end: r.span(time.Minute, time.Hour), first: []string{
+			fmt.Sprint("flap ", 2+r.IntN(5)), "sim preempt " + r.zone() + " 2", fmt.Sprintf("config TargetVMCount=%d", r.vms-1-r.IntN(5))},
+			last: []string{"flap 0", fmt.Sprintf("config TargetVMCount=%d", r.vms)}}
+	},
+	func(r *teller) episode { // a call has its effect seconds after its connection broke, or after an internal error was answered
+		return episode{kind: "late effect", end: r.span(time.Minute, 5*time.Minute), first: []string{
+			fmt.Sprintf("late %s %v %s times %d", r.oneOf("insert", "delete"), r.span(time.Second, 20*time.Second), r.oneOf("503", "503", "cut"), 1+r.IntN(6)),
+			"sim preempt " + r.zone() + " 3", fmt.Sprintf("config TargetVMCount=%d", r.vms-1-r.IntN(3))},
+			last: []string{"late off", fmt.Sprintf("config TargetVMCount=%d", r.vms)}}
+	},
+}
+
+// userChanges are what people do to the configuration, the rights and the VMs.
+var userChanges = []func(*teller) episode{
+	func(r *teller) episode { // refused for good: rights, or what the zone does not have
+		return episode{kind: "refused", first: []string{"sim preempt " + r.zone() + " 2", fmt.Sprintf("sim fault insert %s status %s for %v", r.zoneOrAll(),
+			r.oneOf("403 forbidden", "400 invalid", "404 notFound"), r.span(time.Second, 20*time.Minute))}}
 	},
 	func(r *teller) episode {
 		return episode{kind: "broken configuration", end: r.span(time.Second, 10*time.Minute), first: []string{r.oneOf(
@@ -113,6 +190,37 @@ var faults = []func(*teller) episode{
 		return episode{kind: "zones", end: r.span(time.Second, time.Hour), first: []string{"config AllowedZones=" + strings.Join(names, ",")},
 			last: []string{"config AllowedZones=" + strings.Join(r.zones, ",")}}
 	},
+	func(r *teller) episode { // the pool gets another name, and the old one again: what it had is let go each time
+		return episode{kind: "prefix", end: r.span(time.Second, time.Hour), first: []string{r.oneOf("config Prefix=cattle-", "config Prefix=pool-2-", "config Prefix=poo")},
+			last: []string{"config Prefix=pool-"}}
+	},
+	func(r *teller) episode { // what could not be asked for yet is called off
+		change, back := "config Prefix=pool-3-", "config Prefix=pool-"
+		if r.IntN(2) == 0 {
+			change, back = "config AllowedZones="+r.zones[0]+","+r.zones[1], "config AllowedZones="+strings.Join(r.zones, ",")
+		}
+		return episode{kind: "called off", end: r.span(5*time.Minute, 20*time.Minute), first: []string{
+			fmt.Sprintf("sim fault %s * %s for 3m", r.oneOf("insert", "delete", "token"), r.oneOf("cut-before", "hang", "html 502", "slow 4s")),
+			"sim preempt " + r.zone() + " 5", fmt.Sprintf("config TargetVMCount=%d", r.vms-1-r.IntN(3)),
+			fmt.Sprint("wait ", r.span(time.Second, time.Minute)), change,
+		}, last: []string{back, fmt.Sprintf("config TargetVMCount=%d", r.vms)}}
+	},
+	func(r *teller) episode {
+		zone := r.zone()
+		return episode{kind: "started by hand", end: r.span(90*time.Second, 30*time.Minute), first: []string{"config DeleteStopped=", "by-hand stop " + zone},
+			last: []string{"by-hand start " + zone}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "by hand", first: []string{fmt.Sprintf("by-hand %s %s", r.oneOf("delete", "stop"), r.zone())}}
+	},
+	func(r *teller) episode {
+		return episode{kind: "template", end: r.span(time.Second, 20*time.Minute), first: []string{"config Instance=stop DeleteStopped=true", "sim preempt " + r.zone() + " 3"},
+			last: []string{"config Instance=delete", "sim preempt " + r.zone() + " 2"}}
+	},
+}
+
+// daemonFaults are what happens to the daemon and its hooks.
+var daemonFaults = []func(*teller) episode{
 	func(r *teller) episode {
 		return episode{kind: "kill", end: r.span(90*time.Second, 10*time.Minute), first: []string{
 			fmt.Sprintf("sim preempt %s %d", r.zone(), r.IntN(8)), fmt.Sprint("wait ", r.span(0, 80*time.Second)), r.oneOf("kill", "kill", "stop"),
@@ -140,50 +248,5 @@ var faults = []func(*teller) episode{
 			fmt.Sprintf("slow-hooks %s %v", r.oneOf("create", "create", "delete", "vanished", "exhausted"), r.span(2*time.Second, 40*time.Second)),
 			fmt.Sprintf("sim life %s %v", zone, r.span(20*time.Second, time.Hour)), "sim preempt " + zone},
 			last: []string{"slow-hooks", "sim life " + zone + " " + r.life}}
-	},
-	func(r *teller) episode { // no new access tokens; the last one is good for some minutes still
-		how := r.oneOf("status 500 internalError", "status 503 backendError", "status 404 notFound", "html 502", "cut-before", "hang", "empty", "truncate", "slow 7s", "slow 40s")
-		return episode{kind: "token", first: []string{fmt.Sprintf("sim fault token * %s for %v", how, r.span(5*time.Second, 40*time.Minute)), "sim preempt " + r.zone()}}
-	},
-	func(r *teller) episode { // Google takes each repeat of a call for a new one, and leaves calls without an answer
-		zone := r.zoneOrAll()
-		return episode{kind: "no request IDs", end: r.span(time.Minute, 20*time.Minute), first: []string{"sim requestid off", "sim preempt " + r.zone() + " 4",
-			fmt.Sprintf("sim fault %s %s %s times %d", r.oneOf("insert", "insert", "delete"), zone, r.oneOf("cut-after", "hang-after", "empty", "truncate"), 1+r.IntN(6))},
-			last: []string{"sim requestid on"}}
-	},
-	func(r *teller) episode { // a start-up script that powers off, or a zone that takes all back
-		zone := r.zone()
-		return episode{kind: "short lives", end: r.span(2*time.Minute, 20*time.Minute), first: []string{"sim preempt " + zone, fmt.Sprintf("sim life %s %v", zone, r.span(10*time.Second, time.Minute))},
-			last: []string{"sim life " + zone + " " + r.life}}
-	},
-	func(r *teller) episode { // the pool gets another name, and the old one again: what it had is let go each time
-		return episode{kind: "prefix", end: r.span(time.Second, time.Hour), first: []string{r.oneOf("config Prefix=cattle-", "config Prefix=pool-2-", "config Prefix=poo")},
-			last: []string{"config Prefix=pool-"}}
-	},
-	func(r *teller) episode { // what could not be asked for yet is called off
-		change, back := "config Prefix=pool-3-", "config Prefix=pool-"
-		if r.IntN(2) == 0 {
-			change, back = "config AllowedZones="+r.zones[0]+","+r.zones[1], "config AllowedZones="+strings.Join(r.zones, ",")
-		}
-		return episode{kind: "called off", end: r.span(5*time.Minute, 20*time.Minute), first: []string{
-			fmt.Sprintf("sim fault %s * %s for 3m", r.oneOf("insert", "delete", "token"), r.oneOf("cut-before", "hang", "html 502", "slow 4s")),
-			"sim preempt " + r.zone() + " 5", fmt.Sprintf("config TargetVMCount=%d", r.vms-1-r.IntN(3)),
-			fmt.Sprint("wait ", r.span(time.Second, time.Minute)), change,
-		}, last: []string{back, fmt.Sprintf("config TargetVMCount=%d", r.vms)}}
-	},
-	func(r *teller) episode {
-		zone := r.zone()
-		return episode{kind: "started by hand", end: r.span(90*time.Second, 30*time.Minute), first: []string{"config DeleteStopped=", "by-hand stop " + zone},
-			last: []string{"by-hand start " + zone}}
-	},
-	func(r *teller) episode {
-		return episode{kind: "by hand", first: []string{fmt.Sprintf("by-hand %s %s", r.oneOf("delete", "stop"), r.zone())}}
-	},
-	func(r *teller) episode {
-		return episode{kind: "slow", end: r.span(time.Minute, time.Hour), first: []string{"sim optime " + r.zoneOrAll() + " 60s 180s", "sim preempt " + r.zone()},
-			last: []string{"sim optime * 8s 30s"}}
-	},
-	func(r *teller) episode { // nothing of the API can be reached
-		return episode{kind: "unreachable", end: 0, first: []string{fmt.Sprintf("sim fault * * %s for %v", r.oneOf("cut-before", "hang", "html 502"), r.span(time.Minute, 2*time.Hour))}}
 	},
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,40 +32,41 @@ type monitor struct {
 	// outside are VMs that a daemon need not count: made by hand, made by a call that was on the wire at a kill, or being deleted.
 	outside map[key]bool
 	resting map[string]rest // how a region's reads or writes must rest, by "region lane"
-	trials  []trial         // creations in zones that were held
-	begun   time.Time       // when the running daemon did
-	hooking int             // hooks that run
-	running *Pool
-	removed bool // the attribute is
-	paused  bool // and the running daemon has said so
+	wide    []held          // holds that concern more than one zone
+	// failedWide are failures like those, after which no creation has succeeded.
+	failedWide []held
+	trials     []trial   // inserts in zones that were held
+	begun      time.Time // when the running daemon did
+	hooking    int       // hooks that run
+	self       key       // the VM that the daemon runs on
+	silent     bool      // two daemons run: nobody is held to anything
+	removed    bool      // the attribute is
+	paused     bool      // and the running daemon has said so
+	// pausedAt is when it said so.
+	pausedAt time.Time
 
 	// What the running daemon knows of operations under way: VMs that are starting, VMs that are being deleted, deletions that
 	// failed, and when it last gave up what had not been asked for.
 	starting, going map[key]bool
 	tries           map[key]tried
 	recalled        time.Time
-	// How many VMs stay after the deletions that were decided at one instant.
-	counted time.Time
-	staying int
 }
-
-// A rest is the time from a refusal over the rate to the next minute. A call at the very instant of the refusal may have been on
-// its way out.
-type rest struct{ since, until time.Time }
 
 // An account is what the monitor knows of one VM, or of one that was to be made.
 type account struct {
-	decided time.Time // when its creation was; zero: not by a daemon
-	target  int       // then
-	wire    int       // inserts of it on their way
-	calls   int       // inserts or deletes of it since the last decision
-	doomed  time.Time // when its deletion was decided last
-	spared  time.Time // when that failed
-	gaveUp  bool      // its creation had no answer in time, or none was waited for
-	hooks   map[string]int
-	hooking string          // the hook that runs
-	excused map[string]bool // hooks that need not come
-	adopted time.Time       // when a daemon took its operation on that it had not begun
+	decided  time.Time      // when its creation was; zero: not by a daemon
+	rank     int            // of the template that its last insert was made from
+	made     *config.Config // that it was in
+	wire     int            // inserts of it on their way
+	calls    int            // inserts or deletes of it since the last decision
+	deletion string         // the requestId of its last deletion
+	doomed   time.Time      // when that was decided
+	spared   time.Time      // when that failed
+	gaveUp   bool           // its creation had no answer in time, or none was waited for
+	hooks    map[string]int
+	hooking  string          // the hook that runs
+	excused  map[string]bool // hooks that need not come
+	adopted  time.Time       // when a daemon took its operation on that it had not begun
 	// risen is when somebody started it again after its loss, noticed when a daemon took it for a member then.
 	risen, noticed time.Time
 	ignored        int // lists between these two that showed it
@@ -72,20 +74,23 @@ type account struct {
 
 // A watch is what the monitor knows of one zone of the configuration.
 type watch struct {
-	out     bool      // it does not count: written off, or said not to exist
-	changed time.Time // when that last changed
-	listed  bool      // the running daemon has had a list of it
-	failing time.Time // since when its lists fail; zero: they do not
-	unasked time.Time // when a VM of it was last asked for by name without an answer
-	anew    time.Time // when it came into the configuration, or the prefix changed: older answers say nothing
+	out     bool           // it does not count: written off, or said not to exist
+	changed time.Time      // when that last changed
+	listed  bool           // the running daemon has had a list of it
+	failing time.Time      // since when its lists fail; zero: they do not
+	slow    time.Time      // since when the daemon goes on without the list that it waits for
+	seen    time.Time      // when it was last listed
+	dark    time.Time      // since when the daemon says that it is unknown
+	theirs  bool           // a read of it has failed since then, and not for a fault of the daemon's
+	wire    map[string]int // calls on the wire, by kind
+	unasked time.Time      // when a VM of it was last asked for by name without an answer
+	anew    time.Time      // when it came into the configuration, or the prefix changed: older answers say nothing
 	holds   []held
-	failed  time.Time       // when a creation failed there, and none begun since has succeeded
-	hinted  time.Time       // when Google last said that it has room
-	wasting bool            // the running daemon has held it for short-lived VMs, whose losses it tells of a little later
-	young   []time.Time     // when VMs were lost that had been made shortly before
-	shown   map[string]bool // the live VMs of its last list
-	pages   map[string]bool // the VMs of the list that is being read
-	unseen  map[string]bool // VMs that were created, and no list has shown
+	failed  map[int]time.Time // when a creation of a rank, or of any, failed there, and none begun since has succeeded
+	young   []young           // VMs that were lost soon after they were made
+	shown   map[string]bool   // the live VMs of its last list, and those of earlier ones that it lacks
+	pages   map[string]bool   // the VMs of the list that is being read
+	unseen  map[string]bool   // VMs that were created, and no list has shown
 	// exhausted are the hooks of that name that ran; forgiven is how many more there might have been; refused are the inserts
 	// that Google refused at once for want of room, which leaves no trace.
 	exhausted, forgiven int
@@ -101,12 +106,15 @@ func newMonitor(w *world) *monitor {
 
 // wrong notes a broken promise.
 func (m *monitor) wrong(format string, args ...any) {
+	if len(m.wrongs) == 1000 || m.silent {
+		return
+	}
 	m.wrongs = append(m.wrongs, fmt.Sprintf("after %v: ", time.Since(m.w.start))+fmt.Sprintf(format, args...))
 }
 
 func (m *monitor) zone(name string) *watch {
 	if m.zones[name] == nil {
-		m.zones[name] = &watch{refused: map[string]bool{}, unseen: map[string]bool{}}
+		m.zones[name] = &watch{failed: map[int]time.Time{}, refused: map[string]bool{}, unseen: map[string]bool{}, wire: map[string]int{}}
 	}
 	return m.zones[name]
 }
@@ -131,17 +139,24 @@ func (m *monitor) started() {
 func (m *monitor) forgetDaemon() {
 	for _, z := range m.zones {
 		z.forget()
+		clear(z.wire)
 	}
 	clear(m.resting)
 	clear(m.starting)
 	clear(m.going)
 	clear(m.tries)
-	m.trials = nil
+	m.trials, m.wide, m.failedWide = nil, nil, nil
 }
 
 // forget leaves of a zone what it still means to a daemon that looks at it for the first time.
 func (z *watch) forget() {
-	*z = watch{exhausted: z.exhausted, forgiven: z.forgiven, must: z.must, may: z.may, refused: z.refused, changed: time.Now(), anew: time.Now(), unseen: map[string]bool{}}
+	*z = watch{failed: map[int]time.Time{}, exhausted: z.exhausted, forgiven: z.forgiven, must: z.must, may: z.may, refused: z.refused, changed: time.Now(), anew: time.Now(), unseen: map[string]bool{}, wire: z.wire}
+}
+
+func (m *monitor) silence() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.silent = true
 }
 
 func (m *monitor) killed() {
@@ -166,11 +181,16 @@ func (m *monitor) document(text string) {
 	}
 }
 
-// absent notes that the story has taken the configuration away.
-func (m *monitor) absent() {
+// command notes what the story tells the simulator: that the configuration is taken away, or on which VM the daemon runs.
+func (m *monitor) command(words []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.removed = true
+	switch {
+	case strings.Join(words, " ") == "remove-metadata prevmtable":
+		m.removed = true
+	case words[0] == "self" && len(words) > 2:
+		m.self = key{words[1], words[2]}
+	}
 }
 
 // observe hears what the daemon says that it decides and finds.
@@ -183,46 +203,90 @@ func (m *monitor) observe(e Event) {
 		m.takeConfig(e)
 	case ZoneWrittenOff, ZoneAbsent, ZoneKnown:
 		z := m.zone(e.Zone)
+		if e.Kind == ZoneWrittenOff {
+			m.checkWriteOff(e.Zone)
+		} else {
+			z.slow, z.dark = time.Time{}, time.Time{} // what it waited for was not the list, but the answers by name
+		}
 		z.out, z.changed = e.Kind != ZoneKnown, time.Now()
-	case ZoneHeld:
-		z := m.zone(e.Zone)
-		z.wasting = z.wasting || e.Class == ShortLived
+	case ZoneSlow:
+		m.slow(m.zone(e.Zone))
+	case ZoneUnknown:
+		if z := m.zone(e.Zone); z.dark.IsZero() {
+			z.dark = time.Now()
+		}
 	case ConfigAbsent:
-		m.recalled, m.paused = time.Now(), m.removed
+		m.recalled, m.paused, m.pausedAt = time.Now(), m.removed, time.Now()
 	case Creating:
-		m.decidedCreation(k)
+		if a := m.vm(k); a.decided.IsZero() {
+			a.decided = time.Now()
+		}
 	case Adopted:
 		m.adopt(k, e)
-	case OutcomeOpen:
+	case OutcomeUnknown:
 		if m.vm(k).calls == 0 {
 			m.wrong("the outcome for %s is open, though no call was made: %v", k.name, e.Err)
 		}
-	case Created: // which ends a hold that a longer SecondsForExhaustion might have brought back
-		z, begun := m.zone(e.Zone), m.vm(k).decided
-		z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return h.since.Before(begun) })
-		if begun.After(z.failed) {
-			z.failed = time.Time{}
-		}
+	case Created:
+		m.created(e.Zone, m.vm(k).rank, m.vm(k).decided)
 		delete(m.starting, k)
-		z.unseen[k.name] = true
+		m.zone(e.Zone).unseen[k.name] = true
 	case NotCreated:
 		m.notCreated(k, e)
-	case Deleting:
-		m.decidedDeletion(k)
 	case Deleted:
-		delete(m.tries, k)
-		delete(m.zone(e.Zone).unseen, k.name)
+		m.ended(k)
 	case NotDeleted:
 		m.notDeleted(k)
 	case Vanished:
-		delete(m.tries, k)
-		delete(m.zone(e.Zone).unseen, k.name)
-		if a := m.vm(k); !a.decided.IsZero() && time.Since(a.decided) < youth {
-			m.lostYoung(e.Zone)
+		m.ended(k)
+		if a := m.vm(k); !a.decided.IsZero() && time.Since(a.decided) < 2*time.Minute && e.Reason != NoReason {
+			m.lostYoung(k)
 		}
 	case Strangers:
 		m.takenForMembers(e)
 	}
+}
+
+// slow notes that the daemon goes on without the list of a zone. The server is slow only if the list is on the wire.
+func (m *monitor) slow(z *watch) {
+	if z.slow.IsZero() {
+		z.slow = time.Now()
+	}
+	z.theirs = z.theirs || z.wire["list"] > 0
+}
+
+// checkWriteOff checks that the lists of a zone which is written off have failed for long enough: for SecondsForExhaustion, but at least one minute and at
+// most five, or for five minutes where every read was refused over the rate or with 401, or had no token to go with.
+func (m *monitor) checkWriteOff(zone string) {
+	if m.force == nil {
+		return
+	}
+	z := m.zone(zone)
+	since := z.blind()
+	if since.IsZero() || !z.dark.IsZero() && z.dark.Before(since) {
+		since = z.dark
+	}
+	if !z.listed {
+		since = latest(z.anew, m.begun)
+	}
+	least := min(max(m.force.Exhaustion, time.Minute), 5*time.Minute)
+	if !z.theirs {
+		least = 5 * time.Minute
+	}
+	switch {
+	case since.IsZero() && time.Since(z.seen) < callTime: // it may still be waiting for the answers by name that go with its list
+	case since.IsZero():
+		m.wrong("%s is written off, which can be listed", zone)
+	case time.Since(since) < least-time.Second:
+		m.wrong("%s is written off after %v, which takes %v (their fault: %v)", zone, time.Since(since), least, z.theirs)
+	}
+}
+
+// ended notes that a daemon has taken a VM out of the pool.
+func (m *monitor) ended(k key) {
+	delete(m.tries, k)
+	delete(m.zone(k.zone).unseen, k.name)
+	delete(m.zone(k.zone).shown, k.name)
 }
 
 // adopt notes that the running daemon has found an operation under way.
@@ -254,7 +318,7 @@ func (m *monitor) takeConfig(e Event) {
 			was := *z
 			z.forget()
 			if old != nil && slices.Contains(c.Zones, name) && slices.Contains(old.Zones, name) { // what a zone is held for stays
-				z.holds, z.failed, z.wasting = was.holds, was.failed, was.wasting
+				z.holds, z.failed = was.holds, was.failed
 			}
 			maps.DeleteFunc(m.tries, func(k key, _ tried) bool { return k.zone == name })
 		}

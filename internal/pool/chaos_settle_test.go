@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"testing/synctest"
 	"time"
-
-	"prevmtable/internal/gce"
 )
 
 // underWay is what a call may take that was on the wire when the last fault ended: the call itself, the pause before it is made
 // again, and the rest of the minute, if Google had refused it over a rate limit.
-const underWay = gce.CallTimeout + 30*time.Second + time.Minute
+const underWay = 30*time.Second + 30*time.Second + time.Minute
 
 // settle waits until the pool is at its target, after all faults have ended, and holds it to the time that it may take.
 func (m *monitor) settle() error {
@@ -20,6 +18,9 @@ func (m *monitor) settle() error {
 	live, left := 0, 0
 	s := m.waitFor(begun.Add(limit), func(s *State) bool {
 		live, left = m.w.sim.Live(s.Prefix, zoneNames(s)...), m.left()
+		if stuck := m.stuck(); stuck > s.Target {
+			return live == stuck && left == 0
+		}
 		return s.Summary == AtTarget && live == s.Target && left == 0
 	})
 	if s == nil {
@@ -50,7 +51,7 @@ func (m *monitor) settle() error {
 func (m *monitor) waitFor(end time.Time, holds func(*State) bool) *State {
 	for {
 		synctest.Wait()
-		if s := m.w.state.Load(); time.Since(s.Time) < heartbeat && holds(s) {
+		if s := m.w.state.Load(); time.Since(s.Time) < 10*time.Second && holds(s) {
 			return s
 		}
 		if time.Now().After(end) {
@@ -76,7 +77,7 @@ func (m *monitor) limit() time.Duration {
 	defer m.mu.Unlock()
 	hold := time.Duration(0)
 	for _, z := range s.Zones {
-		for _, h := range m.zone(z.Name).holds {
+		for _, h := range m.holdsOf(z.Name) {
 			hold = max(hold, h.since.Add(h.most(m.force)).Sub(now))
 		}
 		if z.Hold != nil && z.Hold.Class == ShortLived { // of which the monitor does not know all
@@ -87,18 +88,19 @@ func (m *monitor) limit() time.Duration {
 		hold = max(hold, t.since.Add(t.distance).Sub(now))
 	}
 	const begins = 40 * time.Second // by the story's calming
+	const heard = 5 * time.Second   // until a daemon has heard of an operation's end
 	longest := begins
 	for _, op := range m.w.sim.Unfinished() {
 		a := m.vm(key{op.Zone, op.Target})
 		left := op.End.Sub(now)
-		if op.End.IsZero() { // the VM's own state decides, ten minutes after a daemon has taken it on
-			left = latest(op.Start, a.adopted).Add(patience + watchEvery).Sub(now)
+		if op.End.IsZero() { // the VM's own state decides, an hour after a daemon has taken it on, or 70 minutes for a deletion
+			left = latest(op.Start, a.adopted).Add(70*time.Minute + heard).Sub(now)
 		} else if op.Type == "insert" && op.Fails { // for a fault that was cleared since: its zone will be held
-			hold = max(hold, left+watchEvery+held{}.most(m.force))
+			hold = max(hold, left+heard+held{}.most(m.force))
 		}
 		longest = max(longest, left)
 	}
-	many := time.Duration(s.Target/maxCreations)*begins + time.Duration(s.Target/1000)*time.Minute
+	many := time.Duration(s.Target/2000)*begins + time.Duration(s.Target/1000)*time.Minute
 	return hold + 2*s.Rest + 2*longest + many + underWay
 }
 

@@ -23,13 +23,14 @@ func (e episode) local() bool {
 	everywhere := func(step string) bool { return strings.Contains(step, " * ") || strings.Contains(step, " global ") }
 	return !slices.ContainsFunc(e.first, everywhere) && slices.Contains([]string{
 		"mass preemption", "capacity", "quota", "addresses", "outage", "no zone", "lists", "late lists", "operations", "refused", "preempted at start",
-		"rate limit", "short lives", "by hand", "slow",
+		"rate limit", "short lives", "by hand", "slow", "long operations", "low quota", "reads refused",
 	}, e.kind)
 }
 
 // A story is what happens to a pool, as it is told in the files of testdata/scenarios.
 type story struct {
 	seed     uint64
+	vms      int
 	setUp    []string
 	episodes []episode
 	calms    []time.Duration // when all is well again, and the pool is to be at its target
@@ -45,7 +46,7 @@ const (
 var calming = []string{
 	"sim fault clear", "sim zone * up", "sim capacity * unlimited", "sim life * off", "sim hide * off", "sim ops-hide * off",
 	"sim stale * off", "sim ops-stale * off", "sim preempt-at-start * 0", "sim metadata-server up", "sim optime * 8s 30s",
-	"sim requestid on", "sim latency 10ms 200ms", "hang-hooks", "slow-hooks",
+	"sim requestid on", "sim latency 10ms 200ms", "sim stockout-time 4s 10s", "hang-hooks", "slow-hooks", "flap 0", "late off",
 }
 
 // text tells the story in full.
@@ -68,6 +69,10 @@ func (s *story) text() string {
 	for _, at := range s.calms {
 		add(at, calming...)
 		add(at, "config", "settle")
+	}
+	if len(s.calms) > 0 { // once all holds have ended, the first fill ends the trials of all zones, and the second is even
+		empty, full := "config TargetVMCount=0", fmt.Sprintf("config TargetVMCount=%d", s.vms)
+		add(s.calms[len(s.calms)-1], "wait 6m", empty, "settle", full, "settle", "wait 3m", empty, "settle", full, "settle", "expect spread <=1")
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return int(a.at - b.at) })
 	var b strings.Builder
@@ -130,6 +135,14 @@ func each(zones []string, format string, args ...any) (steps []string) {
 	return steps
 }
 
+// clock sets Google's clock: in every other story it is not the daemon's.
+func (r *teller) clock() string {
+	if r.IntN(2) == 0 {
+		return "sim clock off"
+	}
+	return fmt.Sprint("sim clock ", time.Duration(r.IntN(121)-60)*time.Minute)
+}
+
 // few is how many VMs five zones have, whatever the number of zones.
 func (r *teller) few() int { return max(1, 5*r.vms/max(5, len(r.zones))) }
 
@@ -147,8 +160,8 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 			r.regions = append(r.regions, region)
 		}
 	}
-	s := &story{seed: seed, setUp: []string{
-		"sim stop-time 2s 30s", "sim op-retention 20m", "sim token-life 6m", "sim optime * 8s 30s", "sim latency 10ms 200ms", "sim vm " + zones[0] + " foreign-1", "sim vm " + zones[1] + " other-pool-2",
+	s := &story{seed: seed, vms: vms, setUp: []string{
+		"sim stop-time 2s 30s", "sim op-retention 20m", "sim token-life 6m", "sim optime * 8s 30s", "sim latency 10ms 200ms", r.clock(), "sim vm " + zones[0] + " foreign-1", "sim vm " + zones[1] + " other-pool-2",
 		fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=%d SecondsForHook=20 AllowedZones=%s",
 			vms, []int{0, 60, 120, 300}[r.IntN(4)], strings.Join(zones, ",")), "start",
 	}}
@@ -185,10 +198,10 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 	return s
 }
 
-// keepApart drops episodes in which a daemon starts, or a zone is new to it, or a VM comes back to life, while lists hide something
-// or those of operations are late: nobody could know then. Late lists of VMs alone are no excuse.
+// keepApart drops episodes in which a daemon starts, or a zone is new to it, or a VM comes back to life, while lists hide something, those of
+// operations are late, or calls have their effect later: nobody could know then. Late lists of VMs alone are no excuse.
 func (s *story) keepApart() {
-	blind := func(e episode) bool { return e.kind == "lists" }
+	blind := func(e episode) bool { return e.kind == "lists" || e.kind == "late effect" }
 	starts := func(e episode) bool {
 		return slices.Contains([]string{"kill", "restart", "zones", "no zone", "prefix", "called off", "started by hand"}, e.kind)
 	}

@@ -34,7 +34,7 @@ func TestChaos(t *testing.T) {
 			t.Parallel()
 			zones := zonesOf(*chaosZones)
 			s := newStory(seed, *chaosDays, zones, *chaosVMs)
-			m := live(t, s, zones, false)
+			m := tellStory(t, s, zones, false)
 			m.counts["episodes"] = len(s.episodes)
 			for _, e := range s.episodes {
 				m.counts["story: "+e.kind]++
@@ -58,8 +58,8 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// live tells a story, and returns what the monitor saw. Memory can be measured only of a story that is told alone.
-func live(t *testing.T, s *story, zones []string, alone bool) (m *monitor) {
+// tellStory tells a story, and returns what the monitor saw. Memory can be measured only of a story that is told alone.
+func tellStory(t *testing.T, s *story, zones []string, alone bool) (m *monitor) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, gcesim.Options{Project: "demo", Zones: zones, Seed: s.seed, KeepCalls: -1})
 		for line := range strings.Lines(s.text()) {
@@ -102,7 +102,7 @@ func zonesOf(n int) []string {
 func shrink(t *testing.T, s *story, zones []string, wrong string) *story {
 	begun := time.Now()
 	fails := func(s *story) bool {
-		m := live(t, s, zones, false)
+		m := tellStory(t, s, zones, false)
 		return slices.ContainsFunc(m.wrongs, func(w string) bool { return kindOf(w) == kindOf(wrong) })
 	}
 	small := *s

@@ -50,6 +50,9 @@ func (w *world) check(words []string, line string) error {
 		}
 		return nil
 	}
+	if n := len(words); n > 2 && (words[n-2] == "<=" || words[n-2] == ">=") {
+		words = append(words[:n-2:n-2], words[n-2]+words[n-1])
+	}
 	got, err := w.quantity(words[:len(words)-1])
 	if err != nil {
 		return err
@@ -107,6 +110,24 @@ func (w *world) quantity(words []string) (int, error) {
 		return n, nil
 	case "calls":
 		return w.sim.CallCount(args[0]), nil
+	case "new-calls": // since the last forget
+		return w.sim.CallCount(args[0]) - w.forgotten[args[0]], nil
+	case "second-hooks": // the second daemon's, since the last forget
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		n := 0
+		for _, e := range w.secondHooks {
+			if e.Kind == args[0] {
+				n++
+			}
+		}
+		return n, nil
+	case "publications": // of the state, since the last forget
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.publications, nil
+	case "refused-share": // of the calls of a method, in percent
+		return 100 * w.sim.CallCount(args[0], 403, 429) / max(1, w.sim.CallCount(args[0])), nil
 	case "refused-calls": // over the API's quotas
 		return w.sim.CallCount("*", 403, 429), nil
 	case "unfinished":
@@ -115,6 +136,15 @@ func (w *world) quantity(words []string) (int, error) {
 		return w.sim.MaxLive(fmt.Sprint(w.fields["Prefix"])), nil
 	}
 	return 0, fmt.Errorf("no quantity %q", words[0])
+}
+
+// callCounts are the calls so far, by method.
+func (w *world) callCounts() map[string]int {
+	counts := map[string]int{}
+	for _, method := range []string{"insert", "delete", "list", "get"} {
+		counts["instances."+method] = w.sim.CallCount("instances." + method)
+	}
+	return counts
 }
 
 func (w *world) count(want func(gcesim.VM) bool) int {

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"prevmtable/internal/config"
@@ -11,81 +14,111 @@ import (
 
 // configure takes a document from the attribute.
 func (p *Pool) configure(d config.Document) {
+	now := time.Now()
 	p.newest.Absent, p.newest.Err = d.Absent, d.Err
+	by(&p.due.publish, p.shown.Add(publishEvery))
 	attribute := []any{"attribute", p.Attribute}
 	switch {
 	case d.Err != nil:
-		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigUnread, Facts: attribute, Err: d.Err})
+		p.emit(Event{Level: slog.LevelWarn, Kind: ConfigUnread, Facts: attribute, Err: d.Err})
 		return
 	case d.Absent:
-		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigAbsent, Facts: attribute})
+		p.emit(Event{Level: slog.LevelWarn, Kind: ConfigAbsent, Facts: attribute})
 		p.paused = true
-		p.recall()
 		return
 	}
 	paused := p.paused
 	p.paused = false
 	if !bytes.Equal(d.Text, p.text) || p.text == nil {
 		p.text = d.Text
-		p.take(d.Text)
+		p.parse(d.Text, now)
 	} else if paused {
 		p.update(false)
 	}
 }
 
-// take puts a new document in force, if it is valid.
-func (p *Pool) take(text []byte) {
+// parse puts a new document in force, if it is valid.
+func (p *Pool) parse(text []byte, now time.Time) {
 	c, warnings, err := config.Parse(text)
-	p.newest.Read, p.newest.Version, p.newest.Refusal, p.newest.Warnings = time.Now(), versionOf(text), err, warnings
+	p.newest.Read, p.newest.Version, p.newest.Refusal, p.newest.Warnings = now, versionOf(text), err, warnings
 	for _, w := range warnings {
-		p.tell(Event{Level: slog.LevelWarn, Kind: ConfigWarning, Facts: []any{"warning", fmt.Sprintf("%s: %s", p.Attribute, w)}})
+		p.emit(Event{Level: slog.LevelWarn, Kind: ConfigWarning, Facts: []any{"warning", fmt.Sprintf("%s: %s", p.Attribute, w)}})
 	}
 	if err != nil {
 		kind := ConfigRefused
 		if p.config == nil {
 			kind = ConfigUseless
 		}
-		p.tell(Event{Level: slog.LevelError, Kind: kind, Err: fmt.Errorf("%s: %w", p.Attribute, err)})
+		p.emit(Event{Level: slog.LevelError, Kind: kind, Err: fmt.Errorf("%s: %w", p.Attribute, err)})
 		p.update(false) // the pool may have been paused
 		return
 	}
-	p.tell(Event{Kind: ConfigInForce, Facts: []any{
+	p.emit(Event{Kind: ConfigInForce, Facts: []any{
 		"prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest, "version", p.newest.Version,
 	}})
-	old := p.config
-	if old == nil {
-		old = c
-	}
-	now := time.Now()
 	if p.version != p.newest.Version { // not one that is back after another was refused
 		p.since = now
 	}
 	p.config, p.version = c, p.newest.Version
-	p.setZones(old, c, now)
-	p.recall()
+	p.setZones(now)
+	for _, h := range p.holds {
+		if h.class.Lasting() {
+			h.trial = true // the new template may be right: one VM tries it
+		}
+	}
+	p.fresh, p.mayDelete = false, 0
 	p.update(false)
 }
 
 // setZones takes the zones of a new configuration, keeping what is known of those that stay under the same prefix.
-func (p *Pool) setZones(old, c *config.Config, now time.Time) {
-	zones := map[string]*zone{}
-	for _, name := range c.Zones {
-		if z := p.zones[name]; z != nil && old.Prefix == c.Prefix {
-			zones[name] = z
-			continue
+func (p *Pool) setZones(now time.Time) {
+	old := p.zones
+	p.zones = map[string]*zone{}
+	for _, name := range p.config.Zones {
+		z := old[name]
+		if z == nil || z.prefix != p.config.Prefix {
+			z = newZone(name, p.config.Prefix)
+			z.unknown = now
 		}
-		zones[name] = &zone{name: name, unknown: now, members: map[string]*member{}, retries: map[string]retry{}}
-		if z := p.zones[name]; z != nil { // what there is room for does not depend on the prefix
-			zones[name].hold, zones[name].trial = z.hold, z.trial
+		p.zones[name] = z
+	}
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		if z := old[name]; p.zones[name] != z {
+			p.letGo(z)
 		}
 	}
-	for name, z := range p.zones {
-		if zones[name] != z && len(z.members) > 0 {
-			p.tell(Event{Kind: VMsLetGo, Zone: name, Facts: []any{"prefix", old.Prefix, "vms", len(z.members)}})
+	for _, former := range p.former {
+		if z := p.zones[former.name]; z != nil {
+			z.takeOver(former)
 		}
 	}
-	p.zones = zones
-	for _, z := range zones {
-		z.refusal = hold{} // the new template may be right: one VM tries it
+	for _, z := range p.zones {
+		for _, v := range z.vms {
+			v.rank = p.rankOf(v.name)
+		}
+	}
+}
+
+// letGo stops managing the VMs of a zone, but for what is in flight there. Tombstones stay, for the zone may come back.
+func (p *Pool) letGo(z *zone) {
+	if n := z.count[live] + z.count[draining] + z.count[deleting]; n > 0 {
+		p.emit(Event{Kind: VMsLetGo, Zone: z.name, Facts: []any{"prefix", z.prefix, "vms", n}})
+	}
+	z.out, z.verifying = true, false
+	for _, v := range z.vms {
+		if v.phase == live || v.phase == stopped {
+			z.drop(v)
+		}
+	}
+	p.former = append(p.former, z)
+}
+
+// takeOver takes the rows of a former zone that carry the prefix.
+func (z *zone) takeOver(former *zone) {
+	for _, v := range former.vms {
+		if strings.HasPrefix(v.name, z.prefix) {
+			former.drop(v)
+			z.add(v)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"prevmtable/internal/gce"
@@ -30,60 +32,128 @@ var reasons = []struct {
 	{[]gce.Mutation{"stop", "suspend", "compute.instances.deferredStop", "compute.instances.guestTerminate"}, StoppedByHand},
 }
 
-// A loss is a VM that vanished.
-type loss struct {
-	name, status string
-	alive        time.Time // when it was last known to be live
+// An ending is why and when a VM ended, as its zone's operations say.
+type ending struct {
+	reason  Reason    // empty: they do not say that it ended
+	at      time.Time // by Google's clock
+	request string    // the requestId of a deletion
 }
 
-// explainTime is how long hooks and log wait for the reason of a loss.
-const explainTime = 2 * time.Second
-
-// explain tells of VMs that vanished from a zone. One list of the zone's operations says why; such lists may be incomplete.
-// Until then what is left of them is not deleted, or that would be taken for the reason, and hooks would run in the wrong order.
-func (p *Pool) explain(zone string, losses []loss) {
-	for _, l := range losses {
-		p.unexplained[key{zone, l.name}] = true
+// endings finds in a zone's operations why VMs ended, by their names. An operation that has failed has ended nothing.
+func endings(ops []gce.Operation) map[string]ending {
+	ended := map[string]ending{}
+	for _, r := range reasons {
+		for _, op := range ops {
+			if _, ok := ended[op.Target]; !ok && op.Failure == nil && slices.Contains(r.kinds, op.Kind) {
+				ended[op.Target] = ending{r.reason, op.Inserted, op.Request}
+			}
+		}
 	}
-	p.aside(func() func() {
-		ctx, cancel := context.WithTimeout(p.work, explainTime)
+	return ended
+}
+
+// reasonTime is how long hooks and log wait for the reason of a loss.
+const reasonTime = 2 * time.Second
+
+// explain finds out why VMs of a zone were lost. One list of the zone's operations says it; such lists may be incomplete.
+// Until then nothing is done to what is left of the VMs, or that would be taken for the reason.
+func (p *Pool) explain(z *zone, now time.Time) {
+	if z.explaining {
+		return
+	}
+	var vms, settled []*vm
+	for _, v := range z.sortedBusy() {
+		if v.phase == lost && v.loss.reason == "" {
+			vms = append(vms, v)
+		} else if v.phase == lost {
+			settled = append(settled, v)
+		}
+	}
+	p.tellLosses(z, settled, now)
+	if len(vms) == 0 {
+		return
+	}
+	z.explaining = true
+	since := now
+	for _, v := range vms {
+		since = earlier(since, v.alive)
+	}
+	since = p.atGoogle(since).Add(-clockSkew)
+	p.goAsync(func() event {
+		ctx, cancel := context.WithTimeout(p.work, reasonTime)
 		defer cancel()
-		prefix, since := commonPrefix(losses[0].name, losses[len(losses)-1].name), losses[0].alive
-		for _, l := range losses {
-			if l.alive.Before(since) {
-				since = l.alive
-			}
-		}
-		ops, err := p.GCE.Operations(ctx, zone, prefix, since.Add(-clockSkew))
-		if err != nil {
-			ops = nil // unknown, then
-		}
-		why := reasonsIn(ops)
-		return func() {
-			for _, l := range losses {
-				delete(p.unexplained, key{zone, l.name})
-				reason := why[l.name]
-				if reason == "" {
-					reason = NoReason
-				}
-				p.tell(Event{Level: slog.LevelWarn, Kind: Vanished, Zone: zone, Name: l.name, Reason: reason, Facts: []any{"status", l.status}})
-				p.fire("vanished", zone, l.name, reason)
-			}
-		}
+		past, _ := p.GCE.Operations(ctx, z.name, z.prefix, since) // what it does not say is unknown
+		return reasonsEnded{z, vms, past}
 	})
 }
 
-// reasonsIn finds in a zone's operations why VMs ended, by their names.
-func reasonsIn(ops []gce.Operation) map[string]Reason {
-	why := map[string]Reason{}
-	for _, r := range reasons {
-		for _, op := range ops {
-			for _, kind := range r.kinds {
-				if op.Kind == kind && op.Failure == nil && why[op.Target] == "" {
-					why[op.Target] = r.reason
-				}
-			}
+func (p *Pool) takeReasons(e reasonsEnded, now time.Time) {
+	e.zone.explaining = false
+	p.noticeOthers(e.past, now)
+	ended := endings(e.past)
+	for _, v := range e.vms {
+		v.loss = ended[v.name]
+		if v.loss.reason == "" {
+			v.loss.reason = NoReason
 		}
 	}
-	return why
+	p.tellLosses(e.zone, e.vms, now)
+	p.explain(e.zone, now) // those lost meanwhile
+	by(&p.due.reconcile, now)
+}
+
+// tellLosses tells of VMs that were lost, and why.
+func (p *Pool) tellLosses(z *zone, vms []*vm, now time.Time) {
+	early, born := false, time.Time{}
+	for _, v := range vms {
+		if v.phase != lost {
+			continue
+		}
+		z := v.home
+		if v.loss.reason == DeletedByHand && p.isMine(v.loss.request) { // called off, and accepted all the same
+			v.ended = true
+			z.enter(v, gone, now)
+			p.emit(Event{Kind: Deleted, Zone: z.name, Name: v.name})
+			p.fire("delete", v, "")
+			continue
+		}
+		p.emit(Event{Level: slog.LevelInfo, Kind: Vanished, Zone: z.name, Name: v.name, Reason: v.loss.reason, Facts: []any{"status", v.status}})
+		p.fire("vanished", v, v.loss.reason)
+		if p.livedShortly(v, now) {
+			early = true
+			if v.born.After(born) {
+				born = v.born
+			}
+		}
+		next := gone
+		if (gce.VM{Status: v.status}).Stopped() {
+			next = stopped
+		}
+		z.enter(v, next, now)
+	}
+	if early {
+		p.lostEarly(z, born, now)
+	}
+}
+
+// livedShortly reports whether a VM is known to have lived for less than two minutes, by Google's times.
+func (p *Pool) livedShortly(v *vm, now time.Time) bool {
+	end := v.loss.at
+	if end.IsZero() {
+		end = p.atGoogle(now)
+	}
+	return !v.created.IsZero() && end.Sub(v.created) < youth
+}
+
+// atGoogle returns what a time of the daemon's clock is by Google's.
+func (p *Pool) atGoogle(t time.Time) time.Time { return t.Add(time.Until(p.GCE.Now())).Round(0) }
+
+// sortedBusy returns the rows under way in a fixed order.
+func (z *zone) sortedBusy() []*vm {
+	vms := make([]*vm, 0, len(z.busy))
+	for _, v := range z.busy {
+		vms = append(vms, v)
+	}
+	slices.SortFunc(vms, func(a, b *vm) int { return strings.Compare(a.name, b.name) })
+	return vms
 }

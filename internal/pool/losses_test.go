@@ -3,15 +3,16 @@ package pool
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"prevmtable/internal/gce"
 )
 
-// TestReasons reads lists of operations, newest first, as Google gives them.
-func TestReasons(t *testing.T) {
+// TestEndings reads lists of operations, newest first, as Google gives them.
+func TestEndings(t *testing.T) {
 	op := func(kind gce.Mutation) gce.Operation { return gce.Operation{Kind: kind, Target: "vm", Done: true} }
 	failed := op(gce.Deletion)
-	failed.Failure = &gce.Failure{Class: gce.Trouble}
+	failed.Failure = &gce.Failure{Class: gce.Transient}
 	other := op("compute.instances.preempted")
 	other.Target = "other"
 	for name, test := range map[string]struct {
@@ -22,18 +23,49 @@ func TestReasons(t *testing.T) {
 		"of another VM":                  {[]gce.Operation{other}, ""},
 		"what ends no VM":                {[]gce.Operation{op("setMetadata"), op("insert"), op("start")}, ""},
 		"a deletion that failed":         {[]gce.Operation{failed}, ""},
-		"preempted":                      {[]gce.Operation{op("compute.instances.preempted")}, Preempted},
-		"preempted, and deleted then":    {[]gce.Operation{op("delete"), op("compute.instances.preempted")}, Preempted},
-		"deleted while being preempted":  {[]gce.Operation{op("compute.instances.preempted"), op("delete")}, Preempted},
-		"stopped, and deleted then":      {[]gce.Operation{op("delete"), op("stop")}, DeletedByHand},
-		"stopped":                        {[]gce.Operation{op("stop")}, StoppedByHand},
-		"suspended":                      {[]gce.Operation{op("suspend")}, StoppedByHand},
-		"stopped gracefully":             {[]gce.Operation{op("compute.instances.deferredStop")}, StoppedByHand},
-		"powered off by its own guest":   {[]gce.Operation{op("compute.instances.guestTerminate")}, StoppedByHand},
-		"stopped, with a failed attempt": {[]gce.Operation{failed, op("stop")}, StoppedByHand},
+		"preempted":                      {[]gce.Operation{op("compute.instances.preempted")}, "preempted"},
+		"preempted, and deleted then":    {[]gce.Operation{op("delete"), op("compute.instances.preempted")}, "preempted"},
+		"deleted while being preempted":  {[]gce.Operation{op("compute.instances.preempted"), op("delete")}, "preempted"},
+		"deleted":                        {[]gce.Operation{op("delete")}, "deleted"},
+		"stopped, and deleted then":      {[]gce.Operation{op("delete"), op("stop")}, "deleted"},
+		"stopped":                        {[]gce.Operation{op("stop")}, "stopped"},
+		"suspended":                      {[]gce.Operation{op("suspend")}, "stopped"},
+		"stopped gracefully":             {[]gce.Operation{op("compute.instances.deferredStop")}, "stopped"},
+		"powered off by its own guest":   {[]gce.Operation{op("compute.instances.guestTerminate")}, "stopped"},
+		"stopped, with a failed attempt": {[]gce.Operation{failed, op("stop")}, "stopped"},
 	} {
-		if got := reasonsIn(test.ops)["vm"]; got != test.want {
+		if got := endings(test.ops)["vm"].reason; got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// What becomes of VMs that are lost, by what is left of them and by who deleted them.
+func TestTellLosses(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		name   string
+		status string
+		loss   func(*Pool) ending
+		want   string // event, reason and phase
+	}{
+		{"preempted", "STOPPING", func(*Pool) ending { return ending{reason: Preempted} }, "vanished preempted gone"},
+		{"preempted, and stopped", "TERMINATED", func(*Pool) ending { return ending{reason: Preempted} }, "vanished preempted stopped"},
+		{"not there", "gone", func(*Pool) ending { return ending{reason: NoReason} }, "vanished unknown gone"},
+		{"deleted by somebody", "gone", func(*Pool) ending { return ending{reason: DeletedByHand, request: "theirs"} }, "vanished deleted gone"},
+		{"deleted by this daemon", "gone", func(p *Pool) ending { return ending{reason: DeletedByHand, request: p.me().requestID(p.random)} }, "deleted  deleted"},
+	} {
+		p := tablePool(t, fiveZonesConfig(30, 120))
+		said := ""
+		p.Observe = func(e Event) { said += string(e.Kind) + " " + string(e.Reason) }
+		z := p.zones["us-central1-a"]
+		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: test.status, alive: now}
+		z.add(v)
+		v.loss = test.loss(p)
+		p.tellLosses(z, []*vm{v}, now)
+		p.tellLosses(z, []*vm{v}, now) // told once
+		if got := said + " " + remembered(z); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
 }

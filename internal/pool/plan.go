@@ -2,184 +2,264 @@ package pool
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
 
 // What a plan does about a zone, by what is known of it:
 //
-//	view        its VMs count   created there           deleted there   elsewhere
-//	known       yes             unless held; one VM     yes             –
-//	                            while on trial
-//	unknown     as last known   no                      no              no scale-in anywhere
-//	new         none known      no                      no              no creation, no scale-in anywhere
-//	written off no              no                      no              –
+//	view         its VMs count   created there              deleted there
+//	known        yes             unless a hold forbids it   yes
+//	unknown      as last known   no                         no
+//	unlisted     as far as known no, nor elsewhere          no
+//	written off  no              no                         no
 //
-// and about the pool, where starting counts creations in flight, and live leaves out deletions in flight:
+// and about the pool, where starting counts creations in flight and live leaves out deletions in flight:
 //
-//	live + starting < target    create the difference, less the deletions that may come to nothing: first, for each creation
-//	                            that found no room, a VM where Google says that there is some; then each where the
-//	                            fewest are, ties round-robin
-//	live + starting > target    scale in: those starting first (when they have started), then VMs not running,
-//	                            then those of the fullest zone, oldest first; last, those whose deletion has failed
+//	live + starting < target    create the difference, less what is unsure. Each VM is of the best rank that
+//	                            has an open zone, in the one with the fewest VMs, ties round-robin; first, for each creation
+//	                            that found no room, where Google says that there is some
+//	live + starting > target    scale in: those starting first (when they have started), then by class (see candidate), then
+//	                            those of the fullest zone, oldest first; beside an unknown zone only what the known ones alone have beyond the target
+//	live + starting = target    with surge: replace VMs of an older template or a lesser rank, the new one first
 //	stopped VMs                 deleted if so configured, whatever the target
-
-// A view says how far a zone can be seen.
-type view int
-
-const (
-	known      view = iota
-	unknown         // its last list failed
-	unseen          // it has not been listed since it was taken into the configuration
-	writtenOff      // unknown or unseen for so long that the pool goes on without it
-)
 
 // A situation is all that a plan depends on.
 type situation struct {
 	target    int
-	room      int        // creations that may be added to those in flight
-	next      int        // zone with which ties begin, as an index
-	hints     [][]string // zones with room, as Google said at each creation that found none
+	surge     int // VMs beyond the target while others are replaced
+	room      int // creations that may be added to those in flight
+	next      int // zone with which ties begin, as an index
+	ranks     []rankView
+	best      int   // the first rank with an open zone
+	permits   []int // creations that each hold allows; zones refer to them
+	hints     []hint
 	zones     []zoneView
-	mayDelete int // deletions that may be added to those in flight; none unless the snapshot is fresh
+	mayDelete int // deletions that the last snapshot still allows
+}
+
+// A rankView is one template of a situation.
+type rankView struct {
+	closed bool // its AfterSeconds are not over
+}
+
+// A hint names zones with room for a rank, as Google said when it had none elsewhere.
+type hint struct {
+	rank  int
+	zones []string
 }
 
 // A zoneView is one zone of a situation.
 type zoneView struct {
 	name     string
 	view     view
-	held     bool
-	trial    bool        // may have one creation in flight until one succeeds
-	live     int         // VMs live and not being deleted
-	starting int         // creations in flight
-	deleting int         // deletions in flight
-	recalled int         // of these, those that may come to nothing, so that their VMs stay
-	spare    []candidate // those of the live VMs that may be chosen for scale-in
-	stopped  []candidate // to be deleted
+	holds    [][]int // for each rank, the permits that a creation needs
+	slots    int     // creations that may leave now
+	live     int     // VMs live and not being deleted
+	starting int     // creations in flight
+	deleting int     // deletions in flight
+	unsure   int     // deletions that may come to nothing, and losses that have not been told of
+	outdated int     // live VMs of an older template or a lesser rank
+	unready  int     // live VMs that are not running yet
+	spare    []candidate
+	stopped  []candidate
 }
 
 // A candidate is a VM that may be deleted.
 type candidate struct {
 	name    string
-	running bool
-	failed  bool // its deletion has failed
+	class   int // the lower goes first
 	created time.Time
 }
 
-// rank orders the kinds of VMs in which they go.
-func (c candidate) rank() int {
-	switch {
-	case c.failed:
-		return 2
-	case c.running:
-		return 1
-	}
-	return 0
-}
-
-// A plan says what is to be done.
+// A plan says what is to be done now.
 type plan struct {
-	create  []string // zones, a VM each
-	scaleIn []doomed
-	stopped []doomed
+	create  []creation
+	scaleIn []key
+	stopped []key
 	next    int // for the next situation
 }
 
-// A doomed VM is one to be deleted.
-type doomed struct{ zone, name string }
+// A creation is one VM to be made.
+type creation struct {
+	zone string
+	rank int
+}
 
 // makePlan decides. It is a pure function: the same situation gives the same plan.
 func makePlan(s situation) plan {
 	p := plan{next: s.next}
-	total, starting, recalled, create, scaleIn := 0, 0, 0, true, s.mayDelete > 0
+	t := s.totals()
+	switch missing := s.target - t.live - t.starting; {
+	case missing > 0 && t.listed:
+		p.create, p.next = s.fill(min(missing-t.unsure, s.room), len(s.ranks))
+	case missing == 0 && t.whole && t.outdated > 0:
+		p.create, p.next = s.fill(min(s.surge-t.deleting, t.outdated, s.room), s.best+1)
+	case missing < 0:
+		p.scaleIn = s.scaleIn(min(t.excess(s), s.mayDelete))
+	}
+	left := s.mayDelete - len(p.scaleIn)
 	for _, z := range s.zones {
-		switch z.view {
-		case writtenOff:
-			continue
-		case unseen:
-			create, scaleIn = false, false
-		case unknown:
-			scaleIn = false
-		}
-		total += z.live + z.starting
-		starting += z.starting
-		recalled += z.recalled
-		if s.mayDelete > 0 && z.view == known {
-			for _, c := range slices.SortedFunc(slices.Values(z.stopped), oldestFirst) {
-				p.stopped = append(p.stopped, doomed{z.name, c.name})
+		for _, c := range slices.SortedFunc(slices.Values(z.stopped), oldestFirst) {
+			if z.view == known && len(p.stopped) < left {
+				p.stopped = append(p.stopped, key{z.name, c.name})
 			}
 		}
 	}
-	switch missing := s.target - total; {
-	case missing > recalled && create:
-		p.fill(s, min(missing-recalled, s.room))
-	case missing < 0 && scaleIn:
-		p.thin(s, min(-missing-starting, s.mayDelete))
-	}
-	p.stopped = p.stopped[:min(len(p.stopped), s.mayDelete-len(p.scaleIn))]
 	return p
 }
 
-// fill distributes n creations.
-func (p *plan) fill(s situation, n int) {
-	zones := slices.Clone(s.zones)
-	all, index := make([]int, len(zones)), make(map[string]int, len(zones))
-	for i, z := range zones {
-		all[i], index[z.name] = i, i
+// totals are the sums over the zones that count.
+type totals struct {
+	live, starting, deleting, unsure, outdated, unready int
+	known                                               int  // live VMs in zones that can be seen
+	listed                                              bool // every zone that counts has been listed
+	seen                                                bool // every zone that counts can be seen
+	whole                                               bool // every zone can be seen
+}
+
+func (s *situation) totals() totals {
+	t := totals{listed: true, seen: true, whole: true}
+	for _, z := range s.zones {
+		t.whole = t.whole && z.view == known
+		switch z.view {
+		case writtenOff:
+			continue
+		case unlisted:
+			t.listed, t.seen = false, false
+		case unseen:
+			t.seen = false
+		case known:
+			t.known += z.live
+		}
+		t.live += z.live
+		t.starting += z.starting
+		t.deleting += z.deleting
+		t.unsure += z.unsure
+		t.outdated += z.outdated
+		t.unready += z.unready
 	}
-	for i := range n {
-		best := -1
-		if i < len(s.hints) {
-			var hinted []int
-			for _, name := range s.hints[i] {
-				if at, ok := index[name]; ok {
-					hinted = append(hinted, at)
+	return t
+}
+
+// short reports whether VMs are missing. Those of creations in flight, which may fail, are.
+func (t totals) short(target int) bool { return t.live < target }
+
+// excess is how many VMs are too many for certain. Creations in flight are the first to go, once they have ended. A VM is replaced
+// only when the new one runs.
+func (t totals) excess(s situation) int {
+	n := t.live
+	if !t.seen {
+		n = t.known
+	}
+	if t.outdated > 0 {
+		n -= min(t.unready, s.surge)
+	}
+	return n - s.target
+}
+
+// fill distributes n creations of the first ranks, and returns those that may leave now.
+func (s *situation) fill(n, ranks int) (create []creation, next int) {
+	zones, permits, next := slices.Clone(s.zones), slices.Clone(s.permits), s.next
+	slots, index := 0, make(map[string]int, len(zones))
+	for i, z := range zones {
+		slots += z.slots
+		index[z.name] = i
+	}
+	f := fillState{s: s, zones: zones, permits: permits}
+	for i := 0; i < n && slots > 0; i++ {
+		best, rank := f.choose(ranks, next)
+		if best < 0 {
+			break
+		}
+		if i < len(s.hints) && s.hints[i].rank == rank {
+			hinted := -1
+			for _, name := range s.hints[i].zones {
+				if at, ok := index[name]; ok && f.better(at, hinted, rank, next) {
+					hinted = at
 				}
 			}
-			best = p.fewest(zones, hinted)
+			if hinted >= 0 {
+				best = hinted
+			}
 		}
-		if best < 0 {
-			best = p.fewest(zones, all)
+		z := &zones[best]
+		z.starting++
+		for _, h := range z.holds[rank] {
+			permits[h]--
 		}
-		if best < 0 {
-			return
+		if z.slots > 0 { // a zone that cannot take it now keeps its turn
+			z.slots--
+			slots--
+			create = append(create, creation{z.name, rank})
 		}
-		zones[best].starting++
-		p.create = append(p.create, zones[best].name)
-		p.next = (best + 1) % len(zones)
+		next = (best + 1) % len(zones)
 	}
+	return create, next
 }
 
-// fewest returns which of some zones, given by index, has the fewest VMs and may have one more; -1 if there is none.
-func (p *plan) fewest(zones []zoneView, some []int) int {
-	best := -1
-	turn := func(i int) int { return (i - p.next%len(zones) + len(zones)) % len(zones) }
-	for _, i := range some {
-		z := zones[i]
-		if z.view != known || z.held || z.trial && z.starting > 0 {
-			continue
-		}
-		if best < 0 || cmp.Or(cmp.Compare(z.live+z.starting, zones[best].live+zones[best].starting), cmp.Compare(turn(i), turn(best))) < 0 {
-			best = i
-		}
-	}
-	return best
+// A fillState is the state of fill.
+type fillState struct {
+	s       *situation
+	zones   []zoneView
+	permits []int
 }
 
-// thin chooses n VMs to delete.
-func (p *plan) thin(s situation, n int) {
-	zones := slices.Clone(s.zones)
-	for rank := range 3 {
+// choose returns the best rank that has an open zone, and the one of its open zones with the fewest VMs; -1 if there is none.
+func (f *fillState) choose(ranks, next int) (best, rank int) {
+	for rank, r := range f.s.ranks[:ranks] {
+		best := -1
+		for i := range f.zones {
+			if !r.closed && f.better(i, best, rank, next) {
+				best = i
+			}
+		}
+		if best >= 0 {
+			return best, rank
+		}
+	}
+	return -1, 0
+}
+
+// isOpen reports whether a zone may have a VM of a rank.
+func (s *situation) isOpen(z zoneView, rank int) bool {
+	return z.view == known && !slices.ContainsFunc(z.holds[rank], func(h int) bool { return s.permits[h] <= 0 })
+}
+
+// better reports whether a zone is open for a rank, and has fewer VMs than another one or its turn before it.
+func (f *fillState) better(i, than, rank, next int) bool {
+	z := f.zones[i]
+	if z.view != known || slices.ContainsFunc(z.holds[rank], func(h int) bool { return f.permits[h] <= 0 }) {
+		return false
+	}
+	if than < 0 {
+		return true
+	}
+	turn := func(i int) int { return (i - next%len(f.zones) + len(f.zones)) % len(f.zones) }
+	other := f.zones[than]
+	return cmp.Or(cmp.Compare(z.live+z.starting, other.live+other.starting), cmp.Compare(turn(i), turn(than))) < 0
+}
+
+// scaleIn chooses n VMs to delete.
+func (s *situation) scaleIn(n int) (chosen []key) {
+	if n <= 0 {
+		return nil
+	}
+	zones := slices.DeleteFunc(slices.Clone(s.zones), func(z zoneView) bool { return z.view != known })
+	classes := map[int]bool{}
+	for i, z := range zones {
+		zones[i].spare = slices.SortedFunc(slices.Values(z.spare), oldestFirst)
+		for _, c := range z.spare {
+			classes[c.class] = true
+		}
+	}
+	for _, class := range slices.Sorted(maps.Keys(classes)) {
 		queues := make([][]candidate, len(zones))
 		for i, z := range zones {
-			for _, c := range z.spare {
-				if z.view == known && c.rank() == rank {
-					queues[i] = append(queues[i], c)
-				}
-			}
-			slices.SortFunc(queues[i], oldestFirst)
+			queues[i] = slices.DeleteFunc(slices.Clone(z.spare), func(c candidate) bool { return c.class != class })
 		}
-		for ; n > 0; n-- {
+		for len(chosen) < n {
 			fullest := -1
 			for i, z := range zones {
 				if len(queues[i]) > 0 && (fullest < 0 || z.live+z.starting > zones[fullest].live+zones[fullest].starting) {
@@ -189,11 +269,12 @@ func (p *plan) thin(s situation, n int) {
 			if fullest < 0 {
 				break
 			}
-			p.scaleIn = append(p.scaleIn, doomed{zones[fullest].name, queues[fullest][0].name})
+			chosen = append(chosen, key{zones[fullest].name, queues[fullest][0].name})
 			queues[fullest] = queues[fullest][1:]
 			zones[fullest].live--
 		}
 	}
+	return chosen
 }
 
 func oldestFirst(a, b candidate) int {

@@ -1,66 +1,102 @@
 package pool
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
-var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// zoneLine reads a zone as the table writes it: name, then words such as "held", "live=3", "vms=a:old,b:new:booting".
-func zoneLine(t *testing.T, line string) zoneView {
+// addZone reads a zone as the table writes it: its name, then words such as "held", "trial=1", "live=3", "vm=a1:9:0".
+func addZone(t *testing.T, s *situation, line string) {
 	fields := strings.Fields(line)
-	z := zoneView{name: fields[0]}
+	z := zoneView{name: fields[0], slots: 1000, holds: make([][]int, len(s.ranks))}
+	hold := func(permit int, ranks string) { // for one rank, or for all
+		for r := range z.holds {
+			if ranks == "" || ranks == fmt.Sprint(r) {
+				z.holds[r] = append(z.holds[r], permit)
+			}
+		}
+	}
 	for _, f := range fields[1:] {
 		word, value, _ := strings.Cut(f, "=")
 		n := 0
 		fmt.Sscan(value, &n)
 		switch word {
-		case "held":
-			z.held = true
-		case "trial":
-			z.trial = true
+		case "held": // [=RANK]
+			hold(0, value)
+		case "trial": // [=RANK]
+			s.permits = append(s.permits, 1)
+			hold(len(s.permits)-1, value)
+		case "shares": // HOLD[:RANK]
+			_, rank, _ := strings.Cut(value, ":")
+			hold(n, rank)
 		case "unknown":
-			z.view = unknown
-		case "unseen":
 			z.view = unseen
+		case "unlisted":
+			z.view = unlisted
 		case "off":
 			z.view = writtenOff
+		case "slots":
+			z.slots = n
 		case "live":
 			z.live = n
 		case "starting":
 			z.starting = n
+		case "deleting":
+			z.deleting = n
+		case "unsure":
+			z.unsure = n
+		case "outdated":
+			z.outdated = n
+		case "unready":
+			z.unready = n
 		case "stopped":
 			z.stopped = append(z.stopped, candidate{name: value})
-		case "vm": // NAME:AGE[:booting][:failed]
-			parts := strings.Split(value, ":")
+		case "vm": // NAME:AGE:CLASS
+			parts, class := strings.Split(value, ":"), 0
 			fmt.Sscan(parts[1], &n)
-			z.spare = append(z.spare, candidate{name: parts[0], created: epoch.Add(-time.Duration(n) * time.Hour),
-				running: !slices.Contains(parts, "booting"), failed: slices.Contains(parts, "failed")})
+			fmt.Sscan(parts[2], &class)
+			z.spare = append(z.spare, candidate{name: parts[0], created: epoch.Add(-time.Duration(n) * time.Hour), class: class})
 			z.live++
 		default:
 			t.Fatalf("unknown word %q", word)
 		}
 	}
-	return z
+	s.zones = append(s.zones, z)
+}
+
+// said writes creations as the table does: the zone, and the rank if it is not the first.
+func said(create []creation) string {
+	var words []string
+	for _, c := range create {
+		word := c.zone
+		if c.rank > 0 {
+			word += fmt.Sprint("/", c.rank)
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
 }
 
 func TestPlan(t *testing.T) {
 	for _, test := range []struct {
 		name          string
-		target        int
+		target, surge int
 		next          int
 		stale         bool // not from a fresh snapshot
 		room          int
-		zones         string
-		hints         string // zones with room, for one creation after another
-		create, going string // zones; zone/name
+		ranks         int    // 1 if it is 0
+		closed        []int  // ranks whose time has not come
+		permits       []int  // of the holds that zones share, from 2 on
+		zones         string // by addZone
+		hints         string // [RANK:]zones with room, for one creation after another
+		create, going string // by said; zone/name
 	}{
 		{name: "fill", target: 5, zones: "a;b;c", create: "a b c a b"},
 		{name: "fill from another start", target: 4, next: 2, zones: "a;b;c", create: "c a b c"},
@@ -71,215 +107,347 @@ func TestPlan(t *testing.T) {
 		{name: "held zone left out", target: 4, zones: "a held;b", create: "b b b b"},
 		{name: "every zone held", target: 4, zones: "a held;b held"},
 		{name: "trial takes one", target: 4, zones: "a trial;b live=3", create: "a"},
-		{name: "trial under way", target: 4, zones: "a trial starting=1;b held live=2"},
+		{name: "trial under way", target: 4, zones: "a held starting=1;b held live=2"},
 		{name: "trial, the rest elsewhere", target: 6, zones: "a trial;b", create: "a b b b b b"},
+		{name: "one trial for a region", target: 6, permits: []int{1}, zones: "a shares=2;b shares=2;c live=2", create: "a c c c"},
+		{name: "one trial for all", target: 6, permits: []int{1}, zones: "a shares=2;b shares=2", create: "a"},
+		{name: "two holds, one of them over", target: 2, zones: "a held trial;b held"},
 		{name: "unknown zone keeps its VMs and gets none", target: 6, zones: "a unknown live=2;b live=1", create: "b b b"},
 		{name: "written off zone does not count", target: 4, zones: "a off live=2 starting=2;b live=1", create: "b b b"},
-		{name: "unseen zone holds creation back", target: 4, zones: "a unseen;b"},
+		{name: "unlisted zone holds creation back", target: 4, zones: "a unlisted;b"},
 		{name: "all written off", target: 4, zones: "a off;b off"},
+		{name: "what is unsure is not made twice", target: 6, zones: "a live=2 unsure=1;b live=1 unsure=1", create: "b"},
+		{name: "all that is missing is unsure", target: 3, zones: "a live=2 unsure=2"},
+		{name: "no room for more in flight", target: 9, room: 2, zones: "a;b;c", create: "a b"},
+
+		{name: "best rank first", target: 3, ranks: 3, zones: "a;b", create: "a b a"},
+		{name: "lesser rank where the best is held everywhere", target: 3, ranks: 3, zones: "a held=0;b held=0 held=1", create: "a/1 a/1 a/1"},
+		{name: "best rank in its last zone", target: 3, ranks: 2, zones: "a held=0;b live=9", create: ""},
+		{name: "best rank in its last zone, though it is the fullest", target: 12, ranks: 2, zones: "a held=0;b live=9", create: "b b b"},
+		{name: "trial of the best rank, the rest of a lesser one", target: 4, ranks: 2, zones: "a trial=0;b held=0", create: "a b/1 a/1 b/1"},
+		{name: "trial of the best rank under way", target: 4, ranks: 2, zones: "a held=0 starting=1;b held=0", create: "b/1 a/1 b/1"},
+		{name: "rank whose time has not come", target: 2, ranks: 3, closed: []int{1}, zones: "a held=0", create: "a/2 a/2"},
+		{name: "no rank open", target: 2, ranks: 2, closed: []int{1}, zones: "a held=0;b held=0"},
+		{name: "regional hold of one rank", target: 2, ranks: 2, permits: []int{0}, zones: "a shares=2:0;b shares=2:0", create: "a/1 b/1"},
+
 		{name: "where there is room", target: 5, zones: "a held;b;c live=3", hints: "c", create: "c b"},
 		{name: "where there is room, the fewest first", target: 8, zones: "a live=3;b live=2;c", hints: "a,b;a,b;", create: "b a c"},
 		{name: "no more than are missing", target: 4, zones: "a live=3;b", hints: "a;a;a", create: "a"},
 		{name: "said to have room, but held, unknown or not there", target: 5, zones: "a held;b unknown;c live=1;d", hints: "a,b;e;", create: "d c d c"},
 		{name: "said to have room, but on trial", target: 4, zones: "a trial;b live=1", hints: "a;a", create: "a b b"},
-		{name: "no room for more in flight", target: 9, room: 2, zones: "a;b;c", create: "a b"},
+		{name: "room for a lesser rank only", target: 2, ranks: 2, zones: "a held=0;b held=0", hints: "1:b;1:b", create: "b/1 b/1"},
+		{name: "room for a lesser rank, and the best is open again", target: 2, ranks: 2, zones: "a;b held=0", hints: "1:b;1:b", create: "a a"},
+		{name: "room for a rank whose time has not come", target: 2, ranks: 2, closed: []int{1}, zones: "a held=0;b", hints: "1:a", create: "b b"},
 
-		{name: "fullest zone, oldest first", target: 3, zones: "a vm=a1:1 vm=a2:9 vm=a3:5;b vm=b1:10 vm=b2:1", going: "a/a2 a/a3"},
-		{name: "not running first", target: 2, zones: "a vm=a1:9 vm=a2:8 vm=a3:7;b vm=b1:1:booting", going: "b/b1 a/a1"},
-		{name: "failed deletions last", target: 1, zones: "a vm=a1:9:failed vm=a2:8:booting:failed vm=a3:7;b vm=b1:1:booting", going: "b/b1 a/a3 a/a1"},
-		{name: "ties in age by name", target: 1, zones: "a vm=a2:1 vm=a1:1", going: "a/a1"},
-		{name: "starting ones are the first to go, later", target: 2, zones: "a vm=a1:1 vm=a2:2 starting=1"},
-		{name: "more than the starting ones", target: 1, zones: "a vm=a1:1 vm=a2:2 starting=1", going: "a/a2"},
-		{name: "no scale-in beside an unknown zone", target: 1, zones: "a vm=a1:1 vm=a2:2;b unknown"},
-		{name: "no scale-in beside an unseen zone", target: 1, zones: "a vm=a1:1 vm=a2:2;b unseen"},
-		{name: "scale-in goes by the known zones", target: 1, zones: "a vm=a1:1 vm=a2:2;b off live=9", going: "a/a2"},
-		{name: "scale-in in a held zone", target: 0, zones: "a held vm=a1:1", going: "a/a1"},
-		{name: "no scale-in from a stale snapshot", target: 0, stale: true, zones: "a vm=a1:1"},
+		{name: "no slots in one zone", target: 5, zones: "a slots=0;b", create: "b b"},
+		{name: "few slots", target: 6, zones: "a slots=1;b slots=2;c slots=9", create: "a b c b c"},
+		{name: "no slots at all", target: 6, zones: "a slots=0;b slots=0"},
+		{name: "no slots for the best rank", target: 4, ranks: 2, zones: "a slots=0;b held=0", create: ""},
+
+		{name: "replacement", target: 4, surge: 2, zones: "a live=2 outdated=2;b live=2 outdated=1", create: "a b"},
+		{name: "no more than are outdated", target: 4, surge: 3, zones: "a live=2 outdated=1;b live=2", create: "a"},
+		{name: "no surge", target: 4, zones: "a live=2 outdated=2;b live=2 outdated=1"},
+		{name: "deletions in flight are VMs", target: 4, surge: 2, zones: "a live=2 outdated=2 deleting=1;b live=2", create: "a"},
+		{name: "no surge below the target", target: 6, surge: 2, zones: "a live=2 outdated=2;b live=2 outdated=1", create: "a b"},
+		{name: "no surge above the target", target: 3, surge: 2, zones: "a vm=a1:1:0 vm=a2:2:1 outdated=1;b live=2", going: "a/a1"},
+		{name: "no surge beside an unknown zone", target: 4, surge: 2, zones: "a live=2 outdated=2;b unknown live=2"},
+		{name: "no surge beside an unlisted zone", target: 2, surge: 2, zones: "a live=2 outdated=2;b unlisted"},
+		{name: "no surge beside a zone that is written off", target: 4, surge: 2, zones: "a live=4 outdated=2;b off live=2"},
+		{name: "no surge in a held zone", target: 2, surge: 2, zones: "a held live=2"},
+		{name: "replaced by the best rank that is open", target: 2, surge: 2, ranks: 3, zones: "a held=0 live=2 outdated=2;b held=0", create: "b/1 b/1"},
+		{name: "one trial of the best rank at a time", target: 2, surge: 2, ranks: 2, zones: "a trial=0 live=2 outdated=2;b held=0", create: "a"},
+		{name: "the new one first", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 outdated=2 starting=1"},
+		{name: "the new one must run", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:2 outdated=2 unready=1"},
+		{name: "it runs", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:3 outdated=2", going: "a/a2"},
+		{name: "too many beside replacement", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:1:0 vm=a4:0:2 outdated=3 unready=1", going: "a/a2"},
+
+		{name: "fullest zone, oldest first", target: 3, zones: "a vm=a1:1:1 vm=a2:9:1 vm=a3:5:1;b vm=b1:10:1 vm=b2:1:1", going: "a/a2 a/a3"},
+		{name: "by class", target: 2, zones: "a vm=a1:9:1 vm=a2:8:1 vm=a3:7:1;b vm=b1:1:0", going: "b/b1 a/a1"},
+		{name: "failed deletions last", target: 1, zones: "a vm=a1:9:1001 vm=a2:8:1000 vm=a3:7:1;b vm=b1:1:0", going: "b/b1 a/a3 a/a2"},
+		{name: "ties in age by name", target: 1, zones: "a vm=a2:1:1 vm=a1:1:1", going: "a/a1"},
+		{name: "starting ones are the first to go, later", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1 starting=1"},
+		{name: "more than the starting ones", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1 starting=1", going: "a/a2"},
+		{name: "beside an unknown zone, what the known ones have too many", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1", going: "a/a2"},
+		{name: "beside an unlisted zone, what the known ones have too many", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unlisted", going: "a/a2"},
+		{name: "none that an unknown zone may have lost", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1"},
+		{name: "scale-in goes by the known zones", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b off live=9", going: "a/a2"},
+		{name: "scale-in in a held zone", target: 0, zones: "a held vm=a1:1:1", going: "a/a1"},
+		{name: "no scale-in from a stale snapshot", target: 0, stale: true, zones: "a vm=a1:1:1"},
 		{name: "stopped VMs", target: 1, zones: "a live=1 stopped=s2 stopped=s1;b unknown stopped=s3", going: "a/s1 a/s2"},
 		{name: "stopped VMs beside creation", target: 1, zones: "a stopped=s1", create: "a", going: "a/s1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := situation{target: test.target, next: test.next, room: maxCreations, mayDelete: maxDeletions}
+			s := situation{
+				target: test.target, surge: test.surge, next: test.next, room: maxCreations, mayDelete: maxDeletions,
+				ranks: make([]rankView, max(test.ranks, 1)), permits: append([]int{0, 0}, test.permits...),
+			}
 			if test.stale {
 				s.mayDelete = 0
 			}
 			if test.room > 0 {
 				s.room = test.room
 			}
+			for _, rank := range test.closed {
+				s.ranks[rank].closed = true
+			}
 			if test.hints != "" {
-				for hint := range strings.SplitSeq(test.hints, ";") {
-					s.hints = append(s.hints, strings.Split(hint, ","))
+				for text := range strings.SplitSeq(test.hints, ";") {
+					var h hint
+					if rank, zones, ok := strings.Cut(text, ":"); ok {
+						fmt.Sscan(rank, &h.rank)
+						text = zones
+					}
+					h.zones = strings.Split(text, ",")
+					s.hints = append(s.hints, h)
 				}
 			}
 			for line := range strings.SplitSeq(test.zones, ";") {
-				s.zones = append(s.zones, zoneLine(t, line))
+				addZone(t, &s, line)
 			}
+			s.best = bestOf(s)
 			p := makePlan(s)
 			var going []string
-			for _, d := range append(p.scaleIn, p.stopped...) {
-				going = append(going, d.zone+"/"+d.name)
+			for _, k := range slices.Concat(p.scaleIn, p.stopped) {
+				going = append(going, k.zone+"/"+k.name)
 			}
-			got := []any{strings.Join(p.create, " "), strings.Join(going, " ")}
-			if diff := cmp.Diff([]any{test.create, test.going}, got); diff != "" {
+			if diff := gocmp.Diff([]string{test.create, test.going}, []string{said(p.create), strings.Join(going, " ")}); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
+// bestOf returns the first rank with an open zone; the number of ranks if there is none.
+func bestOf(s situation) int {
+	for rank, r := range s.ranks {
+		for _, z := range s.zones {
+			if !r.closed && s.isOpen(z, rank) {
+				return rank
+			}
+		}
+	}
+	return len(s.ranks)
+}
+
 // drawSituation draws any situation that the loop can come into, mostly such that VMs are missing and zones can have them.
 func drawSituation(t *rapid.T) situation {
+	number := func(label string, most int) int { return rapid.IntRange(0, most).Draw(t, label) }
+	seldom := func(label string) bool { return number(label, 4) == 4 }
 	s := situation{
-		target: rapid.IntRange(0, 60).Draw(t, "target"), room: rapid.IntRange(0, 40).Draw(t, "room"),
-		next: rapid.IntRange(0, 1<<30).Draw(t, "next"), mayDelete: rapid.SampledFrom([]int{0, 1, 5, maxDeletions}).Draw(t, "may delete"),
+		target: number("target", 60), room: number("room", 40), surge: number("surge", 5), next: number("next", 1<<30),
+		mayDelete: rapid.SampledFrom([]int{0, 1, 5, maxDeletions}).Draw(t, "may delete"), permits: []int{0, 1},
 	}
-	seldom := func(label string) bool { return rapid.IntRange(0, 4).Draw(t, label) == 4 }
-	for i := range rapid.IntRange(1, 6).Draw(t, "zones") {
+	for range number("ranks", 3) + 1 {
+		s.ranks = append(s.ranks, rankView{closed: seldom("closed")})
+	}
+	for range number("holds", 3) {
+		s.permits = append(s.permits, number("permits", 1))
+	}
+	for i := range number("zones", 5) + 1 {
 		z := zoneView{
-			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3}).Draw(t, "view")),
-			held: seldom("held"), trial: seldom("trial"),
-			starting: rapid.IntRange(0, 5).Draw(t, "starting"), recalled: max(0, rapid.IntRange(-3, 3).Draw(t, "recalled")),
+			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3}).Draw(t, "view")),
+			starting: number("starting", 5), deleting: max(0, number("deleting", 6)-3), unsure: max(0, number("unsure", 6)-3),
+			slots: rapid.SampledFrom([]int{0, 1, 3, 32}).Draw(t, "slots"),
 		}
-		for j := range rapid.IntRange(0, 10).Draw(t, "live") {
+		for range s.ranks {
+			var holds []int
+			if seldom("held") {
+				holds = rapid.SliceOfN(rapid.IntRange(0, len(s.permits)-1), 1, 2).Draw(t, "holds of a rank")
+			}
+			z.holds = append(z.holds, holds)
+		}
+		for j := range number("live", 10) {
 			z.live++
-			if rapid.IntRange(0, 9).Draw(t, "spare") > 0 {
+			if number("spare", 9) > 0 {
 				z.spare = append(z.spare, candidate{
-					name: fmt.Sprintf("vm-%d-%d", i, j), running: rapid.Bool().Draw(t, "running"), failed: seldom("failed"),
-					created: epoch.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "age")) * time.Hour),
+					name: fmt.Sprintf("vm-%d-%d", i, j), class: rapid.SampledFrom([]int{0, 1, 2, 1001}).Draw(t, "class"),
+					created: epoch.Add(time.Duration(number("age", 5)) * time.Hour),
 				})
 			}
 		}
 		s.zones = append(s.zones, z)
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "hints") {
-		s.hints = append(s.hints, []string{"zone-0", s.zones[len(s.zones)-1].name})
+	if rapid.Bool().Draw(t, "at the target") {
+		totals := s.totals()
+		s.target = totals.live + totals.starting
+	}
+	s.best = bestOf(s)
+	for i := range s.zones {
+		if z := &s.zones[i]; s.best < len(s.ranks) && s.surge > 0 {
+			z.outdated = number("outdated", z.live)
+			z.unready = number("unready", z.live-z.outdated)
+		}
+	}
+	for range number("hints", 3) {
+		s.hints = append(s.hints, hint{number("rank", len(s.ranks)-1), []string{"zone-0", s.zones[len(s.zones)-1].name}})
 	}
 	return s
 }
 
+type failer interface {
+	Helper()
+	Fatalf(string, ...any)
+}
+
 // checkPlan holds a plan to what is promised of every plan.
-func checkPlan(t interface{ Fatalf(string, ...any) }, s situation) {
+func checkPlan(t failer, s situation) {
+	t.Helper()
+	before := fmt.Sprintf("%+v", s)
 	p := makePlan(s)
-	if diff := cmp.Diff(p, makePlan(s), cmp.AllowUnexported(plan{}, doomed{})); diff != "" {
-		t.Fatalf("the same situation gives another plan: %s", diff)
+	if again := makePlan(s); fmt.Sprint(p) != fmt.Sprint(again) || fmt.Sprintf("%+v", s) != before {
+		t.Fatalf("the same situation gives another plan, or was changed: %+v, then %+v", p, again)
 	}
 	if len(p.create) > 0 && len(p.scaleIn) > 0 {
 		t.Fatalf("creation and scale-in in one plan: %+v", p)
 	}
-	if len(p.create) > s.room {
-		t.Fatalf("%d creations, room for %d", len(p.create), s.room)
-	}
-	zones, made, total, recalled, open := map[string]zoneView{}, map[string]int{}, 0, 0, false
-	allSeen, allKnown := true, true
-	for _, zone := range p.create {
-		made[zone]++
-	}
+	zones := map[string]zoneView{}
+	live, starting, deleting, unsure, outdated, unready, knownLive, spare := 0, 0, 0, 0, 0, 0, 0, 0
+	allListed, allSeen, whole := true, true, true
 	for _, z := range s.zones {
 		zones[z.name] = z
-		if z.view != writtenOff {
-			total += z.live + z.starting
-			recalled += z.recalled
+		allListed = allListed && z.view != unlisted
+		allSeen = allSeen && (z.view == known || z.view == writtenOff)
+		whole = whole && z.view == known
+		if z.view == writtenOff {
+			continue
 		}
-		allSeen = allSeen && z.view != unseen
-		allKnown = allKnown && (z.view == known || z.view == writtenOff)
-		open = open || z.view == known && !z.held && !z.trial
-		if n := made[z.name]; n > 0 && (z.held || z.view != known || z.trial && n+z.starting > 1) {
-			t.Fatalf("%d created in %+v", n, z)
+		live, starting, deleting, unsure = live+z.live, starting+z.starting, deleting+z.deleting, unsure+z.unsure
+		outdated, unready = outdated+z.outdated, unready+z.unready
+		if z.view == known {
+			knownLive, spare = knownLive+z.live, spare+len(z.spare)
 		}
 	}
-	if len(p.create) > 0 && !allSeen {
-		t.Fatalf("creation beside an unseen zone: %+v", p)
-	}
-	if missing := min(s.target-total-recalled, s.room); open && allSeen && missing > 0 && len(p.create) != missing {
-		t.Fatalf("%d missing, %d created: %+v", missing, len(p.create), p)
-	}
-	if len(p.create) > 0 && total+recalled+len(p.create) > s.target || total-len(p.scaleIn) < min(total, s.target) {
-		t.Fatalf("target %d, total %d, and %+v", s.target, total, p)
-	}
-	if len(p.scaleIn) > 0 && !allKnown || len(p.scaleIn)+len(p.stopped) > s.mayDelete {
-		t.Fatalf("scale-in by a snapshot that is not fresh or not whole: %+v", p)
-	}
-	checkBalance(t, s, p.create)
-	checkThinning(t, s, p.scaleIn)
-	seen := map[string]bool{}
-	for _, d := range append(slices.Clone(p.scaleIn), p.stopped...) {
-		foreign := !slices.ContainsFunc(append(slices.Clone(zones[d.zone].spare), zones[d.zone].stopped...), func(c candidate) bool { return c.name == d.name })
-		if foreign || seen[d.name] || zones[d.zone].view != known {
-			t.Fatalf("%v is not to be deleted, or twice: %+v", d, p)
+	create, ranks, excess := 0, len(s.ranks), 0
+	switch total := live + starting; {
+	case total < s.target && allListed:
+		create = s.target - total - unsure
+	case total == s.target && whole && outdated > 0:
+		create, ranks = min(outdated, s.surge-deleting), s.best+1
+		if n := len(p.create); n > 0 && live+starting+deleting+n > s.target+s.surge {
+			t.Fatalf("%d VMs for a target of %d and a surge of %d", live+starting+deleting+n, s.target, s.surge)
 		}
-		seen[d.name] = true
+	case total > s.target && !allSeen:
+		excess = knownLive - s.target
+	case total > s.target:
+		excess = live - s.target
 	}
-}
-
-// checkBalance: each VM in turn goes where the fewest are of those zones that may have one; of those, first, where Google said
-// that it has room.
-func checkBalance(t interface{ Fatalf(string, ...any) }, s situation, create []string) {
-	count, starting := map[string]int{}, map[string]int{}
-	for _, z := range s.zones {
-		count[z.name], starting[z.name] = z.live+z.starting, z.starting
+	if outdated > 0 {
+		excess -= min(unready, s.surge)
 	}
-	for i, made := range create {
-		var hinted, free []string
-		for _, z := range s.zones {
-			if z.view == known && !z.held && (!z.trial || starting[z.name] == 0) {
-				free = append(free, z.name)
-			}
+	checkFill(t, s, max(0, min(create, s.room)), ranks)
+	if n := max(0, min(excess, s.mayDelete, spare)); len(p.scaleIn) != n {
+		t.Fatalf("%d VMs go, want %d: %+v", len(p.scaleIn), n, p)
+	}
+	checkScaleIn(t, s, p.scaleIn)
+	if len(p.scaleIn)+len(p.stopped) > s.mayDelete {
+		t.Fatalf("more deletions than the snapshot allows: %+v", p)
+	}
+	seen := map[key]bool{}
+	for _, k := range slices.Concat(p.scaleIn, p.stopped) {
+		z := zones[k.zone]
+		mayGo := slices.ContainsFunc(slices.Concat(z.spare, z.stopped), func(c candidate) bool { return c.name == k.name })
+		if !mayGo || seen[k] || z.view != known {
+			t.Fatalf("%v is not to be deleted, or twice: %+v", k, p)
 		}
-		if i < len(s.hints) {
-			hinted = slices.DeleteFunc(slices.Clone(free), func(zone string) bool { return !slices.Contains(s.hints[i], zone) })
-		}
-		if len(hinted) > 0 {
-			free = hinted
-		}
-		least := slices.MinFunc(free, func(a, b string) int { return count[a] - count[b] })
-		if !slices.Contains(free, made) || count[made] > count[least] {
-			t.Fatalf("VM %d goes to %s, not to %s: %+v", i, made, least, s)
-		}
-		count[made]++
-		starting[made]++
+		seen[k] = true
 	}
 }
 
-// checkThinning: each VM in turn goes from where the most are of those zones that can lose one of its kind, and of the kinds those
-// that do not run go first, those whose deletion has failed last.
-func checkThinning(t interface{ Fatalf(string, ...any) }, s situation, scaleIn []doomed) {
-	count, left := map[string]int{}, []map[string]int{{}, {}, {}}
-	kind := map[string]int{}
-	for _, z := range s.zones {
-		count[z.name] = z.live + z.starting
-		for _, c := range z.spare {
-			switch {
-			case c.failed:
-				kind[c.name] = 2
-			case c.running:
-				kind[c.name] = 1
+// checkFill: each VM in turn is of the best rank that has an open zone, and goes where the fewest are of those zones, first, where
+// Google said that it has room. Of these, those leave for which the zone has a slot.
+func checkFill(t failer, s situation, n, ranks int) {
+	t.Helper()
+	limited := makePlan(s).create
+	slots, left := map[string]int{}, 0
+	s.zones, s.permits = slices.Clone(s.zones), slices.Clone(s.permits)
+	for i, z := range s.zones {
+		slots[z.name] = z.slots
+		left += z.slots
+		s.zones[i].slots = 1000
+	}
+	all := makePlan(s).create
+	for i := range n + 1 {
+		rank, open := 0, []int(nil)
+		for ; rank < ranks && len(open) == 0; rank++ {
+			for at, z := range s.zones {
+				if !s.ranks[rank].closed && s.isOpen(z, rank) {
+					open = append(open, at)
+				}
 			}
-			if z.view == known {
-				left[kind[c.name]][z.name]++
+		}
+		rank--
+		if i == n || len(open) == 0 {
+			if len(all) != i {
+				t.Fatalf("%d creations, want %d: %+v", len(all), i, s)
 			}
+			break
+		}
+		if i < len(s.hints) && s.hints[i].rank == rank {
+			hinted := slices.DeleteFunc(slices.Clone(open), func(at int) bool { return !slices.Contains(s.hints[i].zones, s.zones[at].name) })
+			if len(hinted) > 0 {
+				open = hinted
+			}
+		}
+		count := func(at int) int { return s.zones[at].live + s.zones[at].starting }
+		least := slices.MinFunc(open, func(a, b int) int { return cmp.Compare(count(a), count(b)) })
+		if len(all) <= i {
+			t.Fatalf("%d creations, want %d: %+v", len(all), n, s)
+		}
+		at := slices.IndexFunc(s.zones, func(z zoneView) bool { return z.name == all[i].zone })
+		if all[i].rank != rank || !slices.Contains(open, at) || count(at) > count(least) {
+			t.Fatalf("VM %d is %+v, not of rank %d in %s: %+v", i, all[i], rank, s.zones[least].name, s)
+		}
+		s.zones[at].starting++
+		for _, h := range s.zones[at].holds[rank] {
+			s.permits[h]--
 		}
 	}
-	for i, d := range scaleIn {
-		of := left[kind[d.name]]
-		for zone, n := range of {
-			if n > 0 && count[zone] > count[d.zone] {
-				t.Fatalf("VM %d goes from %s, not from %s: %+v", i, d.zone, zone, s)
+	var leave []creation
+	for _, c := range all {
+		if left > 0 && slots[c.zone] > 0 {
+			slots[c.zone]--
+			left--
+			leave = append(leave, c)
+		}
+	}
+	if !slices.Equal(leave, limited) {
+		t.Fatalf("%v leave, want %v of %v", limited, leave, all)
+	}
+}
+
+// checkScaleIn: each VM in turn goes from where the most are of those zones that can lose one of its class, the lower class first, and
+// of these the oldest in its zone.
+func checkScaleIn(t failer, s situation, scaleIn []key) {
+	t.Helper()
+	count, left := map[string]int{}, map[string][]candidate{}
+	for _, z := range s.zones {
+		if z.view == known {
+			count[z.name], left[z.name] = z.live+z.starting, slices.Clone(z.spare)
+		}
+	}
+	for i, k := range scaleIn {
+		at := slices.IndexFunc(left[k.zone], func(c candidate) bool { return c.name == k.name })
+		if at < 0 {
+			t.Fatalf("%v is not there: %+v", k, s)
+		}
+		gone := left[k.zone][at]
+		for zone, candidates := range left {
+			for _, c := range candidates {
+				if c.class < gone.class || c.class == gone.class && count[zone] > count[k.zone] ||
+					c.class == gone.class && zone == k.zone && c.created.Before(gone.created) {
+					t.Fatalf("VM %d to go is %v, not %s in %s: %+v", i, k, c.name, zone, s)
+				}
 			}
 		}
-		count[d.zone]--
-		if of[d.zone]--; of[d.zone] == 0 {
-			delete(of, d.zone)
-		}
-		for earlier, zones := range left[:kind[d.name]] {
-			if len(zones) > 0 {
-				t.Fatalf("%s, of kind %d, goes before kind %d in %v: %+v", d.name, kind[d.name], earlier, zones, s)
-			}
-		}
+		count[k.zone]--
+		left[k.zone] = slices.Delete(left[k.zone], at, at+1)
 	}
 }
 
 func TestPlanProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) { checkPlan(t, drawSituation(t)) })
+	for range 10 {
+		rapid.Check(t, func(t *rapid.T) { checkPlan(t, drawSituation(t)) })
+	}
 }
 
 func FuzzPlan(f *testing.F) {
@@ -289,13 +457,93 @@ func FuzzPlan(f *testing.F) {
 // After a fill with capacity everywhere no two zones differ by more than one, whatever the start.
 func TestFillIsEven(t *testing.T) {
 	for next := range 7 {
-		s := situation{target: 100, room: maxCreations, next: next, zones: []zoneView{{name: "a"}, {name: "b"}, {name: "c"}}}
+		s := situation{target: 100, room: 2000, next: next, ranks: []rankView{{}}}
+		for _, name := range []string{"a", "b", "c"} {
+			s.zones = append(s.zones, zoneView{name: name, slots: 100, holds: [][]int{nil}})
+		}
 		made := map[string]int{}
-		for _, zone := range makePlan(s).create {
-			made[zone]++
+		for _, c := range makePlan(s).create {
+			made[c.zone]++
 		}
 		if n := []int{made["a"], made["b"], made["c"]}; slices.Max(n)-slices.Min(n) > 1 || n[0]+n[1]+n[2] != 100 {
 			t.Errorf("next %d: %v", next, made)
 		}
+	}
+}
+
+// What is sent over several turns, as zones have free slots, comes out as even as what is sent at once.
+func TestSlotsKeepEvenness(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := situation{target: rapid.IntRange(1, 80).Draw(t, "target"), room: 2000, next: rapid.IntRange(0, 9).Draw(t, "next"),
+			ranks: make([]rankView, 2), permits: []int{0}}
+		for i := range rapid.IntRange(1, 5).Draw(t, "zones") {
+			z := zoneView{name: fmt.Sprint("zone-", i), live: rapid.IntRange(0, 20).Draw(t, "live"), slots: 1000, holds: make([][]int, 2)}
+			for rank := range z.holds {
+				if rapid.IntRange(0, 3).Draw(t, "held") == 3 {
+					z.holds[rank] = []int{0}
+				}
+			}
+			s.zones = append(s.zones, z)
+		}
+		send := func(create []creation) {
+			for _, c := range create {
+				s.zones[slices.IndexFunc(s.zones, func(z zoneView) bool { return z.name == c.zone })].starting++
+			}
+		}
+		counts := func() (counts []int) {
+			for _, z := range s.zones {
+				counts = append(counts, z.live+z.starting)
+			}
+			slices.Sort(counts)
+			return counts
+		}
+		begin := slices.Clone(s.zones)
+		send(makePlan(s).create)
+		want := counts()
+		s.zones = slices.Clone(begin)
+		for turn := 0; !slices.Equal(counts(), want); turn++ {
+			if turn == 100 {
+				t.Fatalf("after 100 turns %v, want %v", counts(), want)
+			}
+			for i := range s.zones {
+				s.zones[i].slots = rapid.IntRange(0, 3).Draw(t, "slots")
+				if turn >= 50 {
+					s.zones[i].slots = 3
+				}
+			}
+			p := makePlan(s)
+			s.next = p.next
+			send(p.create)
+		}
+		if p := makePlan(s); len(p.create) > 0 {
+			t.Fatalf("%d more than at once", len(p.create))
+		}
+	})
+}
+
+// BenchmarkPlan plans for 100,000 VMs over 100 zones and 4 ranks.
+func BenchmarkPlan(b *testing.B) {
+	s := situation{room: maxCreations, mayDelete: maxDeletions, surge: 100, ranks: make([]rankView, 4), permits: []int{0, 1}, best: 2}
+	for i := range 100 {
+		z := zoneView{name: fmt.Sprint("zone-", i), slots: slotsPerZone, holds: [][]int{{0}, {0, 1}, nil, nil}, live: 1000, outdated: 100}
+		for j := range z.live {
+			z.spare = append(z.spare, candidate{fmt.Sprintf("pool-%d-%d", i, (j*7919)%1000), j % 8, epoch.Add(time.Duration((j*104729)%86400) * time.Second)})
+		}
+		s.zones = append(s.zones, z)
+	}
+	for _, test := range []struct {
+		name                    string
+		target, creations, gone int
+	}{{"creation", 200_000, 2000, 0}, {"replacement", 100_000, 100, 0}, {"scale-in", 0, 0, 10_000}} {
+		b.Run(test.name, func(b *testing.B) {
+			s.target = test.target
+			for b.Loop() {
+				if p := makePlan(s); len(p.create) != test.creations || len(p.scaleIn) != test.gone {
+					b.Fatalf("%d creations, %d deletions", len(p.create), len(p.scaleIn))
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/plan")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }

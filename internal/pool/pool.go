@@ -1,9 +1,10 @@
 // Package pool keeps the VMs of a pool at their number. This is the heart of prevmtable.
 //
-// One goroutine, in Run, owns all state. An update lists the allowed zones (update.go), compares them with what was known
-// before to see which VMs vanished (compare.go), makes a plan (plan.go), and carries it out (operation.go), watching the
-// operations to their end (watch.go). Whatever takes long is done beside that goroutine and comes back to it as a function to
-// call, so that there is no lock in here, and nothing slow keeps the pool from being looked after.
+// One goroutine, in Run, owns all state. What it knows of each VM is a row of one table, and [vm.observe] says what an observation
+// does to a row (vm.go). At each turn the loop handles the events that have come in and then does what is due: it lists the zones (list.go),
+// makes a plan (plan.go) and sends as much of it as the API's pace allows now (send.go), and watches the operations under way
+// (watch.go). What does not fit is not kept: it is planned again at the next turn. Calls and hooks run in goroutines of their own and
+// come back as events, so that nothing slow keeps the pool from being looked after.
 package pool
 
 import (
@@ -11,8 +12,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
-
-	"github.com/google/uuid"
 
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
@@ -22,8 +21,8 @@ import (
 const (
 	// grace is how long an update waits for zones that do not answer before it goes on with those that have.
 	grace = 5 * time.Second
-	// drain is what operations and hooks in flight get at the end. Container engines kill after 10 s.
-	drain = 8 * time.Second
+	// drainTime is what operations and hooks in flight get at the end. Container engines kill after 10 s.
+	drainTime = 8 * time.Second
 	// maxCreations and maxDeletions bound those in flight, and with them the work that a wrong target can do.
 	maxCreations = 2_000
 	maxDeletions = 10_000
@@ -35,8 +34,8 @@ type Options struct {
 	Attribute string // where the configuration comes from, for messages
 	GCE       *gce.Client
 	Log       *slog.Logger
-	// Observe is told of each event, from several goroutines. Publish gets the state of the pool when it may have changed, at
-	// most once a second, and at least every 10 s as long as the loop turns. Neither may wait.
+	// Observe gets each event, on the loop's goroutine. Publish gets the state of the pool when it may have changed, at most once a
+	// second, and at least every 10 s as long as the loop turns. Neither may block.
 	Observe func(Event)
 	Publish func(State)
 	// Documents brings the configuration's text, and each change of it.
@@ -56,213 +55,286 @@ type Options struct {
 type Pool struct {
 	Options
 
-	config     *config.Config // in force; nil before the first valid document
-	since      time.Time      // when it came into force
-	version    string         // of its document
-	text       []byte         // of the last document, valid or not
-	newest     Newest         // what there is to know of that one
-	paused     bool           // the attribute is absent
-	zones      map[string]*zone
-	operations map[key]*operation
-	over       map[string]time.Time // operations that have ended, by Google's name: an old list may still show them under way
-	gone       map[key]ending       // VMs that have ended: a stale list may still show them as live
-	self       key                  // the VM that the daemon runs on, never a member
-	selfKnown  bool
+	config  *config.Config // in force; nil before the first valid document
+	since   time.Time      // when it came into force
+	version string         // of its document
+	text    []byte         // of the last document, valid or not
+	newest  Newest         // what there is to know of that one
+	paused  bool           // the attribute is absent
 
-	random  *rand.ChaCha8
-	next    int        // zone that is the first among equals
-	hints   [][]string // zones that Google recommended for what could not be made elsewhere since the last plan
-	updates int        // timed updates begun
-	replan  bool       // something happened that may call for creations
-	state   Kind       // of the pool, as last logged
-	printed string     // what a dry run last said
+	zones    map[string]*zone // those of the configuration
+	former   []*zone          // those taken out while something was in flight there
+	holds    map[cause]*hold
+	finished map[string]time.Time // operations that have ended, by name; a stale list may still show them as running
+
+	self        key // the VM that the daemon runs on, never a member
+	selfKnown   bool
+	selfUnknown bool // and the log says so
+	started     time.Time
+	identity    identity
+	standby     time.Time // until then, an older daemon works on the same pool
+	warned      bool      // of a younger one
+
+	random     *rand.ChaCha8
+	next       int                // zone that is the first among equals
+	hints      []hint             // zones that Google recommended for what could not be made elsewhere since the last plan
+	passes     int                // updates begun
+	updates    int                // of these, timed ones
+	timed      time.Time          // when the last timed update began
+	begun      time.Time          // when the last update of any kind did; zero once it has ended
+	succeeded  time.Time          // when the last one ended in which every zone that counts was seen
+	returned   time.Time          // when a zone that was written off was last seen again
+	fresh      bool               // no plan was made yet from the last snapshot
+	mayDelete  int                // deletions that the last snapshot still allows
+	shut       []time.Time        // for each rank, since when no better one has had an open zone
+	blocked    map[lane]time.Time // calls that the API's pace does not allow, and until when
+	onWire     map[zoneLane]int   // calls, of which a zone has so many slots
+	tokenAfter time.Time          // no mutation is sent before, for want of a token
+	tokenWait  time.Duration
+
+	summary Kind   // of the pool, as last logged
+	printed string // what a dry run last said
+	shown   time.Time
 	hooks   *hook.Queue
 
-	rest, grace, again, watch, show, holds *time.Timer
-
-	timed       time.Time       // when the last timed update began
-	back        time.Time       // when a zone that was written off was last seen again
-	begunAt     time.Time       // when the last update of any kind did; zero once it has ended
-	succeeded   time.Time       // when the last one ended in which every zone that counts was seen
-	shown       time.Time       // when the state was last published
-	watching    bool            // the watch timer is running
-	watched     map[string]bool // zones whose operations are being asked for
-	unexplained map[key]bool    // VMs that vanished, and it is being found out why
+	due  due
+	wake *time.Timer // when the first of these is due
 
 	accepting context.Context // ends at the signal to stop: nothing is begun after it
 	work      context.Context // ends when what is in flight is dropped
-	beside    int             // functions running beside the loop
-	events    chan func()     // what they hand back
+	async     int             // goroutines whose events are still to come
+	events    chan event
+}
+
+// due says when each of the loop's duties is due; zero is never.
+type due struct{ update, grace, relist, watch, reconcile, publish time.Time }
+
+// by brings a duty forward to a time.
+func by(duty *time.Time, at time.Time) {
+	if duty.IsZero() || at.Before(*duty) {
+		*duty = at
+	}
 }
 
 // New returns a pool that Run keeps.
 func New(o Options) *Pool {
 	random := rand.NewChaCha8(o.Seed)
 	return &Pool{
-		Options: o, random: random, next: int(random.Uint64() >> 1),
-		zones: map[string]*zone{}, operations: map[key]*operation{}, gone: map[key]ending{}, over: map[string]time.Time{}, watched: map[string]bool{},
-		unexplained: map[key]bool{},
-		rest:        idleTimer(), grace: idleTimer(), again: idleTimer(), watch: idleTimer(), show: time.NewTimer(0), holds: idleTimer(),
-		hooks: hook.NewQueue(o.HookParallelism), events: make(chan func()),
+		Options: o, random: random, next: int(random.Uint64() >> 1), zones: map[string]*zone{}, holds: map[cause]*hold{},
+		finished: map[string]time.Time{}, blocked: map[lane]time.Time{}, onWire: map[zoneLane]int{}, hooks: hook.NewQueue(o.HookParallelism), events: make(chan event),
 	}
 }
 
-// idleTimer returns a timer that is not running.
-func idleTimer() *time.Timer {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return t
-}
-
-// Run looks after the pool until ctx ends; then what is in flight gets up to 8 s. No failure of Google's or of a hook ends it.
+// Run looks after the pool until ctx ends; then what is in flight gets up to 8 s. No API error and no hook failure ends it.
 func (p *Pool) Run(ctx context.Context) {
 	work, drop := context.WithCancel(context.WithoutCancel(ctx))
 	p.accepting, p.work = ctx, work
-	p.findSelf()
+	now := time.Now()
+	p.started = now
+	p.wake, p.due.publish = time.NewTimer(0), now
+	p.askSelf(0)
 	for ctx.Err() == nil {
 		select {
-		case <-p.show.C:
-			p.publish()
-			continue
 		case d := <-p.Documents:
 			p.configure(d)
-		case <-p.rest.C:
-			p.update(true)
-		case <-p.grace.C:
-			p.late()
-		case <-p.again.C:
-			p.listUnknown()
-		case <-p.watch.C:
-			p.watchOperations()
-		case <-p.holds.C:
-			p.act(false)
-		case then := <-p.events:
-			p.hear(then)
-			p.hearWaiting()
+		case e := <-p.events:
+			p.handle(e)
+			p.handleWaiting()
+		case <-p.wake.C:
 		case <-ctx.Done():
+			continue
 		}
-		if p.replan && ctx.Err() == nil {
-			p.act(false)
-		}
-		p.replan = false
-		p.show.Reset(max(0, time.Until(p.shown.Add(showEvery))))
+		p.turn()
 	}
 	p.finish()
 	drop()
-	for ; p.beside > 0; p.beside-- {
+	for ; p.async > 0; p.async-- {
 		<-p.events
 	}
 }
 
+// turn does what is due.
+func (p *Pool) turn() {
+	now := time.Now()
+	isDue := func(duty *time.Time) bool {
+		if duty.IsZero() || now.Before(*duty) {
+			return false
+		}
+		*duty = time.Time{}
+		by(&p.due.publish, p.shown.Add(publishEvery))
+		return true
+	}
+	if isDue(&p.due.update) {
+		p.update(true)
+	}
+	if isDue(&p.due.relist) {
+		p.relist(now)
+	}
+	if isDue(&p.due.grace) {
+		p.giveUpWaiting(now)
+	}
+	if isDue(&p.due.watch) {
+		p.watch(now)
+	}
+	if isDue(&p.due.reconcile) {
+		p.reconcile(now)
+	}
+	if !now.Before(p.due.publish) {
+		p.publish(now)
+	}
+	var first time.Time
+	for _, at := range []time.Time{p.due.update, p.due.grace, p.due.relist, p.due.watch, p.due.reconcile, p.due.publish} {
+		if !at.IsZero() {
+			by(&first, at)
+		}
+	}
+	p.wake.Reset(time.Until(first))
+}
+
 // finish waits for what is in flight, up to a limit.
 func (p *Pool) finish() {
-	p.tell(Event{Kind: Stopping, Facts: []any{"operations", len(p.operations), "hooks", p.hooks.Len() + p.hooks.Running(), "within", drain}})
-	deadline := time.After(drain)
+	p.emit(Event{Kind: Stopping, Facts: []any{"operations", p.inFlight(), "hooks", p.hooks.Len() + p.hooks.Running(), "within", drainTime}})
+	deadline := time.After(drainTime)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
 	for !p.idle() {
 		select {
-		case <-p.watch.C:
-			p.watchOperations()
-		case then := <-p.events:
-			p.hear(then)
+		case e := <-p.events:
+			p.handle(e)
+		case now := <-tick.C:
+			p.watch(now)
 		case <-deadline:
-			p.tell(Event{Level: slog.LevelWarn, Kind: DroppedAtEnd,
-				Facts: []any{"operations", len(p.operations), "hooks", p.hooks.Len() + p.hooks.Running()}})
+			p.emit(Event{Level: slog.LevelWarn, Kind: DroppedAtEnd,
+				Facts: []any{"operations", p.inFlight(), "hooks", p.hooks.Len() + p.hooks.Running()}})
 			return
 		}
 	}
 }
 
-// aside runs f beside the loop, and on the loop's goroutine what f returns.
-func (p *Pool) aside(f func() (then func())) {
-	p.beside++
-	go func() { p.events <- f() }()
+// An event is what comes back to the loop from a goroutine.
+type event any
+
+// The events.
+type (
+	selfAsked struct { // which VM this is
+		self key
+		err  error
+	}
+	listEnded struct { // a list of a zone
+		zone *zone
+		past []gce.Operation // of the last hour, if they were asked for
+		vms  []gce.VM
+		err  error
+	}
+	questionsEnded struct { // VMs of a zone were asked for by name
+		zone    *zone
+		canEnd  map[string]bool   // live VMs that a list lacks
+		ended   map[string]ending // what the zone's operations say of them, if they were asked for
+		answers []answer
+	}
+	callEnded struct { // an insert or a delete
+		vm        *vm
+		kind      gce.Mutation
+		request   string
+		operation gce.Operation
+		err       error
+	}
+	watchEnded struct { // operations of a zone
+		zone    *zone
+		answers map[*vm]gce.Operation
+		past    []gce.Operation
+	}
+	reasonsEnded struct { // why VMs of a zone were lost
+		zone *zone
+		vms  []*vm
+		past []gce.Operation
+	}
+	hookEnded struct {
+		hook hook.Event
+		took time.Duration
+		err  error
+	}
+)
+
+func (p *Pool) handle(e event) {
+	p.async--
+	now := time.Now()
+	switch e := e.(type) {
+	case selfAsked:
+		p.takeSelf(e)
+	case listEnded:
+		p.takeList(e, now)
+	case questionsEnded:
+		p.takeAnswers(e, now)
+	case callEnded:
+		p.takeCall(e, now)
+	case watchEnded:
+		p.takeOperations(e, now)
+	case reasonsEnded:
+		p.takeReasons(e, now)
+	case hookEnded:
+		p.takeHook(e)
+	}
+	by(&p.due.publish, p.shown.Add(publishEvery))
 }
 
-func (p *Pool) hear(then func()) {
-	p.beside--
-	then()
-}
-
-// hearWaiting hears all that is waiting, so that one plan is made of it.
-func (p *Pool) hearWaiting() {
-	for range p.beside {
+// handleWaiting handles all events that have come in, so that one plan is made of them.
+func (p *Pool) handleWaiting() {
+	for range p.async {
 		select {
-		case then := <-p.events:
-			p.hear(then)
+		case e := <-p.events:
+			p.handle(e)
 		default:
 			return
 		}
 	}
 }
 
-// idle reports whether nothing is in flight that would be lost by ending.
-func (p *Pool) idle() bool {
-	return len(p.operations) == 0 && len(p.unexplained) == 0 && p.hooks.Running()+p.hooks.Len() == 0
+// goAsync runs f in a goroutine, and hands its event to the loop.
+func (p *Pool) goAsync(f func() event) {
+	p.async++
+	go func() { p.events <- f() }()
 }
 
-// findSelf asks which VM this is until there is an answer. Until then nothing is deleted: it might be this one.
-func (p *Pool) findSelf() {
-	p.aside(func() func() {
-		for complained := false; ; complained = true {
-			zone, name, err := p.Self(p.accepting)
-			if err == nil {
-				return func() { p.knowSelf(key{zone, name}) }
-			}
-			if !complained && p.accepting.Err() == nil {
-				p.tell(Event{Level: slog.LevelWarn, Kind: OwnVMUnknown, Err: err})
-			}
-			if sleep(p.accepting, 5*time.Second) != nil {
-				return func() {}
-			}
+// idle reports whether nothing is in flight that would be lost by ending.
+func (p *Pool) idle() bool { return p.inFlight() == 0 && p.hooks.Running()+p.hooks.Len() == 0 }
+
+// inFlight counts the operations under way, and the losses whose reasons are being found out.
+func (p *Pool) inFlight() (n int) {
+	for _, z := range p.allZones() {
+		n += len(z.busy)
+	}
+	return n
+}
+
+// askSelf asks which VM this is, after a while. Until there is an answer nothing is deleted: it might be this one.
+func (p *Pool) askSelf(after time.Duration) {
+	p.goAsync(func() (e event) {
+		if sleep(p.accepting, after) != nil {
+			return nil
 		}
+		zone, name, err := p.Self(p.accepting)
+		return selfAsked{key{zone, name}, err}
 	})
 }
 
-func (p *Pool) knowSelf(self key) {
-	p.self, p.selfKnown = self, true
-	delete(p.operations, self) // its own creation, perhaps
-	if z := p.zones[self.zone]; z != nil {
-		delete(z.members, self.name)
-		delete(z.stopped, self.name)
+func (p *Pool) takeSelf(e selfAsked) {
+	if e.err != nil {
+		if !p.selfUnknown && p.accepting.Err() == nil {
+			p.selfUnknown = true
+			p.emit(Event{Level: slog.LevelWarn, Kind: OwnVMUnknown, Err: e.err})
+		}
+		p.askSelf(5 * time.Second)
+		return
+	}
+	p.self, p.selfKnown = e.self, true
+	if z := p.zones[p.self.zone]; z != nil {
+		if v := z.vms[p.self.name]; v != nil {
+			z.drop(v)
+		}
 	}
 	p.update(false) // what could not be deleted until now
 }
-
-// act makes a plan and carries it out. Deletions are planned from a fresh snapshot only.
-func (p *Pool) act(fresh bool) {
-	if p.config == nil {
-		return
-	}
-	now := time.Now()
-	p.writeOffZones(now)
-	if p.awaited(now) {
-		return // this is called again when they are seen, or not
-	}
-	hints := p.hints
-	p.hints = nil
-	if p.paused {
-		return
-	}
-	s := p.situation(fresh, now)
-	s.hints = hints
-	plan := makePlan(s)
-	p.report(s, plan)
-	if p.DryRun {
-		p.print(plan)
-		return
-	}
-	p.wakeAtHoldEnd(s)
-	p.next = plan.next
-	for _, zone := range plan.create {
-		p.create(zone)
-	}
-	for _, d := range append(plan.scaleIn, plan.stopped...) {
-		p.delete(d.zone, d.name)
-	}
-}
-
-// newUUID draws a UUID from the pool's own source, so that a run can be repeated.
-func (p *Pool) newUUID() string { return uuid.Must(uuid.NewRandomFromReader(p.random)).String() }
 
 // sleep waits for d, or returns the error of a context that ends first.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -3,7 +3,6 @@ package pool
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"maps"
 	"slices"
 	"time"
 
@@ -12,8 +11,8 @@ import (
 )
 
 const (
-	// showEvery is the least time between two publications of the state.
-	showEvery = time.Second
+	// publishEvery is the least time between two publications of the state.
+	publishEvery = time.Second
 	// heartbeat is the most; that they come at all shows that the loop turns.
 	heartbeat = 10 * time.Second
 	// maxStopped is how many stopped VMs of a zone are published by name.
@@ -37,7 +36,8 @@ type State struct {
 
 	Paused       bool // the attribute is absent
 	Newest       Newest
-	OwnVMUnknown bool // so nothing is deleted yet
+	OwnVMUnknown bool      // so nothing is deleted yet
+	StandBy      time.Time // until then the daemon only looks on, since an older one works on the pool; zero if not
 
 	Updated   time.Time // when the last timed update began
 	Next      time.Time // when the next one is due
@@ -99,17 +99,20 @@ const (
 	ViewAbsent     View = "absent"      // Google says that it does not exist
 )
 
-// publish hands the state to those who look on.
-func (p *Pool) publish() {
-	p.shown = time.Now()
-	p.show.Reset(heartbeat)
-	p.Publish(p.snapshot(p.shown))
+// publish hands the state to the status page.
+func (p *Pool) publish(now time.Time) {
+	p.shown = now
+	p.due.publish = now.Add(heartbeat)
+	p.Publish(p.snapshot(now))
 }
 
 func (p *Pool) snapshot(now time.Time) State {
 	s := State{
-		Time: now, Project: p.Project, DryRun: p.DryRun, Summary: p.state, Version: p.version, Since: p.since, Paused: p.paused,
+		Time: now, Project: p.Project, DryRun: p.DryRun, Summary: p.summary, Version: p.version, Since: p.since, Paused: p.paused,
 		Newest: p.newest, OwnVMUnknown: !p.selfKnown, Updated: p.timed, Succeeded: p.succeeded, Resting: p.GCE.Resting(),
+	}
+	if p.standingBy(now) {
+		s.StandBy = p.standby
 	}
 	s.Hooks.Running, s.Hooks.Waiting = p.hooks.Running(), p.hooks.Len()
 	c := p.config
@@ -117,35 +120,48 @@ func (p *Pool) snapshot(now time.Time) State {
 		return s
 	}
 	s.Prefix, s.Target, s.Rest, s.Next = c.Prefix, c.Target, c.Rest, p.timed.Add(c.Rest)
-	for _, v := range p.situation(false, now).zones {
-		s.Zones = append(s.Zones, p.zoneState(p.zones[v.name], v, now))
+	for _, z := range p.sortedZones() {
+		s.Zones = append(s.Zones, p.zoneState(z, now))
 	}
 	return s
 }
 
-func (p *Pool) zoneState(z *zone, v zoneView, now time.Time) ZoneState {
+func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	s := ZoneState{
-		Name: v.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[v.view], Why: z.why,
-		Live: v.live, Starting: v.starting, Deleting: v.deleting, Stopped: len(z.stopped), Trial: v.trial,
+		Name: z.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[p.view(z, now)], Why: z.why,
+		Live: z.count[live], Starting: z.starting(allRanks), Stopped: z.count[stopped],
 	}
 	if z.absent {
 		s.View = ViewAbsent
 	}
 	if !z.unknown.IsZero() {
-		s.Unknown, s.WriteOff = z.unknown, z.unknown.Add(p.writeOff())
+		s.Unknown, s.WriteOff = z.unknown, z.unknown.Add(p.writeOffTime(z))
 	}
-	names := slices.Sorted(maps.Keys(z.stopped))
-	s.StoppedNames = names[:min(len(names), maxStopped)]
-	for _, r := range z.retries {
-		if now.Sub(r.at) > p.config.Rest {
+	for name, v := range z.vms {
+		switch {
+		case v.phase == draining, v.phase == deleting && !v.resting:
+			s.Deleting++
+		case v.phase == deleting:
+			s.Stopped++
+		}
+		if v.phase == stopped || v.phase == deleting && v.resting {
+			s.StoppedNames = append(s.StoppedNames, name)
+		}
+		if v.failure == nil || v.phase == gone || v.phase == deleting || now.Sub(v.retry) > p.config.Rest {
 			continue // it had its update, and was not chosen again
 		}
-		if s.Undeleted++; s.Retry.IsZero() || r.at.Before(s.Retry) {
-			s.Obstacle, s.Retry = r.failure.Error(), r.at
+		if s.Undeleted++; s.Retry.IsZero() || v.retry.Before(s.Retry) {
+			s.Obstacle, s.Retry = v.failure.Error(), v.retry
 		}
 	}
-	if h := p.longest(z); h.failure != nil && v.held {
-		s.Hold = &Hold{Class: h.failure.Class, Message: h.failure.Error(), Since: h.since, Until: p.until(h)}
+	slices.Sort(s.StoppedNames)
+	s.StoppedNames = s.StoppedNames[:min(len(s.StoppedNames), maxStopped)]
+	if _, held := p.heldFor(z.name, now); held && !z.absent {
+		h := p.longest(z.name, 0, now)
+		s.Hold = &Hold{Class: h.class, Message: h.failure.Error(), Since: h.since, Until: p.until(h)}
+	}
+	for _, h := range p.holds {
+		s.Trial = s.Trial || h.covers(z.name, 0) && !p.lasts(h, now)
 	}
 	return s
 }

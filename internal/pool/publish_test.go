@@ -17,6 +17,7 @@ import (
 func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, gcesim.Options{Project: "demo", Seed: 1, KeepCalls: -1})
+		w.watch()
 		defer w.end()
 		f(t, w)
 	})
@@ -141,7 +142,7 @@ func TestHeartbeat(t *testing.T) {
 // Regions whose calls rest after a refusal over the rate are published.
 func TestStateOfRateLimit(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.play("sim fault insert * status 403 rateLimitExceeded times 1", "start", "wait 2s")
+		w.play("sim fault insert * status 403 rateLimitExceeded for 4s", "start", "wait 3s")
 		s := w.state.Load()
 		if until, ok := s.Resting["us-central1"]; !ok || time.Until(until) <= 0 || time.Until(until) > 70*time.Second {
 			t.Errorf("resting: %v", s.Resting)

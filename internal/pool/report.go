@@ -1,114 +1,145 @@
 package pool
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"prevmtable/internal/gce"
 	"prevmtable/internal/hook"
 )
 
 // fire queues a hook, if the configuration names one.
-func (p *Pool) fire(kind, zone, name string, reason Reason) {
+func (p *Pool) fire(kind string, v *vm, reason Reason) {
 	h := p.config.Hooks
-	attribute := map[string]string{"create": h.Create, "delete": h.Delete, "vanished": h.Vanished, "exhausted": h.Exhausted}[kind]
-	if attribute == "" || p.DryRun {
+	attribute := map[string]string{"create": h.Create, "delete": h.Delete, "vanished": h.Vanished, "exhausted": h.Exhausted, "drain": h.Drain}[kind]
+	if attribute == "" || p.DryRun || p.standingBy(time.Now()) {
 		return
 	}
-	e := hook.Event{Kind: kind, Attribute: attribute, Project: p.Project, Zone: zone, Name: name, Reason: string(reason), Limit: p.config.HookLimit}
+	e := hook.Event{Kind: kind, Attribute: attribute, Project: p.Project, Zone: v.zone, Name: v.name, Reason: string(reason), Limit: p.config.HookLimit}
+	if kind == "exhausted" {
+		e.Name = ""
+	}
+	if len(p.config.Templates) > 1 && (kind == "create" || kind == "exhausted") {
+		e.Rank = strconv.Itoa(v.rank)
+	}
 	if !p.hooks.Push(e) {
-		p.tell(Event{Level: slog.LevelError, Kind: HookDropped, Hook: kind, Zone: zone, Name: name})
+		p.emit(Event{Level: slog.LevelError, Kind: HookDropped, Hook: kind, Zone: v.zone, Name: v.name})
+		p.takeDrain(v, errHookDropped)
 	}
 	p.runHooks()
 }
 
+var errHookDropped = errors.New("too many hooks are waiting")
+
 // runHooks starts the hooks whose turn it is.
 func (p *Pool) runHooks() {
 	for e, ok := p.hooks.Next(); ok; e, ok = p.hooks.Next() {
-		p.aside(func() func() {
+		p.goAsync(func() event {
 			begun := time.Now()
 			err := p.Hook(p.work, e)
-			ended := Event{Level: slog.LevelDebug, Kind: HookEnded, Hook: e.Kind, Zone: e.Zone, Name: e.Name, Took: time.Since(begun)}
-			if err != nil {
-				ended.Level, ended.Kind, ended.Err = slog.LevelError, HookFailed, err
-			}
-			return func() {
-				p.tell(ended)
-				p.hooks.Done(e)
-				p.runHooks()
-			}
+			return hookEnded{e, time.Since(begun), err}
 		})
 	}
 }
 
+func (p *Pool) takeHook(e hookEnded) {
+	ended := Event{Level: slog.LevelDebug, Kind: HookEnded, Hook: e.hook.Kind, Zone: e.hook.Zone, Name: e.hook.Name, Took: e.took}
+	if e.err != nil {
+		ended.Level, ended.Kind, ended.Err = slog.LevelError, HookFailed, e.err
+	}
+	p.emit(ended)
+	p.hooks.Done(e.hook)
+	p.runHooks()
+	if e.hook.Kind == "drain" {
+		for _, z := range p.allZones() {
+			if v := z.vms[e.hook.Name]; v != nil && z.name == e.hook.Zone {
+				p.takeDrain(v, e.err)
+			}
+		}
+	}
+}
+
 // report logs the state of the pool when it has changed in kind.
-func (p *Pool) report(s situation, plan plan) {
-	live, starting := 0, 0
-	var unseenZones, heldZones []string
+func (p *Pool) report(s situation, plan plan, now time.Time) {
+	t := s.totals()
+	var unlistedZones, heldZones []string
 	refused := true
 	for _, z := range s.zones {
-		if z.view != writtenOff {
-			live, starting = live+z.live, starting+z.starting
+		if z.view == unlisted {
+			unlistedZones = append(unlistedZones, z.name)
 		}
-		if z.view == unseen {
-			unseenZones = append(unseenZones, z.name)
-		}
-		if z.held {
+		if f, held := p.heldFor(z.name, now); held {
 			heldZones = append(heldZones, z.name)
-			f := p.longest(p.zones[z.name]).failure
 			refused = refused && f != nil && f.Class.Lasting()
 		}
 	}
+	starting := t.starting
 	if !p.DryRun {
 		starting += len(plan.create)
 	}
 	level, state := slog.LevelWarn, Short
-	switch missing := s.target - live - starting; {
-	case missing == 0 && live == s.target:
+	switch missing := s.target - t.live - starting - t.unsure; { // a loss is told of first
+	case missing == 0 && t.live == s.target:
 		level, state = slog.LevelInfo, AtTarget
 	case missing <= 0:
 		level, state = slog.LevelInfo, OnItsWay
-	case len(unseenZones) > 0:
+	case len(unlistedZones) > 0:
 		state = Unlisted
 	case len(heldZones) == len(s.zones) && refused:
 		state = AllRefusing
 	case len(heldZones) == len(s.zones):
 		state = AllHeld
 	}
-	if state == p.state {
+	if state == p.summary {
 		return
 	}
-	p.state = state
+	p.summary = state
 	if p.DryRun {
-		return // what would be done is said by print
+		return // print says what would be done
 	}
-	facts := []any{"live", live, "starting", starting, "target", s.target}
+	facts := []any{"live", t.live, "starting", starting, "target", s.target}
 	if len(heldZones) > 0 {
 		facts = append(facts, "held", strings.Join(heldZones, " "))
 	}
-	if len(unseenZones) > 0 {
-		facts = append(facts, "unlisted", strings.Join(unseenZones, " "))
+	if len(unlistedZones) > 0 {
+		facts = append(facts, "unlisted", strings.Join(unlistedZones, " "))
 	}
-	p.tell(Event{Level: level, Kind: state, Facts: facts})
+	p.emit(Event{Level: level, Kind: state, Facts: facts})
+}
+
+// heldFor reports whether a zone is held for all ranks, and for what.
+func (p *Pool) heldFor(zone string, now time.Time) (f *gce.Failure, held bool) {
+	if p.zones[zone].absent {
+		return nil, true
+	}
+	for rank := range p.config.Templates {
+		h := p.longest(zone, rank, now)
+		if h == nil {
+			return nil, false
+		}
+		f = h.failure
+	}
+	return f, true
 }
 
 // print says what a plan would do, if it is not what the last one would have done.
 func (p *Pool) print(plan plan) {
-	slices.Sort(plan.create)
-	said := fmt.Sprint(plan.create, plan.scaleIn, plan.stopped)
+	said := fmt.Sprint(plan)
 	if said == p.printed {
 		return
 	}
 	p.printed = said
 	if len(plan.create)+len(plan.scaleIn)+len(plan.stopped) == 0 {
-		p.tell(Event{Kind: WouldNothing})
+		p.emit(Event{Kind: WouldNothing})
 	}
 	if len(plan.create) > 0 {
 		zones := map[string]int{}
-		for _, zone := range plan.create {
-			zones[zone]++
+		for _, c := range plan.create {
+			zones[c.zone]++
 		}
 		var parts []string
 		for _, zone := range p.config.Zones {
@@ -116,12 +147,12 @@ func (p *Pool) print(plan plan) {
 				parts = append(parts, fmt.Sprintf("%d in %s", zones[zone], zone))
 			}
 		}
-		p.tell(Event{Kind: WouldCreate, Facts: []any{"vms", len(plan.create), "zones", strings.Join(parts, ", ")}})
+		p.emit(Event{Kind: WouldCreate, Facts: []any{"vms", len(plan.create), "zones", strings.Join(parts, ", ")}})
 	}
 	for _, d := range plan.scaleIn {
-		p.tell(Event{Kind: WouldDelete, Zone: d.zone, Name: d.name, Facts: []any{"because", "there are too many"}})
+		p.emit(Event{Kind: WouldDelete, Zone: d.zone, Name: d.name, Facts: []any{"because", "there are too many"}})
 	}
 	for _, d := range plan.stopped {
-		p.tell(Event{Kind: WouldDelete, Zone: d.zone, Name: d.name, Facts: []any{"because", "it is stopped"}})
+		p.emit(Event{Kind: WouldDelete, Zone: d.zone, Name: d.name, Facts: []any{"because", "it is stopped"}})
 	}
 }

@@ -1,8 +1,6 @@
 package pool
 
 import (
-	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -10,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"prevmtable/internal/config"
 	"prevmtable/internal/gcesim"
 	"prevmtable/internal/hook"
 )
@@ -96,10 +93,8 @@ func (w *world) everyCreationTold(lost map[string]bool) {
 // them off meanwhile, and no such VM is there yet.
 func TestTakenOnLate(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.late.Store(int64(2 * time.Second))
-		w.play("config TargetVMCount=6", "start", "wait 500ms", "config SecondsToRest=31", "wait 100ms")
-		w.late.Store(0)
-		w.play("wait 2m", "expect live 6", "expect maxlive 6")
+		w.play("late insert 2s cut times 1000", "config TargetVMCount=6", "start", "wait 500ms", "config SecondsToRest=31", "wait 100ms", "late off",
+			"wait 2m", "expect live 6", "expect maxlive 6")
 	})
 }
 
@@ -128,8 +123,8 @@ func TestStop(t *testing.T) {
 			"start", "wait 5s")
 		begun := time.Now()
 		w.stop()
-		if d := time.Since(begun); d != drain {
-			t.Errorf("it took %v to stop with an operation that takes longer, want %v", d, drain)
+		if d := time.Since(begun); d != drainTime {
+			t.Errorf("it took %v to stop with an operation that takes longer, want %v", d, drainTime)
 		}
 		w.play("expect hooks create 2", "expect calls instances.insert 3")
 
@@ -172,31 +167,9 @@ func TestErrorAfterEffect(t *testing.T) {
 			if left[r.Method]--; left[r.Method] < 0 {
 				return resp
 			}
-			const text = `{"error":{"code":503,"message":"Internal error.","errors":[{"message":"Internal error.","reason":"backendError"}]}}`
-			return &http.Response{StatusCode: 503, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}
+			return unavailable(r)
 		}
 		w.play("config TargetVMCount=3", "start", "within 2m hooks create 3", "expect live 3", "expect maxlive 3",
 			"config TargetVMCount=0", "within 3m hooks delete 3", "wait 5m", "expect live 0", "expect hooks vanished 0")
 	})
-}
-
-// A zone that was held for short-lived VMs long ago may still be on trial when that hold has been forgotten: the trial's
-// success ends it all the same.
-func TestTrialOutlivesHold(t *testing.T) {
-	now := time.Now()
-	p := New(Options{Observe: func(Event) {}, HookParallelism: 1, Log: slog.New(slog.DiscardHandler)})
-	p.config = &config.Config{Rest: 30 * time.Second}
-	z := &zone{name: "us-central1-a"}
-	for range earlyMost {
-		p.lostEarly(z, now)
-	}
-	if !z.trial || z.hold.failure == nil {
-		t.Fatalf("not held: %+v", z)
-	}
-	later := now.Add(2 * earlyWindow)
-	p.lostEarly(z, later) // of a VM made before the hold, seen only now
-	p.release(z, later.Add(time.Second))
-	if z.trial || p.held(z, later.Add(time.Second)) {
-		t.Errorf("still held or on trial: %+v", z)
-	}
 }

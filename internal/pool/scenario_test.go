@@ -3,6 +3,8 @@ package pool
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -35,7 +37,8 @@ func TestScenarios(t *testing.T) {
 
 // tell plays one story.
 func tell(t *testing.T, file, text string) {
-	w := newWorld(t, gcesim.Options{Project: "demo", Zones: fiveZones, Seed: seedOf(text), KeepCalls: -1})
+	w := newWorld(t, gcesim.Options{Project: "demo", Zones: zonesOf(numberOf(text, "zones", 5)), Seed: uint64(numberOf(text, "chaos", 1)), KeepCalls: -1})
+	w.watch()
 	defer w.end()
 	for i, line := range strings.Split(text, "\n") {
 		words := strings.Fields(line)
@@ -51,15 +54,15 @@ func tell(t *testing.T, file, text string) {
 // fiveZones are those of every story.
 var fiveZones = []string{"us-central1-a", "us-central1-b", "us-central1-c", "europe-west1-b", "europe-west1-c"}
 
-// seedOf returns the seed that a story from the chaos run begins with, 1 for others.
-func seedOf(text string) uint64 {
+// numberOf returns the number that a story names with a word at the begin of a line: its seed, or how many zones there are.
+func numberOf(text, word string, otherwise int) int {
 	for line := range strings.Lines(text) {
-		if seed, ok := strings.CutPrefix(strings.TrimSpace(line), "chaos "); ok {
-			n, _ := strconv.ParseUint(seed, 10, 64)
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), word+" "); ok {
+			n, _ := strconv.Atoi(rest)
 			return n
 		}
 	}
-	return 1
+	return otherwise
 }
 
 // play takes steps that must succeed.
@@ -77,8 +80,8 @@ func (w *world) step(words []string, line string) error {
 	args := words[1:]
 	switch words[0] {
 	case "sim":
-		if line == "sim remove-metadata prevmtable" && w.monitor != nil {
-			w.monitor.absent()
+		if w.monitor != nil {
+			w.monitor.command(args)
 		}
 		_, err := w.sim.Do(strings.Join(args, " "))
 		return err
@@ -89,17 +92,27 @@ func (w *world) step(words []string, line string) error {
 				w.fields[key] = json.RawMessage(strings.ReplaceAll(template, "DELETE", strings.ToUpper(value)))
 				continue
 			}
+			if key == "Drain" {
+				w.fields["Hooks"] = map[string]string{"Create": "c", "Delete": "d", "Vanished": "v", "Exhausted": "e", "Drain": value}
+				continue
+			}
 			w.fields[key] = fieldValue(value)
 			if value == "" {
 				delete(w.fields, key)
 			}
 		}
 		w.configure()
+	case "alternatives":
+		w.fields["Alternatives"] = json.RawMessage(strings.Join(args, " "))
+	case "keep":
+		w.mu.Lock()
+		w.keep = args[0]
+		w.mu.Unlock()
 	case "raw-config":
 		w.write(strings.Join(args, " "))
 	case "chaos":
-		w.monitor = newMonitor(w)
-		w.configure()
+		w.chaos = true
+		w.watch()
 	case "settle":
 		return w.monitor.settle()
 	case "by-hand":
@@ -113,6 +126,21 @@ func (w *world) step(words []string, line string) error {
 	case "kill":
 		w.kill()
 		w.stop = nil
+	case "second":
+		return w.secondStep(args)
+	case "zones": // read before the first step
+	case "late":
+		return w.wire.setLate(args)
+	case "flap":
+		n, err := strconv.ParseUint(args[0], 10, 32)
+		w.wire.setFlap(uint32(n))
+		return err
+	case "slow-lists":
+		d, err := time.ParseDuration(args[0])
+		w.wire.setSlow(d)
+		return err
+	case "hide-vms":
+		return w.hideVMs(args[0], args[1])
 	case "wait":
 		d, err := time.ParseDuration(args[0])
 		time.Sleep(d)
@@ -123,6 +151,9 @@ func (w *world) step(words []string, line string) error {
 		time.Sleep(d - time.Since(w.start))
 		synctest.Wait()
 		return err
+	case "self": // the daemon runs on the pool's first VM in a zone
+		line := "sim self " + args[0] + " " + w.sim.VMs(args[0])[0].Name
+		return w.step(strings.Fields(line), line)
 	case "hang-hooks":
 		w.mu.Lock()
 		w.hang = strings.Join(args, "")
@@ -145,6 +176,10 @@ func (w *world) step(words []string, line string) error {
 		w.over, _ = strconv.Atoi(args[0])
 	case "forget":
 		w.logged.clear()
+		w.forgotten = w.callCounts()
+		w.mu.Lock()
+		w.secondHooks, w.publications = nil, 0
+		w.mu.Unlock()
 	case "expect":
 		return w.check(args, line)
 	case "within":
@@ -155,20 +190,97 @@ func (w *world) step(words []string, line string) error {
 	return nil
 }
 
-// byHand lets somebody delete, stop or start the first VM of the pool in a zone, if there is one.
+// secondStep starts, stops or kills a second daemon. Started with fields, it has a configuration of its own.
+func (w *world) secondStep(args []string) error {
+	switch args[0] {
+	case "start":
+		w.second = "prevmtable"
+		if len(args) > 1 {
+			w.second = "second"
+			fields := maps.Clone(w.fields)
+			for _, arg := range args[1:] {
+				key, value, _ := strings.Cut(arg, "=")
+				fields[key] = fieldValue(value)
+			}
+			text, err := json.Marshal(fields)
+			if err != nil {
+				return err
+			}
+			w.sim.SetMetadata("second", string(text))
+		}
+		w.runSecond()
+	case "stop":
+		w.stopSecond()
+		w.stopSecond = nil
+	case "kill":
+		w.killSecond()
+		w.stopSecond = nil
+	default:
+		return fmt.Errorf("no step second %q", args[0])
+	}
+	return nil
+}
+
+// hideVMs hides the first VMs of the pool in a zone from the lists.
+func (w *world) hideVMs(zone, number string) error {
+	n, err := strconv.Atoi(number)
+	for _, vm := range w.sim.VMs(zone) {
+		if n > 0 && vm.Status == "RUNNING" && strings.HasPrefix(vm.Name, fmt.Sprint(w.fields["Prefix"])) {
+			n--
+			if _, err := w.sim.Do("hide " + zone + " " + vm.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+// byHand lets somebody delete, stop or start the first VM of the pool in a zone, if there is one; or insert one, by the API; or make one again that
+// has failed.
 func (w *world) byHand(what, zone string) error {
+	switch what {
+	case "insert":
+		return w.insertByHand(zone)
+	case "remake":
+		return w.remake(zone)
+	}
 	status := "RUNNING"
 	if what == "start" {
 		status = "TERMINATED"
 	}
 	for _, vm := range w.sim.VMs(zone) {
 		if vm.Status == status && strings.HasPrefix(vm.Name, fmt.Sprint(w.fields["Prefix"])) {
-			if what == "start" && w.monitor != nil && !w.monitor.startedByHand(key{zone, vm.Name}) {
+			if what == "start" && w.chaos && !w.monitor.startedByHand(key{zone, vm.Name}) {
 				continue
 			}
 			_, err := w.sim.Do(what + "-vm " + vm.Name)
 			return err
 		}
+	}
+	return nil
+}
+
+// remake puts a VM there whose creation has failed: now and then Google calls an operation failed that has had its effect.
+func (w *world) remake(zone string) error {
+	for _, vm := range w.sim.History(zone) {
+		if vm.Failed && !vm.Gone.IsZero() {
+			_, err := w.sim.Do("vm " + zone + " " + vm.Name + " RUNNING spot")
+			return err
+		}
+	}
+	return fmt.Errorf("no creation has failed in %s", zone)
+}
+
+func (w *world) insertByHand(zone string) error {
+	body := strings.NewReplacer("{zone}", zone, `{
+	"machineType"`, `{"name": "`+fmt.Sprint(w.fields["Prefix"])+`by-hand", "machineType"`).Replace(template)
+	resp, err := w.sim.Client().Post("http://gce/compute/v1/projects/demo/zones/"+zone+"/instances", "application/json", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("insert by hand: %s", resp.Status)
 	}
 	return nil
 }

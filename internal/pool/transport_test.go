@@ -3,11 +3,14 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
 	"net/http"
-	"sync/atomic"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
-
-	"prevmtable/internal/gce"
 )
 
 // mortal is a transport that works as long as its daemon lives.
@@ -15,8 +18,9 @@ type mortal struct {
 	http.RoundTripper
 	dead    context.Context
 	lie     func(*http.Request, *http.Response) *http.Response
-	late    *atomic.Int64 // how long after a creation's connection has broken the call has its effect; 0: it does not break
+	wire    *wire
 	monitor *monitor
+	chaos   bool // calls that change something outlive the daemon
 }
 
 func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -25,12 +29,13 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	if m.dead.Err() != nil {
 		return nil, errors.New("killed")
 	}
-	var s sent
+	var s wireCall
 	if m.monitor != nil {
 		s = m.monitor.sends(r)
 	}
 	resp, err := m.call(r.WithContext(ctx))
 	stop()
+	m.wire.holdUp(r)
 	if m.monitor != nil && m.dead.Err() == nil {
 		m.monitor.hears(s, resp, err)
 	}
@@ -42,15 +47,21 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // call makes a call. One that changes something is on its way whatever becomes of the daemon: it may have its effect after a kill.
 func (m mortal) call(r *http.Request) (*http.Response, error) {
-	if late := time.Duration(m.late.Load()); late > 0 && r.Method == http.MethodPost {
+	if m.wire.flaps(r) {
+		return unavailable(r), nil
+	}
+	if late, how := m.wire.late(r.Method); how != "" {
 		time.AfterFunc(late, func() {
 			if resp, err := m.RoundTripper.RoundTrip(r.WithContext(context.WithoutCancel(r.Context()))); err == nil {
 				resp.Body.Close()
 			}
 		})
-		return nil, errors.New("connection reset by peer")
+		if how == "cut" {
+			return nil, errors.New("connection reset by peer")
+		}
+		return unavailable(r), nil
 	}
-	if m.monitor == nil || r.Method == http.MethodGet {
+	if !m.chaos || r.Method == http.MethodGet {
 		return m.RoundTripper.RoundTrip(r)
 	}
 	type answer struct {
@@ -58,7 +69,7 @@ func (m mortal) call(r *http.Request) (*http.Response, error) {
 		err  error
 	}
 	answers := make(chan answer, 1)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), gce.CallTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callTime)
 	go func() {
 		defer cancel()
 		resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx))
@@ -74,4 +85,87 @@ func (m mortal) call(r *http.Request) (*http.Response, error) {
 		}
 	}
 	return nil, errors.New("nobody waits for the answer")
+}
+
+// unavailable is the answer of a server in trouble, which says nothing of whether the call has had, or will have, its effect.
+func unavailable(r *http.Request) *http.Response {
+	const text = `{"error":{"code":503,"message":"Internal error.","errors":[{"message":"Internal error.","reason":"backendError"}]}}`
+	return &http.Response{StatusCode: 503, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}
+}
+
+// A wire is what goes wrong between the daemons and the server.
+type wire struct {
+	mu     sync.Mutex
+	method string        // of the calls that have their effect later than their answer
+	by     time.Duration // how much later
+	how    string        // "cut", without an answer, or "503"
+	left   int           // so many more
+	flap   uint32        // one list in so many fails; 0: none
+	slow   time.Duration // how long the answers to lists are on their way
+}
+
+// setLate reads: insert|delete DURATION cut|503 times N, or off.
+func (w *wire) setLate(args []string) (err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.left = 0; len(args) == 1 && args[0] == "off" {
+		return nil
+	}
+	if len(args) != 5 || args[2] != "cut" && args[2] != "503" || args[3] != "times" {
+		return errors.New("want insert|delete DURATION cut|503 times N, or off")
+	}
+	w.how, w.method = args[2], map[string]string{"insert": http.MethodPost, "delete": http.MethodDelete}[args[0]]
+	if w.by, err = time.ParseDuration(args[1]); err == nil {
+		w.left, err = strconv.Atoi(args[4])
+	}
+	return err
+}
+
+// late says how much later a call has its effect, and how it is answered until then; how is empty if nothing is wrong with it.
+func (w *wire) late(method string) (by time.Duration, how string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.left == 0 || w.method != method {
+		return 0, ""
+	}
+	w.left--
+	return w.by, w.how
+}
+
+func (w *wire) setFlap(n uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flap = n
+}
+
+func (w *wire) setSlow(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.slow = d
+}
+
+func isList(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/instances")
+}
+
+// holdUp holds up the answer to a list, which says how it was when the server read it.
+func (w *wire) holdUp(r *http.Request) {
+	w.mu.Lock()
+	slow := w.slow
+	w.mu.Unlock()
+	if slow > 0 && isList(r) {
+		time.Sleep(slow)
+	}
+}
+
+// flaps draws whether a list fails, from its zone and the time.
+func (w *wire) flaps(r *http.Request) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.flap == 0 || !isList(r) {
+		return false
+	}
+	h := fnv.New32a()
+	fmt.Fprint(h, r.URL.Path, time.Now().Unix())
+	return h.Sum32()%w.flap == 0
 }

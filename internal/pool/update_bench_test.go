@@ -2,8 +2,6 @@ package pool
 
 import (
 	"fmt"
-	"log/slog"
-	"net/http"
 	"testing"
 	"time"
 
@@ -16,33 +14,33 @@ import (
 func BenchmarkUpdate(b *testing.B) {
 	for _, vms := range []int{100, 1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprint(vms), func(b *testing.B) {
-			api, err := gce.New(b.Context(), &http.Client{}, "", "demo", nil)
-			if err != nil {
-				b.Fatal(err)
+			c := &config.Config{Prefix: "pool-", Target: vms, Rest: 30 * time.Second}
+			for i := range 20 {
+				c.Zones = append(c.Zones, fmt.Sprintf("us-bench%d-%c", i/4, 'a'+rune(i%4)))
 			}
-			p := New(Options{GCE: api, Log: slog.New(slog.DiscardHandler), Observe: func(Event) {}, Publish: func(State) {}})
-			p.accepting, p.selfKnown = b.Context(), true
-			p.config = &config.Config{Prefix: "pool-", Target: vms, Rest: 30 * time.Second}
+			p := tablePool(b, c)
 			lists := map[string][]gce.VM{}
 			for i := range vms {
-				zone := fmt.Sprintf("us-bench%d-%c", i/4%5, 'a'+rune(i%4))
-				lists[zone] = append(lists[zone], gce.VM{Name: "pool-" + p.newUUID(), Status: "RUNNING", Created: time.Now()})
+				zone := c.Zones[i%len(c.Zones)]
+				lists[zone] = append(lists[zone], gce.VM{Name: p.vmName(1), Status: "RUNNING", Created: time.Now()})
 			}
-			for name := range lists {
-				p.config.Zones = append(p.config.Zones, name)
-				p.zones[name] = &zone{name: name, members: map[string]*member{}, retries: map[string]retry{}}
-			}
-			for b.Loop() {
+			update := func() {
+				now := time.Now()
 				for _, z := range p.zones {
-					z.listing = true
+					z.listing, z.asked = true, now
 				}
-				for name, list := range lists {
-					p.verify(p.zones[name], list)
+				for _, name := range c.Zones {
+					p.takeList(listEnded{zone: p.zones[name], vms: lists[name]}, now)
 				}
-				p.publish()
+				p.reconcile(now)
+				p.publish(now)
 			}
-			if live := p.snapshot(time.Now()).Zones[0].Live; live != len(lists[p.config.Zones[0]]) || p.beside > 0 {
-				b.Fatalf("%d VMs live, %d functions begun", live, p.beside)
+			update() // it makes the rows
+			for b.Loop() {
+				update()
+			}
+			if live := p.snapshot(time.Now()).Zones[0].Live; live != vms/20 || p.async > 0 {
+				b.Fatalf("%d VMs live, %d calls begun", live, p.async)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*vms), "ns/VM")
 			b.ReportMetric(0, "ns/op")

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -14,90 +15,94 @@ import (
 const (
 	// watchEvery is the time between two looks at the operations of a zone. One call tells of all of them.
 	watchEvery = 2 * time.Second
-	// maxAskedOperations is how many that such a look did not show are asked for by name.
+	// maxAskedOperations is how many operations that such a look did not show are asked for by name.
 	maxAskedOperations = 10
+	// askAgain is the time between two questions for a VM whose operation says nothing.
+	askAgain = 30 * time.Second
 	// clockSkew is allowed for where Google's time of an operation is not known.
 	clockSkew = 2 * time.Minute
 )
 
-// watchSoon sees to it that the operations in flight are looked at.
-func (p *Pool) watchSoon() {
-	if !p.watching {
-		p.watching = true
-		p.watch.Reset(watchEvery)
+// watch sees to the mutations under way, and to losses whose reasons are not known.
+func (p *Pool) watch(now time.Time) {
+	var t totals
+	if p.config != nil {
+		s := p.situation(now)
+		t = s.totals()
 	}
-}
-
-// watchOperations asks how the operations in flight are doing, zone by zone.
-func (p *Pool) watchOperations() {
-	p.watching = false
-	if len(p.operations) == 0 {
-		return
-	}
-	p.watchSoon()
-	zones := map[string][]watched{}
-	now, asked := time.Now(), 0
-	for _, o := range p.operations {
-		switch {
-		case o.asking:
-		case !now.Before(o.until):
-			if asked < maxAskedOperations {
-				asked++
-				p.askFor(o)
+	for _, z := range p.allZones() {
+		if len(z.busy) == 0 {
+			continue
+		}
+		by(&p.due.watch, now.Add(watchEvery))
+		var under []*vm
+		for _, v := range z.sortedBusy() {
+			switch {
+			case v.wire || v.phase == draining || v.phase == lost || z.questions[v.name]:
+			case v.ended || v.refusal != nil:
+				if now.Sub(v.asked) >= watchEvery {
+					z.questions[v.name] = true
+				}
+			case v.accepted.IsZero():
+				p.retry(z, v, t, now)
+			default:
+				under = append(under, v)
+				if v.overdue(now) && now.Sub(v.asked) >= askAgain {
+					z.questions[v.name] = true
+				}
 			}
-		case o.accepted && !p.watched[o.zone]:
-			since := o.inserted
-			if since.IsZero() {
-				since = o.begun.Add(-clockSkew)
-			}
-			zones[o.zone] = append(zones[o.zone], watched{o, o.name, o.requestID, o.operation, since})
+		}
+		p.askByName(z, now)
+		if !z.watching && len(under) > 0 {
+			p.watchZone(z, under, now)
 		}
 	}
-	for zone, ops := range zones {
-		p.watchZone(zone, ops)
-	}
 }
 
-// A watched operation is one in flight, with what the goroutine beside the loop needs to know of it.
-type watched struct {
-	o         *operation
-	vm        string
-	request   string
-	operation string
-	since     time.Time
-}
-
-// watchZone looks at the operations of one zone with one call. Such lists have been seen incomplete: an operation that is
-// missing is asked for by name.
-func (p *Pool) watchZone(zone string, ops []watched) {
-	slices.SortFunc(ops, func(a, b watched) int { return strings.Compare(a.vm, b.vm) })
-	prefix, since := commonPrefix(ops[0].vm, ops[len(ops)-1].vm), ops[0].since
-	for _, w := range ops {
-		if w.since.Before(since) {
-			since = w.since
+// watchZone looks at the operations of one zone with one call. Such lists have been seen incomplete: an operation that is missing is
+// asked for by name. So are old ones, for which the list would be long.
+func (p *Pool) watchZone(z *zone, vms []*vm, now time.Time) {
+	since := p.atGoogle(now)
+	var young, old []watched
+	for _, v := range vms {
+		w := watched{v, v.operation, v.request}
+		if now.Sub(v.accepted) >= silence {
+			old = append(old, w)
+			continue
 		}
+		young = append(young, w)
+		inserted := v.inserted
+		if inserted.IsZero() {
+			inserted = p.atGoogle(v.begun).Add(-clockSkew)
+		}
+		since = earlier(since, inserted)
 	}
-	p.watched[zone] = true
-	p.aside(func() func() {
+	slices.SortStableFunc(old, func(a, b watched) int { return a.vm.heard.Compare(b.vm.heard) })
+	z.watching = true
+	p.goAsync(func() event {
 		ctx, cancel := context.WithTimeout(p.work, gce.CallTimeout)
 		defer cancel()
-		answers := map[*operation]gce.Operation{}
-		list, err := p.GCE.Operations(ctx, zone, prefix, since)
-		if err != nil {
-			list = nil // then all of them are missing
+		e := watchEnded{zone: z, answers: map[*vm]gce.Operation{}}
+		missing := young
+		if len(young) > 0 {
+			e.past, _ = p.GCE.Operations(ctx, z.name, z.prefix, since) // what it lacks is missing
+			missing = match(young, e.past, e.answers)
 		}
-		missing := match(ops, list, answers)
-		p.askOperations(ctx, zone, missing[:min(len(missing), maxAskedOperations)], answers)
-		return func() {
-			delete(p.watched, zone)
-			p.hearOperations(answers)
-		}
+		missing = slices.DeleteFunc(append(missing, old...), func(w watched) bool { return w.operation == "" })
+		p.askOperations(ctx, z.name, missing[:min(len(missing), maxAskedOperations)], e.answers)
+		return e
 	})
 }
 
-// match finds the operations of a list that are watched, by Google's name for them, or by our request where that is not
-// known, and returns those that it lacks.
-func match(ops []watched, list []gce.Operation, answers map[*operation]gce.Operation) (missing []watched) {
+// A watched operation is one under way, with what a goroutine may know of it.
+type watched struct {
+	vm                 *vm
+	operation, request string
+}
+
+// match finds the operations of a list that are watched, by Google's name for them, or by the request where that is not known, and
+// returns those that it lacks.
+func match(ops []watched, list []gce.Operation, answers map[*vm]gce.Operation) (missing []watched) {
 	named, requested := map[string]gce.Operation{}, map[string]gce.Operation{}
 	for _, op := range list {
 		named[op.Name] = op
@@ -105,17 +110,17 @@ func match(ops []watched, list []gce.Operation, answers map[*operation]gce.Opera
 	}
 	for _, w := range ops {
 		if op, ok := named[w.operation]; ok {
-			answers[w.o] = op
+			answers[w.vm] = op
 		} else if op, ok := requested[w.request]; ok && w.request != "" && w.operation == "" {
-			answers[w.o] = op
-		} else if w.operation != "" {
+			answers[w.vm] = op
+		} else {
 			missing = append(missing, w)
 		}
 	}
 	return missing
 }
 
-func (p *Pool) askOperations(ctx context.Context, zone string, ops []watched, answers map[*operation]gce.Operation) {
+func (p *Pool) askOperations(ctx context.Context, zone string, ops []watched, answers map[*vm]gce.Operation) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, w := range ops {
@@ -125,57 +130,55 @@ func (p *Pool) askOperations(ctx context.Context, zone string, ops []watched, an
 				return // asked again
 			}
 			if !found {
-				op = gce.Operation{} // no longer known by that name
+				op = gce.Operation{} // Google no longer knows it by that name
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			answers[w.o] = op
+			answers[w.vm] = op
 		})
 	}
 	wg.Wait()
 }
 
-// hearOperations takes over what was found out about operations in flight, in a fixed order.
-func (p *Pool) hearOperations(answers map[*operation]gce.Operation) {
-	ops := slices.SortedFunc(maps.Keys(answers), func(a, b *operation) int { return strings.Compare(a.name, b.name) })
-	for _, o := range ops {
-		op := answers[o]
-		o.operation = op.Name
-		if !op.Inserted.IsZero() {
-			o.inserted = op.Inserted
+// takeOperations takes what was found out about operations under way, in a fixed order.
+func (p *Pool) takeOperations(e watchEnded, now time.Time) {
+	z := e.zone
+	z.watching = false
+	p.noticeOthers(e.past, now)
+	vms := slices.SortedFunc(maps.Keys(e.answers), func(a, b *vm) int { return strings.Compare(a.name, b.name) })
+	for _, v := range vms {
+		if v.phase == making || v.phase == deleting {
+			p.takeOperation(v.home, v, e.answers[v], now)
 		}
-		if op.Done {
-			p.ended(o, op.Failure)
-		}
+	}
+	p.askByName(z, now)
+}
+
+// takeOperation takes what Google says of the operation of a VM.
+func (p *Pool) takeOperation(z *zone, v *vm, op gce.Operation, now time.Time) {
+	o := observation{sight: callAccepted, at: now, operation: op, failure: op.Failure, distance: p.rest()}
+	switch {
+	case op.Name == "":
+		v.operation = ""
+		return
+	case op.Done && op.Failure != nil:
+		o.sight = callRefused
+	case op.Done:
+		o.sight = operationDone
+	}
+	v.operation = op.Name
+	p.apply(z, v, o)
+	if took := now.Sub(v.accepted).Truncate(silence); o.sight == callAccepted && took > v.slow {
+		v.slow = took
+		p.emit(Event{Level: slog.LevelWarn, Kind: OperationSlow, Zone: z.name, Name: v.name,
+			Facts: []any{"kind", op.Kind, "operation", op.Name, "for", took}})
 	}
 }
 
-// askFor lets the VM's own state decide about an operation that never said how it ended.
-func (p *Pool) askFor(o *operation) {
-	o.asking = true
-	p.aside(func() func() {
-		vm, found, err := p.GCE.Get(p.work, o.zone, o.name)
-		return func() {
-			o.asking = false
-			switch {
-			case err != nil || !p.current(o): // asked again at the next look
-			case o.kind == gce.Creation && found && vm.Live():
-				p.created(o, vm)
-			case o.kind == gce.Creation:
-				p.notCreated(o, &gce.Failure{Class: gce.Trouble, Message: "no answer for ten minutes, and the VM does not live"})
-			case found:
-				p.notDeleted(o, &gce.Failure{Class: gce.Trouble, Message: "no answer for ten minutes, and the VM still exists"})
-			default:
-				p.deleted(o)
-			}
-		}
-	})
-}
-
-func commonPrefix(a, b string) string {
-	i := 0
-	for i < min(len(a), len(b)) && a[i] == b[i] {
-		i++
+// rest is the time between two updates.
+func (p *Pool) rest() time.Duration {
+	if p.config == nil {
+		return 0
 	}
-	return a[:i]
+	return p.config.Rest
 }

@@ -2,18 +2,72 @@ package pool
 
 import (
 	"testing"
+	"time"
 
 	"prevmtable/internal/gce"
 )
 
-// An operation that had no request ID, and whose name Google has forgotten, is none of those that have none either.
-func TestMatchWithoutRequest(t *testing.T) {
-	other := gce.Operation{Name: "systemevent-1", Kind: "compute.instances.preempted", Target: "pool-x", Done: true}
-	mine := gce.Operation{Name: "operation-1", Request: "mine", Kind: gce.Creation, Target: "pool-y"}
-	nameless, sent := watched{o: &operation{}, vm: "pool-x"}, watched{o: &operation{}, vm: "pool-y", request: "mine"}
-	answers := map[*operation]gce.Operation{}
-	match([]watched{nameless, sent}, []gce.Operation{other, mine}, answers)
-	if _, ok := answers[nameless.o]; ok || answers[sent.o].Name != "operation-1" {
-		t.Errorf("%+v", answers)
+// Operations are found by Google's name for them, or by their request while that is not known. One with neither is none of those of a list.
+func TestMatch(t *testing.T) {
+	list := []gce.Operation{
+		{Name: "systemevent-1", Kind: "compute.instances.preempted", Target: "pool-x", Done: true},
+		{Name: "operation-1", Request: "mine", Kind: gce.Creation, Target: "pool-y"},
+		{Name: "operation-2", Request: "again", Kind: gce.Creation, Target: "pool-z"},
+	}
+	nameless, sent, named, missing, other := watched{vm: &vm{}}, watched{vm: &vm{}, request: "mine"}, watched{vm: &vm{}, operation: "operation-2"},
+		watched{vm: &vm{}, request: "lost"}, watched{vm: &vm{}, operation: "operation-3", request: "again"}
+	answers := map[*vm]gce.Operation{}
+	left := match([]watched{nameless, sent, named, missing, other}, list, answers)
+	if len(answers) != 2 || answers[sent.vm].Name != "operation-1" || answers[named.vm].Name != "operation-2" {
+		t.Errorf("found %+v", answers)
+	}
+	if len(left) != 3 || left[0] != nameless || left[1] != missing || left[2] != other {
+		t.Errorf("missing %+v", left)
+	}
+}
+
+// What an operation's state does to a row, and when it is said that it takes long.
+func TestTakeOperation(t *testing.T) {
+	p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
+	said := 0
+	p.Observe = func(e Event) {
+		if e.Kind == OperationSlow {
+			said++
+		}
+	}
+	z := p.zones["us-central1-a"]
+	v := p.beginForTest(z.name, 0, now)
+	p.apply(z, v, observation{sight: callAccepted, at: now, operation: gce.Operation{Name: "operation-1"}})
+	for _, test := range []struct {
+		after time.Duration
+		said  int
+	}{{10*time.Minute - time.Second, 0}, {10 * time.Minute, 1}, {19 * time.Minute, 1}, {20 * time.Minute, 2}, {40 * time.Minute, 3}} {
+		p.takeOperation(z, v, gce.Operation{Name: "operation-1", Kind: gce.Creation}, now.Add(test.after))
+		if said != test.said || v.phase != making || v.heard != now.Add(test.after) {
+			t.Errorf("after %v: said %d times, want %d: %+v", test.after, said, test.said, v)
+		}
+	}
+	if p.takeOperation(z, v, gce.Operation{}, now); v.operation != "" || v.phase != making {
+		t.Errorf("Google has forgotten the operation: %+v", v)
+	}
+	p.takeOperation(z, v, gce.Operation{Name: "operation-1", Done: true}, now)
+	if _, ok := p.finished["operation-1"]; v.phase != live || !ok {
+		t.Errorf("done: %+v", v)
+	}
+}
+
+// An answer to a repeated call says nothing once Google has accepted an earlier one.
+func TestAnswerAfterAcceptance(t *testing.T) {
+	for _, class := range []gce.Class{gce.Exists, gce.RateLimited, gce.Uncertain, gce.NotSent, gce.Forbidden} {
+		p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
+		z := p.zones["us-central1-a"]
+		v := p.beginForTest(z.name, 0, now)
+		v.open, v.wire, v.request = true, true, "mine"
+		p.onWire[zoneLane{z.name, gce.Creation}] = 1
+		p.apply(z, v, observation{sight: getFinds, at: now, vm: gce.VM{Status: "STAGING"}})
+		p.takeCall(callEnded{vm: v, kind: gce.Creation, request: "mine", err: &gce.Failure{Class: class}}, now)
+		if v.phase != making || z.vms[v.name] != v || v.wire || v.open || p.onWire[zoneLane{z.name, gce.Creation}] != 0 {
+			t.Errorf("%s: %+v", class, v)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
+	"golang.org/x/oauth2"
 
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
@@ -37,22 +38,34 @@ type world struct {
 	// nameless is until when the daemon cannot find out on which VM it runs.
 	nameless time.Time
 	monitor  *monitor // nil: nobody looks on
+	chaos    bool     // it looks at hooks and deletions too, and is asked whether all is well
 	most     int      // the highest target so far
 	over     int      // VMs that the story allows beyond it
+
+	forgotten    map[string]int // calls by method, when the story last said forget
+	publications int            // of the state, since then
 
 	// vanished, if not nil, is told of each loss as it is noticed.
 	vanished func(zone, name string)
 
 	// lie changes answers on their way to the daemon.
 	lie  func(*http.Request, *http.Response) *http.Response
-	late atomic.Int64 // as in mortal, in nanoseconds
+	wire wire // what goes wrong on the way to the server
+
+	// A second daemon: the attribute with its configuration, its end, and what it does.
+	second                 string
+	stopSecond, killSecond func()
+	secondState            atomic.Pointer[State]
+	secondHooks            []hook.Event
 
 	state  atomic.Pointer[State] // as last published
 	mu     sync.Mutex
 	events map[Kind]int // as observed
 	hooks  []hook.Event
-	hang   string // kind of the hooks that hang
-	slow   string // kind of the hooks that take pause
+	agreed map[string]bool // VMs whose drain hook has ended well
+	keep   string          // zone whose VMs the drain hook keeps
+	hang   string          // kind of the hooks that hang
+	slow   string          // kind of the hooks that take pause
 	pause  time.Duration
 }
 
@@ -64,7 +77,7 @@ const template = `{
 }`
 
 func newWorld(t *testing.T, o gcesim.Options) *world {
-	w := &world{t: t, sim: gcesim.New(o), start: time.Now(), logged: &record{start: time.Now()}, events: map[Kind]int{}, fields: map[string]any{
+	w := &world{t: t, sim: gcesim.New(o), start: time.Now(), logged: &record{start: time.Now()}, events: map[Kind]int{}, agreed: map[string]bool{}, fields: map[string]any{
 		"SecondsToRest": 30, "SecondsForExhaustion": 120, "Prefix": "pool-", "TargetVMCount": 6,
 		"AllowedZones": []string{"us-central1-a", "us-central1-b", "us-central1-c"},
 		"Hooks":        map[string]string{"Create": "c", "Delete": "d", "Vanished": "v", "Exhausted": "e"},
@@ -86,6 +99,12 @@ func (w *world) configure() {
 	}
 }
 
+// watch has a monitor look on from now on.
+func (w *world) watch() {
+	w.monitor = newMonitor(w)
+	w.configure()
+}
+
 // write puts a text into the attribute.
 func (w *world) write(text string) {
 	if w.monitor != nil {
@@ -94,23 +113,68 @@ func (w *world) write(text string) {
 	w.sim.SetMetadata("prevmtable", text)
 }
 
-// run starts a daemon, wired as cmd/prevmtable does it.
+// run starts a daemon.
 func (w *world) run() {
-	ctx, stop := context.WithCancel(context.Background())
-	dead, kill := context.WithCancel(context.Background())
-	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, &w.late, w.monitor}}
+	if w.monitor != nil {
+		w.monitor.started()
+	}
+	stop, kill := w.daemon("prevmtable", options{
+		Observe: w.observe, Publish: w.publish, DryRun: w.dryRun, Seed: w.seed(), Hook: w.runHook, monitor: w.monitor,
+		Log: slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{ReplaceAttr: w.sinceStart})),
+	})
+	w.stop = stop
+	w.kill = func() {
+		if w.monitor != nil {
+			w.monitor.killed()
+		}
+		kill()
+	}
+}
+
+// runSecond starts one more daemon, by mistake. Nobody holds both to what is promised of one.
+func (w *world) runSecond() {
+	w.monitor.silence()
+	seed := w.seed()
+	seed[31] = 2
+	w.stopSecond, w.killSecond = w.daemon(w.second, options{
+		Observe: func(Event) {}, Publish: func(s State) { w.secondState.Store(&s) }, Seed: seed,
+		Hook: func(ctx context.Context, e hook.Event) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.secondHooks = append(w.secondHooks, e)
+			return nil
+		},
+		Log: slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{ReplaceAttr: w.sinceStart})).With("daemon", "second"),
+	})
+}
+
+// options are those of a daemon that differ from one to the next.
+type options struct {
+	Observe func(Event)
+	Publish func(State)
+	DryRun  bool
+	Seed    [32]byte
+	Hook    func(context.Context, hook.Event) error
+	Log     *slog.Logger
+	monitor *monitor
+}
+
+// daemon starts a daemon, wired as cmd/prevmtable does it, and returns what ends it: as SIGTERM does, and at once.
+func (w *world) daemon(attribute string, o options) (stop, kill func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	dead, die := context.WithCancel(context.Background())
+	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, &w.wire, o.monitor, w.chaos}}
 	meta := metadata.NewClient(&http.Client{Transport: hc.Transport, Timeout: 5 * time.Second})
-	withToken := &http.Client{Transport: gce.WithToken(hc.Transport, gce.ServiceAccount(meta))}
+	withToken := &http.Client{Transport: gce.WithToken(hc.Transport, func() (oauth2.TokenSource, error) { return gce.ServiceAccount(meta), nil })}
 	api, err := gce.New(ctx, withToken, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	documents := make(chan config.Document)
 	p := New(Options{
-		Observe: w.observe, Publish: w.publish,
-		Project: "demo", Attribute: "prevmtable", GCE: api, Documents: documents, DryRun: w.dryRun, HookParallelism: hookParallelism,
-		Seed: w.seed(),
-		Log:  slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{ReplaceAttr: w.sinceStart})),
+		Observe: o.Observe, Publish: o.Publish,
+		Project: "demo", Attribute: attribute, GCE: api, Documents: documents, DryRun: o.DryRun, HookParallelism: hookParallelism,
+		Seed: o.Seed, Log: o.Log,
 		Self: func(ctx context.Context) (zone, name string, err error) {
 			if time.Now().Before(w.nameless) {
 				return "", "", errors.New("the metadata server does not say")
@@ -123,15 +187,20 @@ func (w *world) run() {
 			}
 			return zone, name, err
 		},
-		Hook: func(ctx context.Context, e hook.Event) error { return w.runHook(ctx, dead, e) },
+		Hook: func(ctx context.Context, e hook.Event) error {
+			if dead.Err() != nil {
+				return errors.New("killed")
+			}
+			return o.Hook(ctx, e)
+		},
 	})
-	if w.monitor != nil {
-		w.monitor.started()
-		w.monitor.running = p
+	p.Publish = func(s State) {
+		checkCounts(w.t, p)
+		o.Publish(s)
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		config.Watch(ctx, hc, "http://metadata/computeMetadata/v1/", "prevmtable", func(d config.Document) {
+		config.Watch(ctx, hc, "http://metadata/computeMetadata/v1/", attribute, func(d config.Document) {
 			select {
 			case documents <- d:
 			case <-ctx.Done():
@@ -139,15 +208,9 @@ func (w *world) run() {
 		})
 	})
 	wg.Go(func() { p.Run(ctx) })
-	w.stop = func() { stop(); wg.Wait(); kill() }
-	w.kill = func() {
-		if w.monitor != nil {
-			w.monitor.killed()
-		}
-		kill()
-		stop()
-		wg.Wait()
-	}
+	stop = func() { cancel(); wg.Wait(); die() }
+	kill = func() { die(); cancel(); wg.Wait() }
+	return stop, kill
 }
 
 // seed is another one for each daemon of a story.
@@ -158,6 +221,9 @@ func (w *world) seed() (s [32]byte) {
 
 func (w *world) publish(s State) {
 	w.state.Store(&s)
+	w.mu.Lock()
+	w.publications++
+	w.mu.Unlock()
 	if w.monitor != nil {
 		w.monitor.published(s)
 	}
@@ -175,17 +241,18 @@ func (w *world) observe(e Event) {
 	}
 }
 
-func (w *world) runHook(ctx, dead context.Context, e hook.Event) error {
+func (w *world) runHook(ctx context.Context, e hook.Event) error {
 	w.mu.Lock()
 	hang, pause := w.hang == e.Kind, time.Second
+	keep := e.Kind == "drain" && w.keep == e.Zone
 	if w.slow == e.Kind {
 		pause = w.pause
 	}
-	if dead.Err() == nil && w.monitor == nil {
+	if !w.chaos {
 		w.hooks = append(w.hooks, e)
 	}
 	w.mu.Unlock()
-	if dead.Err() == nil && w.monitor != nil {
+	if w.chaos {
 		defer w.monitor.hook(e)()
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.Limit)
@@ -194,24 +261,43 @@ func (w *world) runHook(ctx, dead context.Context, e hook.Event) error {
 		<-ctx.Done()
 		return errors.New("over its limit")
 	}
-	return sleep(ctx, pause)
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+	}
+	if keep {
+		return errors.New("exit status 1: a job is running")
+	}
+	if e.Kind == "drain" && ctx.Err() == nil {
+		w.mu.Lock()
+		w.agreed[e.Name] = true
+		w.mu.Unlock()
+	}
+	return ctx.Err()
 }
 
 // end stops the daemon and holds the story to what is promised of every one.
 func (w *world) end() {
+	if w.stopSecond != nil {
+		w.stopSecond()
+	}
 	if w.stop != nil {
 		begun := time.Now()
 		w.stop()
-		if d := time.Since(begun); d > drain+time.Second {
+		if d := time.Since(begun); d > 9*time.Second { // 8 s for what is in flight
 			w.t.Errorf("it took %v to stop", d)
 		}
 	}
 	if w.monitor != nil {
-		for _, wrong := range w.monitor.wrongs {
+		wrongs := w.monitor.wrongs
+		for _, wrong := range wrongs[:min(len(wrongs), 5)] {
 			w.t.Error(wrong)
 		}
+		if len(wrongs) > 5 {
+			w.t.Errorf("and %d more", len(wrongs)-5)
+		}
 	}
-	if w.t.Failed() || w.monitor != nil {
+	if w.t.Failed() || w.chaos {
 		return
 	}
 	if most := w.sim.MaxLive(fmt.Sprint(w.fields["Prefix"])); most > w.most+w.over {
@@ -220,9 +306,9 @@ func (w *world) end() {
 	runs := map[hook.Event]int{}
 	for _, e := range w.hooks {
 		e.Reason = ""
-		if e.Kind != "exhausted" {
+		if e.Kind != "exhausted" && e.Kind != "drain" {
 			runs[e]++
-		} else if e.Name != "" {
+		} else if e.Kind == "exhausted" && e.Name != "" {
 			w.t.Errorf("an exhausted hook names %s", e.Name)
 		}
 	}

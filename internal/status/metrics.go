@@ -28,7 +28,7 @@ type metrics struct {
 
 // notCreated are the classes that a failed creation may have. The pool takes what is not found for refused.
 var notCreated = []gce.Class{
-	gce.Exhausted, gce.Quota, gce.AddressSpace, gce.RateLimited, gce.Refused, gce.Forbidden, gce.Exists, gce.Trouble,
+	gce.Exhausted, gce.Quota, gce.AddressSpace, gce.RateLimited, gce.Refused, gce.Forbidden, gce.Exists, gce.Transient,
 }
 
 // expect makes the series that will be counted in a zone, so that the first that happens is an increase.

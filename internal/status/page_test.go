@@ -145,7 +145,7 @@ func TestPageForScreenReaders(t *testing.T) {
 			`<html lang="en">`, `<th scope="col">Zone`, `<th scope="row">us-central1-a`, `5 live, 3 being created`,
 			`role="img" aria-label="From 00:02:00 to 00:10:00 UTC: 12 to 15 VMs live, now 12 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`,
 			`The zone does not have enough resources available. (503 ZONE_RESOURCE_POOL_EXHAUSTED)`, `is refused:</p>`,
-			`Last error, at 00:09:00: configuration refused; the last valid one stays in force: prevmtable: line 7, column 18`,
+			`Last error, at 00:09:00: configuration refused: prevmtable: line 7, column 18`,
 			`gcloud compute instances delete --project=demo --zone=us-central1-a pool-7 pool-8`, `cannot be seen for 40 s; written off in 20 s`,
 			`<td>1 preempted 1 lost `, `<td>1 no room`,
 		} {

@@ -51,7 +51,7 @@ func testSentence(t *testing.T) {
 			"refused", "0 of 15 VMs live; a refusing the template, tried again in 1 m; b refusing the daemon's account, tried again in 1 m; " +
 				"no zone is left: correct the template, or the rights of the daemon's account; 15 missing, looked at again in 5 s."},
 		{"many zones", pool.State{Summary: pool.OnItsWay, Zones: []pool.ZoneState{
-			held(zone("a", 3), gce.Trouble, 30*time.Second), held(zone("b", 3), pool.ShortLived, time.Minute),
+			held(zone("a", 3), gce.Transient, 30*time.Second), held(zone("b", 3), pool.ShortLived, time.Minute),
 			{Name: "c", View: pool.ViewKnown, Starting: 1}, {Name: "d", View: pool.ViewKnown, Starting: 3}, {Name: "e", View: pool.ViewKnown, Starting: 2}, {Name: "f", View: pool.ViewKnown, Starting: 3},
 		}}, "on-its-way", "6 of 15 VMs live; b losing its VMs soon after their creation, tried again in 1 m; a in trouble, tried again in 30 s; 9 being created in c, d and 2 others."},
 		{"every zone for the same reason", pool.State{Summary: pool.AllRefusing, Next: in(5 * time.Second), Zones: []pool.ZoneState{held(zone("a", 0), gce.Forbidden, time.Minute), held(zone("b", 0), gce.Forbidden, time.Hour)}},

@@ -87,7 +87,7 @@ func troubled() *Board {
 		{Time: ago(4 * time.Minute), Kind: pool.NotCreated, Level: slog.LevelWarn, Zone: "us-central1-b", Name: "pool-4", Class: gce.Exhausted, Took: 7 * time.Second, Err: stockout},
 		{Time: ago(4 * time.Minute), Kind: pool.ZoneHeld, Level: slog.LevelWarn, Zone: "us-central1-b", Class: gce.Exhausted, Err: stockout, Facts: []any{"until", time.Now()}},
 		{Time: ago(3 * time.Minute), Kind: pool.Deleted, Zone: "us-central1-a", Name: "pool-5", Took: 20 * time.Second},
-		{Time: ago(3 * time.Minute), Kind: pool.NotDeleted, Level: slog.LevelWarn, Zone: "us-central1-a", Name: "pool-6", Class: gce.Trouble, Err: errors.New("not ready")},
+		{Time: ago(3 * time.Minute), Kind: pool.NotDeleted, Level: slog.LevelWarn, Zone: "us-central1-a", Name: "pool-6", Class: gce.Transient, Err: errors.New("not ready")},
 		{Time: ago(2 * time.Minute), Kind: pool.HookEnded, Level: slog.LevelDebug, Hook: "create", Zone: "us-central1-c", Name: "pool-3", Took: time.Second},
 		{Time: ago(2 * time.Minute), Kind: pool.HookFailed, Level: slog.LevelError, Hook: "vanished", Zone: "us-central1-a", Name: "pool-1", Took: 3 * time.Second, Err: errors.New("exit status 3")},
 		{Time: ago(2 * time.Minute), Kind: pool.HookDropped, Level: slog.LevelError, Hook: "delete", Zone: "us-central1-a", Name: "pool-5"},
@@ -175,7 +175,7 @@ func TestMetricsOfWhatIsMissing(t *testing.T) {
 		b.Publish(pool.State{Time: time.Now(), Target: 3, Zones: []pool.ZoneState{{Name: "a", View: pool.ViewAbsent}, {Name: "b", View: pool.ViewUnlisted}}})
 		has("prevmtable_configuration_errors_total 1", `prevmtable_zone_held{zone="a"} 1`, `prevmtable_zone_unknown{zone="a"} 0`, `prevmtable_zone_held{zone="b"} 0`,
 			`prevmtable_zone_unknown{zone="b"} 1`, `prevmtable_vanished_total{reason="preempted",zone="a"} 0`, `prevmtable_creates_total{result="created",zone="b"} 0`)
-		for _, result := range []string{"exhausted", "quota", "address_space", "rate_limit", "refused", "forbidden", "exists", "trouble"} {
+		for _, result := range []string{"exhausted", "quota", "address_space", "rate_limit", "refused", "forbidden", "exists", "transient"} {
 			has(`prevmtable_creates_total{result="` + result + `",zone="b"} 0`)
 		}
 	})
@@ -189,11 +189,11 @@ func TestHostileLabels(t *testing.T) {
 		pool.Created, pool.NotCreated, pool.Vanished, pool.Deleted, pool.NotDeleted, pool.ZoneHeld, pool.ZoneUnknown, pool.HookEnded, pool.HookFailed,
 		pool.HookDropped, pool.UpdateEnded, pool.ConfigRefused, evil,
 	} {
-		b.Observe(pool.Event{Kind: kind, Zone: zone, Name: evil, Hook: "create", Class: gce.Trouble, Reason: pool.NoReason, Err: errors.New(evil), Facts: []any{"status", evil}})
+		b.Observe(pool.Event{Kind: kind, Zone: zone, Name: evil, Hook: "create", Class: gce.Transient, Reason: pool.NoReason, Err: errors.New(evil), Facts: []any{"status", evil}})
 	}
 	b.Publish(pool.State{
 		Time: time.Now(), Project: evil, Prefix: evil, Version: evil, Newest: pool.Newest{Err: errors.New(evil)}, Resting: map[string]time.Time{evil: time.Now()},
-		Zones: []pool.ZoneState{{Name: zone, Why: evil, StoppedNames: []string{evil}, Stopped: 1, Hold: &pool.Hold{Class: gce.Trouble, Message: evil}}},
+		Zones: []pool.ZoneState{{Name: zone, Why: evil, StoppedNames: []string{evil}, Stopped: 1, Hold: &pool.Hold{Class: gce.Transient, Message: evil}}},
 	})
 	text := string(body(t, b, "/metrics"))
 	if strings.Contains(text, "evil") || strings.Contains(text, "\nprevmtable_target_vms 9") || !strings.Contains(text, `zone="z\"} 1\nprevmtable_target_vms 99\n\\"} 1`) {

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,67 +69,6 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// Some texts take few bytes on the wire, and many once decoded. Neither an answer as long as it may be takes much, which is refused, nor
-// one that is just within the bounds.
-func TestManyValues(t *testing.T) {
-	const detail = `{"error": {"errors": [{"errorDetails": [{"errorInfo": {"metadatas": {"x": ""`
-	for name, test := range map[string]struct {
-		method              string
-		status              int
-		before, each, after string
-		want                string
-	}{
-		"empty objects":     {"instances.list", 200, `{"items": [{}`, `,{}`, `]}`, "10000 objects"},
-		"objects in others": {"instances.list", 200, `{"items": [{}`, `,{"scheduling": {}}`, `]}`, "10000 objects"},
-		"small maps":        {"instances.list", 200, `{"items": [{}`, `,{"labels": {"a": ""}}`, `]}`, "10000 objects"},
-		"empty texts":       {"instances.list", 200, `{"items": [{"tags": {"items": [""`, `,""`, `]}}]}`, "50000 values"},
-		"nulls":             {"instances.list", 200, `{"items": [null`, `,null`, `]}`, "50000 values"},
-		"a map":             {"instances.list", 200, `{"items": [{"labels": {"x": ""`, `,"#": ""`, `}}]}`, "50000 values"},
-		"a VM's map":        {"instances.get", 200, `{"labels": {"x": ""`, `,"#": ""`, `}}`, "50000 values"},
-		"an operation's":    {"zoneOperations.get", 200, detail, `,"#": ""`, `}}}]}]}}`, "50000 values"},
-		"a creation's":      {"instances.insert", 200, detail, `,"#": ""`, `}}}]}]}}`, "50000 values"},
-		"operations'":       {"zoneOperations.list", 200, `{"items": [` + detail, `,"#": ""`, `}}}]}]}}]}`, "50000 values"},
-		"an error's map":    {"instances.list", 403, `{"error": {"details": [{"x": ""`, `,"#": 1`, `}]}}`, "50000 values"},
-		"an error's maps":   {"instances.list", 403, `{"error": {"details": [{}`, `,{"": 1}`, `]}}`, "10000 objects"},
-		"an error's lists":  {"instances.list", 403, `{"error": {"details": [[]`, `,[[]]`, `]}}`, "50000 values"},
-		"deep lists": {"instances.list", 403, `{"error": {"details": [[]`,
-			"," + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), `]}}`, "50000 values"},
-	} {
-		fill := func(n int) string {
-			if !strings.Contains(test.each, "#") {
-				return test.before + strings.Repeat(test.each, n) + test.after
-			}
-			body := []byte(test.before)
-			for i := range n {
-				body = append(body, strings.Replace(test.each, "#", strconv.Itoa(100_000+i), 1)...)
-			}
-			return string(append(body, test.after...))
-		}
-		all := (maxAnswer - len(test.before+test.after)) / (len(test.each) + 5)
-		few := all
-		for text, most := range map[string]int{"{": maxObjects, "[,": maxValues} {
-			if each := count(test.each, text); each > 0 {
-				few = min(few, (most-count(test.before, text))/each)
-			}
-		}
-		for n, refused := range map[int]bool{all: true, few: false, few + 1: true} {
-			body := fill(n)
-			c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(test.status, body), nil })
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			err := calls[test.method](t, c)
-			runtime.ReadMemStats(&after)
-			// Google's client drops why an error's text could not be read.
-			if said := err != nil && strings.Contains(err.Error(), "the answer has more than "+test.want); said != refused && test.status == 200 {
-				t.Errorf("%s, %d of them: %v", name, n, err)
-			}
-			if took := after.TotalAlloc - before.TotalAlloc; took > 4*maxAnswer {
-				t.Errorf("%s, %d of them, took %d bytes", name, n, took)
-			}
-		}
-	}
-}
-
 // The largest true answer about zones keeps well within the bounds: a page of operations that all failed in the wordiest way there is,
 // with all their fields, though fewer are asked for.
 func TestLargestAnswer(t *testing.T) {
@@ -147,23 +84,14 @@ func TestLargestAnswer(t *testing.T) {
 				{"errorInfo": {"reason": "resource_availability", "domain": "compute.googleapis.com", "metadatas": {"zone": "us-central1-a",
 					"vmType": "n1-standard-1", "attachment": "local-ssd=1,nvidia-tesla-t4=1", "zonesAvailable": "us-central1-b,us-central1-c,us-central1-f"}}}]}]}}`
 	page := `{"items": [` + strings.Repeat(op+",", 499) + op + `]}`
-	bytes, objects, values := len(page), count(page, "{"), count(page, "[,")
-	if bytes > maxAnswer/2 || objects > maxObjects*2/3 || values > maxValues/2 {
-		t.Errorf("%d bytes, %d objects, %d values", bytes, objects, values)
+	if len(page) > maxAnswer/2 {
+		t.Errorf("%d bytes", len(page))
 	}
 	c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(200, page), nil })
 	ops, err := c.Operations(t.Context(), "us-central1-a", "pool-", time.Time{})
-	if len(ops) != 500 || err != nil || len(ops[499].Failure.Room) != 3 {
+	if len(ops) != 500 || err != nil || len(ops[499].Failure.ZonesAvailable) != 3 {
 		t.Errorf("%d operations, %v", len(ops), err)
 	}
-}
-
-// count returns how many of some characters a text has.
-func count(s, of string) (n int) {
-	for _, c := range of {
-		n += strings.Count(s, string(c))
-	}
-	return n
 }
 
 // A list that goes on for ever ends, with an error.
@@ -203,7 +131,7 @@ func TestSlowDrip(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{":                                      "list us-central1-b: context deadline exceeded",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{}":                                     "list us-central1-b: context deadline exceeded",
 		"HTTP/1.1 200 OK\r\nX: ":                                                                   "list us-central1-b: context deadline exceeded",
-		"HTTP/1.1 500 No\r\nContent-Length: 1000000\r\n\r\nsorry":                                  "list us-central1-b: sorry (500)",
+		"HTTP/1.1 500 No\r\nContent-Length: 1000000\r\n\r\nsorry":                                  "list us-central1-b: 500 with a body that is not JSON",
 		"HTTP/1.1 403 No\r\nContent-Length: 1000000\r\n\r\n" + envelope(403, "forbidden", "sorry"): `list us-central1-b: {"error":`,
 	} {
 		synctest.Test(t, func(t *testing.T) {

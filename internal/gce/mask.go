@@ -1,0 +1,219 @@
+package gce
+
+import (
+	"encoding/binary"
+	"html"
+	"iter"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode"
+
+	"google.golang.org/api/compute/v1"
+)
+
+// Bounds of the texts that are looked at, and kept, and of the secrets that are remembered.
+const (
+	maxText    = 16 << 10
+	maxMessage = 8 << 10
+	maxSecret  = 256 << 10 // as long as a metadata value may be
+	maxSecrets = 16
+)
+
+// A run of so many characters that a secret has too is masked. If it is all plain words, it has to be longer, since scripts and
+// Google's messages have some words in common.
+const (
+	minRun      = 8
+	minPlainRun = 16
+	masked      = "[masked]"
+)
+
+// secrets are what the daemon sent to the API and nobody else may read: its tokens, and the metadata of its VMs. A server may quote
+// them in its answers, whole or in part.
+type secrets struct {
+	mu    sync.Mutex
+	known []secret // the most recent ones, oldest first
+}
+
+type secret struct {
+	text  string
+	runs  []uint64 // all the runs of minRun characters, sorted
+	lines []string // those that are shorter than minPlainRun, for which a plain word counts
+}
+
+// add remembers a secret text. Names in it are left out, since messages need them.
+func (s *secrets) add(text string, names ...string) {
+	for _, name := range names {
+		if len(name) >= 6 { // shorter ones, which no project or zone has, would tear the text to pieces
+			text = strings.ReplaceAll(text, name, "\x00")
+		}
+	}
+	text = text[:min(len(text), maxSecret)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(text) < minRun || slices.ContainsFunc(s.known, func(k secret) bool { return k.text == text }) {
+		return
+	}
+	added := secret{text: strings.Clone(text)}
+	for line := range strings.Lines(text) {
+		if line = strings.ToLower(oneLine(line)); len(line) >= minRun && len(line) < minPlainRun {
+			added.lines = append(added.lines, line)
+		}
+	}
+	for part := range strings.SplitSeq(text, "\x00") {
+		for _, run := range runs(oneLine(part)) {
+			added.runs = append(added.runs, run)
+		}
+	}
+	slices.Sort(added.runs)
+	added.runs = slices.Clip(slices.Compact(added.runs))
+	if len(s.known) == maxSecrets {
+		s.known = slices.Delete(s.known, 0, 1)
+	}
+	s.known = append(s.known, added)
+}
+
+// addMetadata remembers the values of a VM's metadata.
+func (s *secrets) addMetadata(instance *compute.Instance, names ...string) {
+	if instance.Metadata == nil {
+		return
+	}
+	for _, item := range instance.Metadata.Items {
+		if item != nil && item.Value != nil {
+			s.add(*item.Value, names...)
+		}
+	}
+}
+
+// mask returns a text on one line of bounded length, without the secrets in it.
+func (s *secrets) mask(text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text = s.maskLine(oneLine(text[:min(len(text), maxText)]))
+	// Escaped characters may hide a secret. The text stays escaped if they hide none.
+	for plain, level := text, 0; level < 3 && strings.ContainsAny(plain, `\%&+`); level++ {
+		plain = unescape(plain)
+		if without := s.maskLine(plain); without != plain {
+			text, plain = without, without
+		}
+	}
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
+	}
+	return text
+}
+
+// quotes are the forms in which texts quote a token or metadata, each with a word in it. They serve for what an earlier process sent.
+var quotes = map[string]*regexp.Regexp{
+	"bearer":   regexp.MustCompile(`(?i)(\bbearer[\s:=+'"]+)[^\s'"]+()`),
+	"metadata": regexp.MustCompile(`(?i)((?:\bmetadata value:? ['"]|metadata\.items[\w.\[\]]*'?:?\s|'[\w.]*\bmetadata':?\s|"metadata":\s?))(?:.*(['"] for )|.*)`),
+}
+
+// maskLine masks the secrets in one line as they stand there.
+func (s *secrets) maskLine(text string) string {
+	small := strings.ToLower(text)
+	for word, quote := range quotes {
+		if strings.Contains(small, word) {
+			text = quote.ReplaceAllString(text, "${1}"+masked+"${2}")
+		}
+	}
+	var b strings.Builder
+	written, start, end := 0, 0, -1 // the last run is text[start:end]
+	write := func() {
+		if end > start && s.betrays(text[start:end]) {
+			b.WriteString(text[written:start])
+			b.WriteString(masked)
+			written = end
+		}
+	}
+	for i, run := range runs(text) {
+		if !s.has(run) {
+			continue
+		}
+		if i > end {
+			write()
+			start = i
+		}
+		end = i + minRun
+	}
+	write()
+	b.WriteString(text[written:])
+	return b.String()
+}
+
+func (s *secrets) has(run uint64) bool {
+	return slices.ContainsFunc(s.known, func(k secret) bool {
+		_, found := slices.BinarySearch(k.runs, run)
+		return found
+	})
+}
+
+// plainWords are words as anybody writes them, beginning in the midst of one.
+var plainWords = regexp.MustCompile(`^(?:[ .,:;/'"()_-]|\b[A-Z]?[a-z]+)*$`)
+
+// betrays reports whether a run of characters that stands in a secret tells something of it.
+func (s *secrets) betrays(run string) bool {
+	if len(run) >= minPlainRun || !plainWords.MatchString(run) {
+		return true
+	}
+	run = strings.ToLower(run)
+	return slices.ContainsFunc(s.known, func(k secret) bool {
+		return slices.ContainsFunc(k.lines, func(line string) bool { return strings.Contains(run, line) })
+	})
+}
+
+// runs yields each run of minRun characters with its place, without regard to case.
+func runs(text string) iter.Seq2[int, uint64] {
+	return func(yield func(int, uint64) bool) {
+		text := []byte(strings.Map(lower, text))
+		for i := range len(text) - minRun + 1 {
+			if !yield(i, binary.NativeEndian.Uint64(text[i:])) {
+				return
+			}
+		}
+	}
+}
+
+// lower keeps a text's length, unlike unicode.ToLower.
+func lower(r rune) rune {
+	if r >= 'A' && r <= 'Z' {
+		r += 'a' - 'A'
+	}
+	return r
+}
+
+// oneLine makes one line of a text, without control characters.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && !unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// escapes are how JSON, programs, HTML and URLs write characters.
+var escapes = regexp.MustCompile(`\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.|(?:%[0-9a-fA-F]{2})+|&#?\w{1,8};|\+`)
+
+// unescape undoes one level of escapes.
+func unescape(text string) string {
+	return oneLine(escapes.ReplaceAllStringFunc(text, func(e string) string {
+		switch {
+		case e[0] == '%':
+			plain, _ := url.PathUnescape(e)
+			return plain
+		case e[0] == '&':
+			return html.UnescapeString(e)
+		case e == "+", e == `\n`, e == `\r`, e == `\t`:
+			return " "
+		case len(e) > 2:
+			n, _ := strconv.ParseUint(e[2:], 16, 32)
+			return string(rune(n))
+		}
+		return e[1:]
+	}))
+}

@@ -1,0 +1,97 @@
+package gce
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// maxAnswer bounds one answer of the API; Google's client would read on without end. The largest has one or two megabytes: a page of
+// 500 operations with their errors, or the project's metadata, which have 512 KB before they are quoted.
+const maxAnswer = 4 << 20
+
+// An exchange is what the transports note of a call on its way.
+type exchange struct {
+	unsent bool   // there was no token to send the call with
+	token  string // that the call was sent with
+	status int    // of the answer; 0 without one
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange in a request's context, or one that nobody reads.
+func exchangeOf(r *http.Request) *exchange {
+	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+		return x
+	}
+	return new(exchange)
+}
+
+// answers notes the status and the date of each answer.
+type answers struct {
+	base http.RoundTripper
+	date func(time.Time)
+}
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := a.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	exchangeOf(r).status = response.StatusCode
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		a.date(date)
+	}
+	// Compute Engine has no successes but 200. Google's client would take an empty 204 for an empty list.
+	if response.StatusCode/100 == 2 && response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		return nil, fmt.Errorf("the answer has status %d", response.StatusCode)
+	}
+	return response, nil
+}
+
+// Limit bounds the answers that come through base: reading on after most bytes is an error, which says so. What base unpacks
+// counts as unpacked.
+func Limit(base http.RoundTripper, most int64) http.RoundTripper { return limited{base, most} }
+
+type limited struct {
+	base http.RoundTripper
+	most int64
+}
+
+func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.base.RoundTrip(r)
+	if err == nil {
+		response.Body = &limitedBody{response.Body, l.most, l.most}
+	}
+	return response, err
+}
+
+type limitedBody struct {
+	io.ReadCloser
+	most, left int64
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, fmt.Errorf("the answer has more than %d bytes", b.most)
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 { // the one byte too many is not handed on
+		return n - 1, nil
+	}
+	return n, err
+}
+
+// notNull refuses an answer that is null, of which Google's client makes a nil pointer.
+func notNull[T any](answer *T, err error) (*T, error) {
+	if err == nil && answer == nil {
+		err = errors.New("the answer is null")
+	}
+	return answer, err
+}

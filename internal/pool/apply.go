@@ -1,0 +1,82 @@
+package pool
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"prevmtable/internal/gce"
+)
+
+// apply lets an observation act on a row, and does what follows from it.
+func (p *Pool) apply(z *zone, v *vm, o observation) {
+	from, began, lived := v.phase, v.mutation.begun, !v.alive.IsZero()
+	if from == draining {
+		began = v.since
+	}
+	out := v.observe(o)
+	if v.phase != from {
+		z.moved(v, from)
+		delete(z.questions, v.name)
+		by(&p.due.reconcile, o.at)
+	}
+	switch out {
+	case ask:
+		z.questions[v.name] = true
+	case forget:
+		z.drop(v)
+		by(&p.due.reconcile, o.at)
+	case outcomeUnknown:
+		p.emit(Event{Level: slog.LevelWarn, Kind: OutcomeUnknown, Zone: z.name, Name: v.name, Err: o.failure})
+	case turnedUp:
+		if v.born.IsZero() || lived {
+			z.strangers = append(z.strangers, v.name)
+		}
+	case isLive:
+		p.finishOperation(v, o.at)
+		p.emit(Event{Kind: Created, Zone: z.name, Name: v.name, Took: o.at.Sub(began)})
+		p.endTrials(v)
+		p.fire("create", v, "")
+	case creationFailed:
+		p.creationFailed(z, v, o.at)
+	case isDeleted:
+		p.finishOperation(v, o.at)
+		p.emit(Event{Kind: Deleted, Zone: z.name, Name: v.name, Took: o.at.Sub(began)})
+		p.fire("delete", v, "")
+	case deletionFailed:
+		p.finishOperation(v, o.at)
+		if v.failure.Class == KeptByDrain || v.failure.Class != gce.Forbidden && p.isMine(v.request) {
+			p.mayDelete++ // another VM is chosen at once
+		}
+		p.emit(Event{Level: slog.LevelWarn, Kind: NotDeleted, Zone: z.name, Name: v.name, Class: v.failure.Class, Took: o.at.Sub(began), Err: v.failure})
+	}
+}
+
+// creationFailed holds what the failure says something about.
+func (p *Pool) creationFailed(z *zone, v *vm, now time.Time) {
+	f := v.failure
+	p.finishOperation(v, now)
+	var facts []any
+	if available := p.configured(f.ZonesAvailable); len(available) > 0 {
+		p.hints = append(p.hints, hint{v.rank, available})
+		facts = []any{"zonesAvailable", strings.Join(available, " ")}
+	}
+	p.emit(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: z.name, Name: v.name, Class: f.Class, Facts: facts, Took: now.Sub(v.born), Err: f})
+	if f.Class == gce.Exhausted {
+		p.fire("exhausted", v, "")
+	}
+	if z.out {
+		return
+	}
+	s := scopeOf(f, z.name, v.rank)
+	p.hold(s, f, v.born, now)
+	if f.Class.Lasting() && v.born.Before(p.since) {
+		p.holds[cause{s, f.Class}].trial = true // what was refused is no longer what would be asked for, but one VM is enough to see
+	}
+}
+
+// configured returns those of the zones of the configuration that are named.
+func (p *Pool) configured(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(p.config.Zones), func(zone string) bool { return !slices.Contains(names, zone) })
+}

@@ -1,0 +1,240 @@
+package pool
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gce"
+)
+
+// A scope is what a hold concerns: a zone, a region or, with neither, everything; for one rank or for all.
+type scope struct {
+	zone, region string
+	rank         int
+}
+
+const allRanks = -1
+
+// covers reports whether a VM of a rank in a zone would be in the scope.
+func (s scope) covers(zone string, rank int) bool {
+	return (s.rank == allRanks || s.rank == rank) && (s.zone == "" || s.zone == zone) && (s.region == "" || s.region == config.Region(zone))
+}
+
+func (s scope) String() string {
+	switch {
+	case s.zone != "":
+		return s.zone
+	case s.region != "":
+		return "region " + s.region
+	}
+	return "all zones"
+}
+
+// scopeOf says what a failure in a zone concerns. What depends on what was asked for concerns its rank only.
+func scopeOf(f *gce.Failure, zone string, rank int) scope {
+	switch {
+	case f.Class == gce.Quota && f.Global:
+		return scope{rank: allRanks}
+	case f.Class == gce.Quota:
+		return scope{region: config.Region(zone), rank: rank}
+	case f.Class == gce.AddressSpace:
+		return scope{region: config.Region(zone), rank: allRanks}
+	case f.Class == gce.Exhausted, f.Class == gce.Refused:
+		return scope{zone: zone, rank: rank}
+	}
+	return scope{zone: zone, rank: allRanks}
+}
+
+// A cause is what a hold is for. Failures of different classes are kept apart, so that none shortens the hold of another.
+type cause struct {
+	scope
+	class gce.Class
+}
+
+// A hold leaves zones alone for a while. When its time is over, one VM at a time is tried there, until one succeeds that was begun
+// after the hold. Its length follows from the configuration in force.
+type hold struct {
+	cause
+	failure *gce.Failure
+	since   time.Time
+	updates int  // timed updates begun before it; one more must begin before it ends
+	doubled int  // how often its length has doubled, where it does
+	trial   bool // a new configuration has ended it: what was refused may be right now
+}
+
+// ShortLived is the class of holds for VMs that are lost soon after their creation.
+const ShortLived gce.Class = "short-lived VMs"
+
+// length returns how long a hold lasts at least.
+func (h *hold) length(c *config.Config) time.Duration {
+	least := max(c.Exhaustion, time.Minute)
+	switch {
+	case h.class == gce.Exhausted, h.class.Regional():
+		return c.Exhaustion
+	case h.class.Lasting():
+		return least
+	}
+	d := c.Rest
+	for i := 0; i < h.doubled && d < least; i++ {
+		d *= 2
+	}
+	return min(d, least)
+}
+
+// until returns when a hold is over: when its time is, and not before the next timed update.
+func (p *Pool) until(h *hold) time.Time {
+	end := h.since.Add(h.length(p.config))
+	if next := p.timed.Add(p.config.Rest); p.updates == h.updates && end.Before(next) {
+		return next
+	}
+	return end
+}
+
+func (p *Pool) lasts(h *hold, now time.Time) bool {
+	return !h.trial && (p.updates == h.updates || now.Before(p.until(h)))
+}
+
+// hold leaves alone what a failed creation, begun at born, says something about. Failures of creations that were under way at the
+// first one count as one with it; that of a later one, a trial, may double the hold.
+func (p *Pool) hold(s scope, f *gce.Failure, born, now time.Time) {
+	c := cause{s, f.Class}
+	h := p.holds[c]
+	again := h != nil && born.After(h.since)
+	fresh := h == nil || again || h.trial
+	if h == nil {
+		h = &hold{cause: c}
+		p.holds[c] = h
+	}
+	if again {
+		h.doubled++
+	}
+	h.failure, h.since, h.updates, h.trial = f, now, p.updates, false
+	if fresh {
+		p.emit(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: s.zone, Class: f.Class, Err: f, Facts: []any{"scope", s, "until", p.until(h)}})
+	}
+}
+
+// endTrials ends the holds that a successful creation was a trial for. For short-lived VMs, success proves nothing.
+func (p *Pool) endTrials(v *vm) {
+	maps.DeleteFunc(p.holds, func(c cause, h *hold) bool {
+		if c.class == ShortLived || !c.covers(v.zone, v.rank) || !v.born.After(h.since) {
+			return false
+		}
+		p.emit(Event{Kind: ZoneInUse, Zone: v.zone, Class: c.class})
+		return true
+	})
+}
+
+// endShortLived ends the holds for short-lived VMs in whose scope one that was made since has lived long enough.
+func (p *Pool) endShortLived(now time.Time) {
+	maps.DeleteFunc(p.holds, func(c cause, h *hold) bool {
+		if c.class != ShortLived || p.lasts(h, now) {
+			return false
+		}
+		return p.anyInScope(c.scope, func(v *vm) bool { return v.phase == live && v.born.After(h.since) && now.Sub(v.since) >= youth })
+	})
+}
+
+// zonesIn returns the configured zones in a scope.
+func (p *Pool) zonesIn(s scope) []*zone {
+	if s.zone != "" {
+		if z := p.zones[s.zone]; z != nil {
+			return []*zone{z}
+		}
+		return nil
+	}
+	return slices.DeleteFunc(p.sortedZones(), func(z *zone) bool { return !s.covers(z.name, s.rank) })
+}
+
+// anyInScope reports whether a VM in a scope fits.
+func (p *Pool) anyInScope(s scope, fits func(*vm) bool) bool {
+	for _, z := range p.zonesIn(s) {
+		for _, v := range z.vms {
+			if s.covers(z.name, v.rank) && fits(v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// permits returns how many creations a hold allows: none while it lasts, then one at a time.
+func (p *Pool) permits(h *hold, now time.Time) int {
+	if p.lasts(h, now) {
+		return 0
+	}
+	for _, z := range p.zonesIn(h.scope) {
+		if z.starting(h.rank) > 0 {
+			return 0
+		}
+	}
+	if h.class == ShortLived && p.anyInScope(h.scope, func(v *vm) bool { return (v.phase == live || v.phase == lost) && v.born.After(h.since) }) {
+		return 0 // it has yet to prove that VMs live
+	}
+	return 1
+}
+
+// pruneHolds forgets the holds that are over and concern no configured zone.
+func (p *Pool) pruneHolds(now time.Time) {
+	maps.DeleteFunc(p.holds, func(c cause, h *hold) bool { return !p.lasts(h, now) && len(p.zonesIn(c.scope)) == 0 })
+}
+
+// sortedHolds returns the holds in a fixed order.
+func (p *Pool) sortedHolds() []*hold {
+	return slices.SortedFunc(maps.Values(p.holds), func(a, b *hold) int {
+		return cmp.Or(a.since.Compare(b.since), cmp.Compare(fmt.Sprint(a.cause), fmt.Sprint(b.cause)))
+	})
+}
+
+// longest returns the hold that keeps a rank out of a zone for longest; nil if none does.
+func (p *Pool) longest(zone string, rank int, now time.Time) (longest *hold) {
+	for _, h := range p.holds {
+		if h.covers(zone, rank) && p.lasts(h, now) && (longest == nil || p.until(h).After(p.until(longest))) {
+			longest = h
+		}
+	}
+	return longest
+}
+
+// A start-up script that powers off must not burn money at full speed. A zone is held that loses VMs within youth of their creation
+// at earlyMost times within earlyWindow. If a second zone has lost some repeatedly too, the template is at fault, and the whole pool is held.
+const (
+	youth       = 2 * time.Minute
+	earlyWindow = 10 * time.Minute
+	earlyMost   = 3
+)
+
+// An earlyLoss stands for all early losses that one pass over the zones has found in one of them.
+type earlyLoss struct {
+	at   time.Time
+	pass int
+}
+
+// lostEarly notes that a zone has lost VMs, the last of which was born at born, soon after their creation.
+func (p *Pool) lostEarly(z *zone, born, now time.Time) {
+	z.early = slices.DeleteFunc(z.early, func(l earlyLoss) bool { return now.Sub(l.at) > earlyWindow })
+	if n := len(z.early); n == 0 || z.early[n-1].pass != p.passes {
+		z.early = append(z.early, earlyLoss{now, p.passes})
+	}
+	_, everywhere := p.holds[cause{scope{rank: allRanks}, ShortLived}]
+	if len(z.early) < earlyMost && !everywhere {
+		return
+	}
+	for _, other := range p.zones {
+		if n := len(other.early); other != z && n > 1 && now.Sub(other.early[n-1].at) <= earlyWindow {
+			everywhere = true
+		}
+	}
+	s := scope{zone: z.name, rank: allRanks}
+	if everywhere {
+		s = scope{rank: allRanks}
+	}
+	p.hold(s, shortLived, born, now)
+}
+
+var shortLived = &gce.Failure{Class: ShortLived, Message: "VMs are lost within two minutes of their creation"}

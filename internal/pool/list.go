@@ -1,0 +1,399 @@
+package pool
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gce"
+)
+
+const (
+	// relistTime is when a zone that could not be listed is listed again, should the next update be later.
+	relistTime = 20 * time.Second
+	// maxQuestions is how many VMs of a zone are asked for by name at once.
+	maxQuestions = 100
+	// manyQuestions is from how many on the zone's operations are asked first: one list of them confirms most of a mass loss.
+	manyQuestions = 10
+)
+
+// update begins a look at all zones. A zone whose last list is still under way is not listed again.
+func (p *Pool) update(timed bool) {
+	if p.config == nil {
+		return
+	}
+	now := time.Now()
+	p.begun = now
+	p.passes++
+	if timed || p.timed.IsZero() {
+		p.updates++
+		p.timed = now
+	}
+	p.due.update = p.timed.Add(p.config.Rest) // changes in between do not put off the next one
+	p.forgetOld(now)
+	for _, z := range p.sortedZones() {
+		if !z.listing {
+			p.list(z, now)
+		}
+	}
+	by(&p.due.grace, now.Add(grace))
+}
+
+// forgetOld drops what no list can still show, and zones taken out in which nothing is in flight any more.
+func (p *Pool) forgetOld(now time.Time) {
+	maps.DeleteFunc(p.finished, func(_ string, at time.Time) bool { return now.Sub(at) > tombstoneTime })
+	for _, z := range p.allZones() {
+		for _, v := range z.vms {
+			if v.phase == gone && now.Sub(v.since) > tombstoneTime {
+				z.drop(v)
+			}
+		}
+	}
+	p.former = slices.DeleteFunc(p.former, func(z *zone) bool { return len(z.vms) == 0 })
+	p.pruneHolds(now)
+}
+
+// relist lists the zones again that could not be listed.
+func (p *Pool) relist(now time.Time) {
+	for _, z := range p.sortedZones() {
+		if !z.unknown.IsZero() && !z.listing {
+			p.list(z, now)
+		}
+	}
+	by(&p.due.grace, now.Add(grace))
+}
+
+// list lists one zone. At first, and when another daemon may be at work, it asks for the operations as well, before the VMs, so that no
+// VM is missing from both.
+func (p *Pool) list(z *zone, now time.Time) {
+	withPast := !z.listed || z.crowded || p.standingBy(now)
+	z.listing, z.late, z.crowded, z.asked = true, false, false, now
+	p.goAsync(func() event {
+		e := listEnded{zone: z}
+		if withPast {
+			e.past, e.err = p.GCE.Operations(p.accepting, z.name, z.prefix, p.GCE.Now().Add(-deletionTime))
+		}
+		if e.err == nil {
+			e.vms, e.err = p.GCE.List(p.accepting, z.name, z.prefix)
+		}
+		return e
+	})
+}
+
+// takeList takes a list into the table.
+func (p *Pool) takeList(e listEnded, now time.Time) {
+	z := e.zone
+	if z.out || p.accepting.Err() != nil {
+		return
+	}
+	p.noticeOthers(e.past, now)
+	if !z.listed {
+		p.restore(z, e.past, now)
+	}
+	if e.err != nil {
+		p.listFailed(z, e.err, now)
+		return
+	}
+	shown := make(map[string]bool, len(e.vms))
+	for _, seen := range e.vms {
+		if !p.isMember(z, seen.Name) {
+			continue
+		}
+		shown[seen.Name] = true
+		if v := z.vms[seen.Name]; v != nil {
+			p.apply(z, v, observation{sight: listShows, at: now, vm: seen, stale: v.since.After(z.asked)})
+		} else {
+			p.appear(z, seen, now)
+		}
+	}
+	for name, v := range z.vms {
+		if !shown[name] {
+			p.apply(z, v, observation{sight: listLacks, at: now, stale: v.since.After(z.asked)})
+		}
+	}
+	z.verifying = len(z.questions) > 0
+	if z.verifying {
+		p.askByName(z, now)
+		return
+	}
+	p.listTaken(z, now)
+}
+
+// appear makes a row of a VM that a list shows for the first time, unless it is on its way out.
+func (p *Pool) appear(z *zone, seen gce.VM, now time.Time) {
+	v := &vm{key: key{z.name, seen.Name}, phase: live, since: now, listed: true, status: seen.Status, created: seen.Created, alive: now}
+	v.rank = p.rankOf(v.name)
+	switch {
+	case seen.Stopped():
+		v.phase = stopped
+	case !seen.Live():
+		return
+	case z.listed || !isGenerated(v.name, z.prefix):
+		z.strangers = append(z.strangers, v.name)
+	}
+	z.add(v)
+}
+
+// warnOfStrangers says which members this daemon did not make.
+func (p *Pool) warnOfStrangers(z *zone) {
+	if len(z.strangers) > 0 {
+		slices.Sort(z.strangers)
+		p.emit(Event{Level: slog.LevelWarn, Kind: Strangers, Zone: z.name,
+			Facts: []any{"vms", len(z.strangers), "names", z.strangers[:min(len(z.strangers), 10)]}})
+	}
+	z.crowded, z.strangers = z.listed && len(z.strangers) > 0, nil
+}
+
+// listTaken ends the list of a zone that is known now.
+func (p *Pool) listTaken(z *zone, now time.Time) {
+	if z.trouble != "" || z.lost {
+		p.emit(Event{Kind: ZoneKnown, Zone: z.name})
+	}
+	if p.view(z, now) == writtenOff && z.lost {
+		p.lookAgain(z, now)
+	}
+	z.unknown, z.ownFault, z.lost, z.absent, z.trouble, z.why, z.listed = time.Time{}, false, false, false, "", "", true
+	p.warnOfStrangers(z)
+	hidden := 0
+	for _, v := range z.vms {
+		if v.phase == live && v.hidden {
+			hidden++
+		}
+	}
+	if hidden > 0 && !z.hiding {
+		p.emit(Event{Level: slog.LevelWarn, Kind: ListHides, Zone: z.name, Facts: []any{"vms", hidden}})
+	}
+	z.hiding = hidden > 0
+	p.explain(z, now)
+	p.listOver(z, now)
+}
+
+// listFailed notes that a zone could not be listed.
+func (p *Pool) listFailed(z *zone, err error, now time.Time) {
+	z.absent = !z.listed && gce.ZoneAbsent(err, z.name)
+	if z.absent {
+		z.unknown = time.Time{}
+	} else if z.unknown.IsZero() {
+		z.unknown = now
+	}
+	f, isFailure := errors.AsType[*gce.Failure](err)
+	z.ownFault = isFailure && (f.Class == gce.RateLimited || f.Class == gce.NotSent || f.Status == http.StatusUnauthorized)
+	by(&p.due.relist, now.Add(relistTime))
+	trouble := err.Error()
+	if isFailure && f.Code != "" {
+		trouble = f.Code // Google's messages may differ each time
+	}
+	z.why = err.Error()
+	if trouble != z.trouble {
+		z.trouble = trouble
+		if z.absent {
+			p.emit(Event{Level: slog.LevelError, Kind: ZoneAbsent, Zone: z.name, Err: err})
+		} else {
+			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneUnknown, Zone: z.name, Facts: []any{"since", z.unknown}, Err: err})
+		}
+	}
+	p.listOver(z, now)
+}
+
+// listOver ends the wait for a zone. The last one, or any that comes late, is followed by a plan.
+func (p *Pool) listOver(z *zone, now time.Time) {
+	z.listing, z.late = false, false
+	for _, z := range p.zones {
+		if z.listing && !z.late {
+			return
+		}
+	}
+	p.due.grace = time.Time{}
+	p.updateEnded(now)
+}
+
+// giveUpWaiting goes on without the zones that have not answered in time.
+func (p *Pool) giveUpWaiting(now time.Time) {
+	gaveUp := false
+	for _, z := range p.sortedZones() {
+		switch end := z.asked.Add(grace); {
+		case !z.listing || z.late:
+		case end.After(now):
+			by(&p.due.grace, end)
+		default:
+			gaveUp, z.late = true, true
+			_, resting := p.GCE.Resting()[config.Region(z.name)]
+			if z.unknown.IsZero() {
+				z.unknown, z.ownFault = now, resting
+			}
+			z.why = "slow to answer"
+			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneSlow, Zone: z.name})
+		}
+	}
+	if gaveUp && p.due.grace.IsZero() {
+		p.updateEnded(now)
+	}
+}
+
+// updateEnded notes how an update went, and has a plan made from the fresh snapshot. The update has succeeded if the configuration is
+// there, some zone was seen, and all were that are not written off.
+func (p *Pool) updateEnded(now time.Time) {
+	seen, missed := false, false
+	for _, z := range p.zones {
+		switch p.view(z, now) {
+		case known:
+			seen = seen || !z.absent
+		case unseen, unlisted:
+			missed = true
+		}
+	}
+	if seen && !missed && !p.paused {
+		p.succeeded = now
+	}
+	if !p.begun.IsZero() {
+		p.emit(Event{Level: slog.LevelDebug, Kind: UpdateEnded, Took: now.Sub(p.begun)})
+		p.begun = time.Time{}
+	}
+	p.fresh = true
+	by(&p.due.reconcile, now)
+}
+
+// lookAgain lists the other zones that were written off like this one, which is seen again. All that is missing would else be made in
+// the first zone that comes back after a fault that they share.
+func (p *Pool) lookAgain(back *zone, now time.Time) {
+	p.returned = now
+	for _, z := range p.sortedZones() {
+		if z == back || p.view(z, now) != writtenOff {
+			continue
+		}
+		if z.listing {
+			z.asked, z.late = now, false
+		} else {
+			p.list(z, now)
+		}
+		by(&p.due.grace, now.Add(grace))
+	}
+}
+
+// awaitsReturn reports whether such zones are still being waited for.
+func (p *Pool) awaitsReturn(now time.Time) bool {
+	for _, z := range p.zones {
+		if z.listing && !z.late && now.Sub(p.returned) < grace && p.view(z, now) == writtenOff {
+			return true
+		}
+	}
+	return false
+}
+
+// writeOffZones says which zones do not count from now on.
+func (p *Pool) writeOffZones(now time.Time) {
+	for _, z := range p.sortedZones() {
+		if p.view(z, now) != writtenOff {
+			if !z.unknown.IsZero() {
+				by(&p.due.reconcile, z.unknown.Add(p.writeOffTime(z)))
+			}
+		} else if !z.lost {
+			z.lost = true
+			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneWrittenOff, Zone: z.name, Facts: []any{"vms", z.count[live] + z.count[draining]}})
+		}
+	}
+}
+
+// An answer is what came of asking for a VM by name.
+type answer struct {
+	name  string
+	vm    gce.VM
+	found bool
+	err   error
+}
+
+// askByName asks for VMs of a zone by name, those first that were not asked for longest.
+func (p *Pool) askByName(z *zone, now time.Time) {
+	if z.asking || len(z.questions) == 0 {
+		return
+	}
+	names := slices.SortedFunc(maps.Keys(z.questions), func(a, b string) int {
+		return cmp.Or(z.vms[a].asked.Compare(z.vms[b].asked), cmp.Compare(a, b))
+	})
+	many, since := len(names) > manyQuestions, now
+	canEnd := map[string]bool{} // by what the zone's operations say
+	for _, name := range names {
+		if v := z.vms[name]; v.phase == live || v.phase == draining {
+			canEnd[name] = true
+			since = earlier(since, v.alive)
+		}
+	}
+	since = p.atGoogle(since).Add(-clockSkew)
+	names = names[:min(len(names), maxQuestions)]
+	for _, name := range names {
+		z.vms[name].asked = now
+		delete(z.questions, name)
+	}
+	z.asking = true
+	p.goAsync(func() event {
+		e := questionsEnded{zone: z, canEnd: canEnd}
+		if many {
+			past, _ := p.GCE.Operations(p.work, z.name, z.prefix, since) // what it does not say is asked for
+			e.ended = endings(past)
+		}
+		var wg sync.WaitGroup
+		e.answers = make([]answer, len(names))
+		for i, name := range names {
+			a := &e.answers[i]
+			a.name = name
+			if !canEnd[name] || e.ended[name].reason == "" {
+				wg.Go(func() { a.vm, a.found, a.err = p.GCE.Get(p.work, z.name, name) })
+			}
+		}
+		wg.Wait()
+		return e
+	})
+}
+
+// takeAnswers takes what was found out about VMs that were asked for by name. As long as losses are found, all that is missing from a
+// list is asked for. Then the rest may wait for the next update.
+func (p *Pool) takeAnswers(e questionsEnded, now time.Time) {
+	z := e.zone
+	z.asking = false
+	losses := z.count[lost]
+	for name, reason := range e.ended {
+		if v := z.vms[name]; v != nil && e.canEnd[name] {
+			v.loss = reason
+			p.apply(z, v, observation{sight: endedBy, at: now})
+		}
+	}
+	for _, a := range e.answers {
+		v := z.vms[a.name]
+		if v == nil || v.phase == lost || v.since.After(v.asked) { // the answer is about the phase before
+			continue
+		}
+		sight := getMisses
+		if a.found {
+			sight = getFinds
+		}
+		if a.err == nil {
+			v.hidden = v.phase == live
+			p.apply(z, v, observation{sight: sight, at: now, vm: a.vm, overdue: v.overdue(now), distance: p.config.Rest})
+		}
+	}
+	switch {
+	case len(z.questions) > 0 && (z.count[lost] > losses || !z.verifying):
+		p.askByName(z, now)
+	case z.verifying && !z.out && p.accepting.Err() == nil:
+		z.verifying = false
+		clear(z.questions)
+		p.listTaken(z, now)
+	default:
+		p.warnOfStrangers(z)
+		p.explain(z, now)
+		by(&p.due.reconcile, now)
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,30 @@
+package pool
+
+import (
+	"testing"
+	"time"
+
+	"prevmtable/internal/gce"
+)
+
+// An answer to a question by name says nothing of a VM that has come into another phase since the question was asked.
+func TestLateAnswer(t *testing.T) {
+	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
+	p := tablePool(t, fiveZonesConfig(30, 120))
+	z := p.zones["us-central1-a"]
+	begin := func() *vm {
+		v := p.beginForTest(z.name, 0, at(0))
+		v.open, v.answered, v.asked = true, at(0), at(1)
+		return v
+	}
+	accepted, failed, untouched := begin(), begin(), begin()
+	p.apply(z, accepted, observation{sight: callAccepted, at: at(5), operation: gce.Operation{Name: "operation-1"}})
+	p.failForTest(failed, gce.Exhausted, at(5))
+	p.apply(z, failed, observation{sight: getMisses, at: at(6)})
+	p.takeAnswers(questionsEnded{zone: z, answers: []answer{
+		{name: accepted.name}, {name: failed.name, found: true, vm: gce.VM{Status: "STAGING"}}, {name: untouched.name, found: true, vm: gce.VM{Status: "STAGING"}},
+	}}, at(10))
+	if accepted.phase != making || failed.phase != gone || untouched.phase != making {
+		t.Errorf("being made: %s; failed: %s; found: %s", phaseNames[accepted.phase], phaseNames[failed.phase], phaseNames[untouched.phase])
+	}
+}

@@ -1,0 +1,189 @@
+package pool
+
+import (
+	"slices"
+	"time"
+
+	"prevmtable/internal/gce"
+)
+
+// reconcile makes a plan and sends as much of it as may leave now.
+func (p *Pool) reconcile(now time.Time) {
+	if p.config == nil || p.accepting.Err() != nil {
+		return
+	}
+	p.writeOffZones(now)
+	if p.awaitsReturn(now) {
+		return // it is called again when the zones are seen, or not
+	}
+	p.endShortLived(now)
+	s := p.situation(now)
+	p.hints = nil
+	if p.paused || p.standingBy(now) {
+		return
+	}
+	plan := makePlan(s)
+	if p.fresh {
+		p.fresh, p.mayDelete = false, len(plan.scaleIn)+len(plan.stopped)
+		if p.DryRun {
+			p.print(plan)
+		}
+	}
+	p.report(s, plan, now)
+	if p.DryRun {
+		return
+	}
+	p.next = plan.next
+	p.deleteDrained(now)
+	for _, k := range slices.Concat(plan.scaleIn, plan.stopped) {
+		p.retire(k, now)
+	}
+	for _, c := range plan.create {
+		p.create(p.zones[c.zone], c.rank, now)
+	}
+	p.wakeForNext(now)
+}
+
+// situation gathers what a plan depends on.
+func (p *Pool) situation(now time.Time) situation {
+	s := situation{target: p.config.Target, surge: p.config.MaxSurge, room: maxCreations, next: p.next, hints: p.hints}
+	s.permits = []int{0} // for zones that do not exist
+	holds := p.sortedHolds()
+	for _, h := range holds {
+		s.permits = append(s.permits, p.permits(h, now))
+	}
+	doomed := 0
+	for _, z := range p.allZones() {
+		s.room -= z.starting(allRanks)
+		doomed += z.count[deleting] + z.count[draining]
+	}
+	for _, name := range p.config.Zones {
+		z := p.zones[name]
+		v := zoneView{
+			name: name, view: p.view(z, now), starting: z.starting(allRanks), deleting: z.count[deleting] + z.count[draining],
+			live: z.count[live], slots: p.slots(z, gce.Creation, now), holds: make([][]int, len(p.config.Templates)),
+		}
+		for rank := range v.holds {
+			if z.absent {
+				v.holds[rank] = []int{0}
+			}
+			for i, h := range holds {
+				if h.covers(name, rank) {
+					v.holds[rank] = append(v.holds[rank], i+1)
+				}
+			}
+		}
+		for _, vm := range z.busy {
+			if vm.phase == deleting && vm.resting {
+				v.deleting--
+			} else if vm.phase == deleting && vm.accepted.IsZero() || vm.phase == draining || vm.phase == lost {
+				v.unsure++
+			}
+		}
+		s.zones = append(s.zones, v)
+	}
+	p.openRanks(&s, now)
+	if p.selfKnown && (p.fresh || p.mayDelete > 0) {
+		s.mayDelete = maxDeletions - doomed
+		if !p.fresh {
+			s.mayDelete = min(s.mayDelete, p.mayDelete)
+		}
+		p.addCandidates(&s, now)
+	}
+	return s
+}
+
+// openRanks says which ranks may be used: one with AfterSeconds only when no better one has had an open zone for so long.
+func (p *Pool) openRanks(s *situation, now time.Time) {
+	templates := p.config.Templates
+	s.ranks, s.best = make([]rankView, len(templates)), len(templates)
+	short := s.totals().short(s.target)
+	if len(p.shut) != len(templates) {
+		p.shut = make([]time.Time, len(templates))
+	}
+	anyOpen := false
+	for rank, t := range templates {
+		if !short || anyOpen {
+			p.shut[rank] = time.Time{}
+		} else if p.shut[rank].IsZero() {
+			p.shut[rank] = now
+		}
+		if t.After > 0 {
+			since := p.shut[rank]
+			s.ranks[rank].closed = since.IsZero() || now.Sub(since) < t.After
+			if !since.IsZero() && s.ranks[rank].closed {
+				by(&p.due.reconcile, since.Add(t.After))
+			}
+		}
+		for _, z := range s.zones {
+			if z.view != known || s.ranks[rank].closed {
+				continue
+			}
+			if s.isOpen(z, rank) {
+				s.best = min(s.best, rank)
+			}
+			anyOpen = anyOpen || len(z.holds[rank]) == 0
+		}
+	}
+}
+
+// addCandidates adds the VMs that may be deleted, and counts those that are to be replaced.
+func (p *Pool) addCandidates(s *situation, now time.Time) {
+	versioned := s.surge > 0 || len(s.ranks) > 1
+	for i := range s.zones {
+		z := p.zones[s.zones[i].name]
+		view := &s.zones[i]
+		for _, v := range z.vms {
+			if v.phase == live && s.surge > 0 {
+				if v.rank > s.best {
+					view.outdated++
+				} else if v.status != "RUNNING" {
+					view.unready++
+				}
+			}
+			may := now.After(v.retry) || now.Equal(v.retry)
+			switch {
+			case !may:
+			case v.phase == live:
+				view.spare = append(view.spare, candidate{v.name, v.class(len(s.ranks), versioned), v.created})
+			case v.phase == stopped && p.config.DeleteStopped:
+				view.stopped = append(view.stopped, candidate{name: v.name})
+			}
+		}
+	}
+}
+
+// class orders the VMs that may be deleted: those of older templates first, then those of lesser ranks, and those that do not run before
+// those that do. Those whose deletion has failed come last.
+func (v *vm) class(ranks int, versioned bool) int {
+	c := 0
+	if versioned {
+		c = 2 * (ranks - v.rank)
+	}
+	if v.status == "RUNNING" {
+		c++
+	}
+	if v.failure != nil {
+		c += 1000
+	}
+	return c
+}
+
+// wakeForNext has a plan made when the next hold ends, or when calls may leave again.
+func (p *Pool) wakeForNext(now time.Time) {
+	for _, h := range p.holds {
+		if end := p.until(h); p.lasts(h, now) && end.After(now) {
+			by(&p.due.reconcile, end)
+		}
+	}
+	for lane, until := range p.blocked {
+		if until.After(now) {
+			by(&p.due.reconcile, until)
+		} else {
+			delete(p.blocked, lane)
+		}
+	}
+	if p.tokenAfter.After(now) {
+		by(&p.due.reconcile, p.tokenAfter)
+	}
+}

@@ -1,0 +1,192 @@
+package pool
+
+import (
+	"errors"
+	"time"
+
+	"prevmtable/internal/config"
+	"prevmtable/internal/gce"
+)
+
+// slots returns how many calls of a kind may leave for a zone now. For deletions they go by the same pace.
+func (p *Pool) slots(z *zone, m gce.Mutation, now time.Time) int {
+	if now.Before(p.blocked[lane{config.Region(z.name), m}]) || now.Before(p.tokenAfter) {
+		return 0
+	}
+	return max(0, slotsPerZone-p.onWire[zoneLane{z.name, m}])
+}
+
+// A lane is a region's calls of one kind; a zoneLane is a zone's.
+type (
+	lane struct {
+		region string
+		kind   gce.Mutation
+	}
+	zoneLane struct {
+		zone string
+		kind gce.Mutation
+	}
+)
+
+// take reports whether a call may leave now.
+func (p *Pool) take(z *zone, m gce.Mutation, now time.Time) bool {
+	if p.slots(z, m, now) == 0 {
+		return false
+	}
+	wait := p.GCE.Take(z.name, m)
+	if wait > 0 {
+		p.blocked[lane{config.Region(z.name), m}] = now.Add(wait)
+		return false
+	}
+	return true
+}
+
+// create begins a creation, if the call may leave now.
+func (p *Pool) create(z *zone, rank int, now time.Time) {
+	if !p.take(z, gce.Creation, now) {
+		return
+	}
+	v := &vm{key: key{z.name, p.vmName(p.config.Templates[rank].Fingerprint)}, phase: asked, since: now, rank: rank}
+	z.add(v)
+	p.begin(z, v, gce.Creation, now)
+	p.call(z, v, gce.Creation)
+}
+
+// delete begins a deletion, if the call may leave now.
+func (p *Pool) delete(z *zone, v *vm, now time.Time) {
+	if !p.take(z, gce.Deletion, now) {
+		return
+	}
+	if v.phase != draining {
+		p.mayDelete--
+	}
+	p.begin(z, v, gce.Deletion, now)
+	p.call(z, v, gce.Deletion)
+}
+
+// begin notes a new mutation of a VM.
+func (p *Pool) begin(z *zone, v *vm, m gce.Mutation, now time.Time) {
+	v.mutation = mutation{begun: now, request: p.me().requestID(p.random), resting: v.phase == stopped}
+	if m == gce.Creation {
+		v.born = now
+	} else {
+		z.enter(v, deleting, now)
+	}
+	by(&p.due.watch, now.Add(watchEvery))
+}
+
+// call makes the call that asks for a mutation.
+func (p *Pool) call(z *zone, v *vm, m gce.Mutation) {
+	v.wire = true
+	p.onWire[zoneLane{z.name, m}]++
+	e := callEnded{vm: v, kind: m, request: v.request}
+	name, request := v.name, v.request
+	if m == gce.Deletion {
+		p.goAsync(func() event {
+			e.operation, e.err = p.GCE.Delete(p.work, z.name, request, name)
+			return e
+		})
+		return
+	}
+	template := p.config.Templates[v.rank]
+	p.goAsync(func() event {
+		instance, err := template.Instance(p.Project, z.name, name)
+		if err != nil {
+			e.err = &gce.Failure{Class: gce.Refused, Message: err.Error()}
+			return e
+		}
+		e.operation, e.err = p.GCE.Insert(p.work, z.name, request, template.Source(p.Project, z.name, name), instance)
+		return e
+	})
+}
+
+// takeCall takes the answer to a call.
+func (p *Pool) takeCall(e callEnded, now time.Time) {
+	v := e.vm
+	z := v.home
+	p.onWire[zoneLane{z.name, e.kind}]--
+	delete(p.blocked, lane{config.Region(z.name), e.kind})
+	by(&p.due.reconcile, now)
+	f, isFailure := errors.AsType[*gce.Failure](e.err)
+	if isFailure && f.Class == gce.NotSent {
+		p.tokenWait = min(max(2*p.tokenWait, time.Second), 30*time.Second)
+		p.tokenAfter = now.Add(p.tokenWait)
+	} else {
+		p.tokenWait = 0
+	}
+	if z.vms[v.name] != v || v.request != e.request {
+		return
+	}
+	v.wire, v.answered = false, now
+	v.backOff(now)
+	if e.err != nil && !v.accepted.IsZero() {
+		return // Google has accepted an earlier call
+	}
+	o := observation{at: now, operation: e.operation, failure: f, distance: p.config.Rest}
+	switch {
+	case e.err == nil:
+		o.sight = callAccepted
+		if v.accepted.IsZero() {
+			kind := Creating
+			if e.kind == gce.Deletion {
+				kind = Deleting
+			}
+			p.emit(Event{Kind: kind, Zone: z.name, Name: v.name})
+		}
+	case !isFailure || f.Class == gce.Uncertain:
+		o.sight = callOpen
+	case f.Class == gce.NotSent || f.Class == gce.RateLimited:
+		o.sight = callUnsent
+	default:
+		o.sight = callRefused
+	}
+	p.apply(z, v, o)
+	if o.sight == callAccepted && e.operation.Done {
+		p.takeOperation(z, v, e.operation, now)
+	}
+	p.askByName(z, now)
+}
+
+// backOff puts off the next call or question of a mutation.
+func (v *vm) backOff(now time.Time) {
+	v.backoff = min(max(2*v.backoff, time.Second), 30*time.Second)
+	v.next = now.Add(v.backoff)
+}
+
+// retry goes on with a mutation whose outcome is unknown: the call is repeated under its requestId while the mutation is still wanted;
+// otherwise the VM is asked for by name.
+func (p *Pool) retry(z *zone, v *vm, t totals, now time.Time) {
+	if now.Before(v.next) {
+		return
+	}
+	m := gce.Deletion
+	if v.phase == asked {
+		m = gce.Creation
+	}
+	if p.isWanted(z, v, t, now) {
+		if p.take(z, m, now) {
+			p.call(z, v, m)
+		}
+		return
+	}
+	v.backOff(now)
+	z.questions[v.name] = true
+}
+
+// isWanted reports whether a mutation with an unknown outcome would still be asked for.
+func (p *Pool) isWanted(z *zone, v *vm, t totals, now time.Time) bool {
+	switch {
+	case p.accepting.Err() != nil, p.paused, p.standingBy(now), z.out, p.view(z, now) != known:
+		return false
+	case v.phase == deleting:
+		return v.resting && p.config.DeleteStopped || t.live+t.unsure > p.config.Target
+	}
+	return p.rankOf(v.name) == v.rank && p.longest(z.name, v.rank, now) == nil && t.live+t.starting <= p.config.Target+p.config.MaxSurge
+}
+
+// finishOperation notes that a mutation has ended.
+func (p *Pool) finishOperation(v *vm, now time.Time) {
+	if v.operation != "" {
+		p.finished[v.operation] = now
+	}
+}

@@ -1,0 +1,159 @@
+package pool
+
+import (
+	"strings"
+	"time"
+)
+
+// slotsPerZone bounds the calls of one kind that are on the wire to one zone, so that a zone that does not answer ties up no other.
+const slotsPerZone = 32
+
+// A zone is what the pool knows of the VMs of one prefix in one zone.
+type zone struct {
+	name, prefix string
+	out          bool // no longer configured; it stays for what is in flight there and for its tombstones
+
+	// Its part of the table. Rows change through Pool.apply and Pool.begin, which keep count.
+	vms   map[string]*vm
+	count [phases]int    // rows by phase
+	busy  map[string]*vm // rows under way: asked, making, draining, deleting, lost
+
+	// Its lists.
+	listing  bool      // a list, or the questions that it gave rise to, are under way
+	asked    time.Time // when the last list was begun
+	late     bool      // and updates no longer wait for it
+	listed   bool      // it has been listed since it was taken into the configuration
+	absent   bool      // Google says that it does not exist
+	unknown  time.Time // since when it cannot be seen; zero if it can
+	ownFault bool      // because of a refused token or the rate of calls, not of Google's side
+	lost     bool      // it has been written off, and the log says so
+	why      string    // it cannot be seen
+	trouble  string    // a short form of why, as last logged
+	crowded  bool      // members have turned up that this daemon did not make
+	hiding   bool      // its lists lack VMs that exist
+
+	verifying  bool            // its last list waits for answers
+	strangers  []string        // members that this daemon did not make, not yet said
+	questions  map[string]bool // VMs to be asked for by name
+	asking     bool            // some of them are being asked for
+	watching   bool            // its operations are being asked for
+	explaining bool            // the reasons of its losses are being asked for
+
+	early []earlyLoss // losses of the last ten minutes that came soon after the creation
+}
+
+func newZone(name, prefix string) *zone {
+	return &zone{name: name, prefix: prefix, vms: map[string]*vm{}, busy: map[string]*vm{}, questions: map[string]bool{}}
+}
+
+// add puts a row into the table.
+func (z *zone) add(v *vm) {
+	v.home = z
+	z.vms[v.name] = v
+	z.count[v.phase]++
+	z.note(v)
+}
+
+// drop takes a row out of the table.
+func (z *zone) drop(v *vm) {
+	z.count[v.phase]--
+	delete(z.vms, v.name)
+	delete(z.busy, v.name)
+	delete(z.questions, v.name)
+}
+
+// moved keeps count after a row has come from one phase into another.
+func (z *zone) moved(v *vm, from phase) {
+	z.count[from]--
+	z.count[v.phase]++
+	z.note(v)
+}
+
+// enter brings a row into a phase.
+func (z *zone) enter(v *vm, to phase, now time.Time) {
+	from := v.phase
+	v.enter(to, now)
+	z.moved(v, from)
+}
+
+func (z *zone) note(v *vm) {
+	switch v.phase {
+	case live, stopped, gone:
+		delete(z.busy, v.name)
+	default:
+		z.busy[v.name] = v
+	}
+}
+
+// starting counts the creations in flight of one rank, or of all.
+func (z *zone) starting(rank int) int {
+	n := z.count[asked] + z.count[making]
+	if rank == allRanks || n == 0 {
+		return n
+	}
+	n = 0
+	for _, v := range z.busy {
+		if (v.phase == asked || v.phase == making) && v.rank == rank {
+			n++
+		}
+	}
+	return n
+}
+
+// A view says how far a zone can be seen.
+type view int
+
+const (
+	known      view = iota
+	unseen          // its last list failed
+	unlisted        // it has not been listed since it was taken into the configuration
+	writtenOff      // it could not be seen for so long that the pool goes on without it
+)
+
+// view says how far the zone can be seen.
+func (p *Pool) view(z *zone, now time.Time) view {
+	switch {
+	case z.unknown.IsZero():
+		return known
+	case now.Sub(z.unknown) >= p.writeOffTime(z):
+		return writtenOff
+	case !z.listed:
+		return unlisted
+	}
+	return unseen
+}
+
+// writeOffTime is how long a zone may be unknown before the pool goes on without it: SecondsForExhaustion, but long enough for a
+// passing fault and short enough for the VMs that are missed. A fault of the daemon's own says nothing about the zone.
+func (p *Pool) writeOffTime(z *zone) time.Duration {
+	if z.ownFault {
+		return maxWriteOff
+	}
+	return min(max(p.config.Exhaustion, minWriteOff), maxWriteOff)
+}
+
+const (
+	minWriteOff = time.Minute
+	maxWriteOff = 5 * time.Minute
+)
+
+// sortedZones returns the configured zones in their order.
+func (p *Pool) sortedZones() []*zone {
+	if p.config == nil {
+		return nil
+	}
+	zones := make([]*zone, len(p.config.Zones))
+	for i, name := range p.config.Zones {
+		zones[i] = p.zones[name]
+	}
+	return zones
+}
+
+// allZones returns the configured zones, and those in which something is still in flight.
+func (p *Pool) allZones() []*zone { return append(p.sortedZones(), p.former...) }
+
+// isMember reports whether a VM is the pool's. The prefix is ownership: every VM that carries it belongs to the pool, except the one
+// that the daemon runs on.
+func (p *Pool) isMember(z *zone, name string) bool {
+	return strings.HasPrefix(name, z.prefix) && (key{z.name, name}) != p.self
+}
