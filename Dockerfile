@@ -1,4 +1,4 @@
-# The daemon with what its hooks use: bash, and Google's gcloud. See "In a container" in README.md.
+# The daemon with what its hooks use: bash, and Google's gcloud. See misc/GUIDE.md, "On a VM, from a container".
 #
 # It needs no BuildKit. Both base images can be replaced: --build-arg BASE_IMAGE=… takes any image with bash and Debian's apt-get, and
 # GO_IMAGE any with Go. misc/pin-images.bash pins them by digest. GOPROXY names another module proxy. VERSION and REVISION are for
@@ -15,6 +15,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY cmd cmd
 COPY internal internal
+COPY misc/guide.go misc/GUIDE.md misc/
 COPY misc/healthcheck.bash /out/healthcheck
 ARG VERSION
 ARG REVISION

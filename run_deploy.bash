@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Runs the daemon in a container on this machine, away from Compute Engine, with a container beside it that plays the
-# metadata server, and removes both in the end.
+# Runs the daemon in a container on this machine, away from Compute Engine, beside a container with a metadata server
+# (faux-metadata). Removes both at the end.
 #
 #	./run_deploy.bash PROJECT KEY=FILE... [-- FLAG...]
 #	./run_deploy.bash my-project prevmtable=misc/prevmtable-config.rjson pool-create=misc/hook.sh -- -dry-run
 #
-# The files are the project's metadata attributes as the daemon sees them; what is saved to them while it runs is in force
-# at once. The flags are the daemon's. It works on PROJECT for real, with the rights of your application default
-# credentials: gcloud auth application-default login makes them, GOOGLE_APPLICATION_CREDENTIALS names others.
+# The daemon sees the files as the project's metadata attributes. A saved change is in force at once. FLAGs are the
+# daemon's. The daemon works on the real PROJECT, with your application default credentials: gcloud auth
+# application-default login makes them, GOOGLE_APPLICATION_CREDENTIALS names others.
 #
 # DOCKER=podman takes another engine. A rootless Docker engine needs METADATA_USER=0:0, the user of the container that
 # reads your files.
-set -euo pipefail # and nothing that the bash of macOS does not know
+set -euo pipefail # inherit_errexit is too new for the bash of macOS
 
 usage() {
 	sed -n -e '1d' -e '/^set /q' -e 's/^# \{0,1\}//p' "$0" >&2
@@ -29,8 +29,8 @@ engine=${DOCKER:-docker}
 project=$1
 shift
 
-# The folder of each file is mounted, not the file: editors save by putting a new file in the old one's place, and what
-# is mounted would still be the old one.
+# The folder of each file is mounted, not the file: many editors replace a file when they save, and a mounted file would
+# remain the old one.
 attributes=() mounts=()
 while (($#)) && [[ $1 != -- ]]; do
 	[[ $1 == ?*=?* ]] || usage
@@ -50,15 +50,15 @@ credentials=${GOOGLE_APPLICATION_CREDENTIALS:-${CLOUDSDK_CONFIG:-$HOME/.config/g
 credentials=$(cd "$(dirname "$credentials")" && pwd)/$(basename "$credentials")
 [[ $credentials != *[,\"]* ]] || fail "$credentials: neither its name nor its folder's may have a comma or a quote"
 
-# Names of their own let two run at once.
+# Unique names let two runs coexist.
 name=prevmtable-$$-$RANDOM
 network=$name-network metadata=$name-metadata daemon=$name-daemon
 scratch=$(mktemp -d)
 
-# remove gives the daemon its time to finish what is in flight, and shows its last words.
+# remove lets the daemon finish what is in flight, shows the rest of its log, and removes both containers.
 # shellcheck disable=SC2317 # a trap calls it
 remove() {
-	trap '' INT TERM HUP # a second Ctrl-C would leave something behind
+	trap '' INT TERM HUP # a second Ctrl-C would leave a container behind
 	"$engine" stop -t 15 "$daemon" >/dev/null 2>&1 || true
 	[[ -z ${following-} ]] || wait "$following" || true
 	"$engine" rm --force "$daemon" "$metadata" >/dev/null 2>&1 || true
@@ -77,11 +77,11 @@ image=$(<"$scratch/image")
 
 confined=(--detach --read-only --cap-drop ALL --security-opt no-new-privileges)
 user=(--user "${METADATA_USER:-$(id -u):$(id -g)}")
-[[ $(basename "$engine") != podman ]] || ((EUID == 0)) || user+=(--userns keep-id) # you are somebody else in there otherwise
+[[ $(basename "$engine") != podman ]] || ((EUID == 0)) || user+=(--userns keep-id) # otherwise the container maps you to another user
 
-# Both containers have one network interface and one loopback between them, and the metadata server listens on the loopback:
-# so nobody else gets your tokens, not even other users of this machine, who can reach a container's address. Of the two,
-# only the metadata server sees your credentials. Without label=disable, SELinux would keep your files from it.
+# The containers share one network namespace, and the metadata server listens on its loopback. So nobody else gets your
+# tokens, not even other users of this machine, who can reach a container's address. Only the metadata server sees your
+# credentials. Without label=disable, SELinux would deny it your files.
 "$engine" network create "$network" >/dev/null
 "$engine" run "${confined[@]}" --name "$metadata" --network "$network" --publish 127.0.0.1::9797 \
 	--no-healthcheck "${user[@]}" --security-opt label=disable "${mounts[@]}" \
@@ -89,7 +89,7 @@ user=(--user "${METADATA_USER:-$(id -u):$(id -g)}")
 	--env GOOGLE_APPLICATION_CREDENTIALS=/credentials.json --entrypoint /usr/local/bin/faux-metadata \
 	"$image" -addr localhost:9798 -project "$project" "${attributes[@]}" >/dev/null
 
-# Hooks are run from /tmp. GCE_METADATA_ROOT is what gcloud looks at.
+# Hooks run from /tmp. gcloud reads GCE_METADATA_ROOT.
 "$engine" run "${confined[@]}" --name "$daemon" --network "container:$metadata" --tmpfs /tmp:rw,exec,mode=1777 \
 	--env GCE_METADATA_HOST=localhost:9798 --env GCE_METADATA_ROOT=localhost:9798 \
 	--env PREVMTABLE_LOG_FORMAT="${PREVMTABLE_LOG_FORMAT:-text}" "$image" "$@" >/dev/null

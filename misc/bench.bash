@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# What the daemon costs, measured from outside: the real binary against gcesim over loopback. Prints the tables of the README.
+# Measures what the daemon costs: the real binary against gcesim over loopback. Prints tables of misc/MEASUREMENTS.md.
 #
-#   misc/bench.bash                        all of it, in about ten minutes
+#   misc/bench.bash                        all tables, in about ten minutes
 #   misc/bench.bash 10:1 1000:3            fills of so many VMs over so many zones
-#   misc/bench.bash steady:100000:100      VMs that are there already: updates alone
-#   misc/bench.bash reactions              times to react, and hooks per second
+#   misc/bench.bash steady:100000:100      updates of VMs that exist already
+#   misc/bench.bash reactions              reaction times, and hooks per second
 #
-# Needs Linux, Go, curl and awk. Operations take 5 to 10 s, and answers as long as loopback and gcesim do. The simulated project
-# has Google's default quotas: 1,500 calls a minute, kind and region, of which the daemon takes 1,200 for creations. Four zones are a region.
-# shellcheck disable=SC2016 # what await is given is for later
+# Needs Linux, Go, curl and awk. Operations take 5 to 10 s. The simulated project has Google's default quotas: 1,500 calls per minute,
+# kind and region, of which the daemon uses 1,200 for creations. A region has four zones.
+# shellcheck disable=SC2016 # await evaluates its argument later
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -19,7 +19,7 @@ dir=$(mktemp -d)
 simulator=
 stop() {
 	if [[ -n $simulator ]]; then
-		kill "$simulator" 2>/dev/null || true # which ends the daemon too
+		kill "$simulator" 2>/dev/null || true # gcesim ends the daemon
 		wait "$simulator" || true
 		simulator=
 	fi
@@ -51,7 +51,7 @@ configuration() {
 	END
 }
 
-# present VMS ZONES prints commands for a project in which they are running already, named as the daemon does.
+# present VMS ZONES prints gcesim commands that make running VMs with names like the daemon's.
 present() {
 	zones "$2" | awk -v vms="$1" -v RS=, '
 		{ zone[n++] = $1 }
@@ -61,7 +61,7 @@ present() {
 		}'
 }
 
-# start SCRIPT ZONES starts the project with a script and "$dir/config", and the daemon in it.
+# start SCRIPT ZONES starts the simulated project with a script and "$dir/config", and the daemon in it.
 start() {
 	rm -f "$dir/pid"
 	printf '#!/bin/sh\n:\n' >"$dir/hook"
@@ -76,7 +76,7 @@ start() {
 	page=$(sed -n 's/.*msg="status page" url=//p' "$dir/log")
 }
 
-# await CONDITION [PAUSE] waits for a shell condition, five minutes at the most. To ask the daemon costs it something.
+# await CONDITION [PAUSE] waits for a shell condition, five minutes at most. PAUSE limits what the questions cost the daemon.
 await() {
 	local end=$((SECONDS + 300))
 	until eval "$1"; do
@@ -95,14 +95,14 @@ sim() { curl -sS --fail -d "$1" "$control"; }
 calls() { sim "calls $1" | awk '{ print $1 }'; }
 bytes() { sim "calls $1" | awk '{ print $2 }'; }
 metric() { curl -sS "${page}metrics" | awk -v name="$1" 'index($1, name) == 1 { sum += $2 } END { printf "%d\n", sum }'; }
-# cpu prints the CPU time of the daemon in ms; memory what /proc says of it, in MB.
+# cpu prints the daemon's CPU time in ms; memory prints a field of its /proc status in MB.
 cpu() { awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) * 1000 / hz }' "/proc/$pid/stat"; }
 memory() { awk -v what="$1:" '$1 == what { printf "%.0f\n", $2 * 1024 / 1e6 }' "/proc/$pid/status"; }
 
-# steady prints bytes and CPU of one update, from several. Nobody asks the daemon for anything meanwhile.
+# steady prints bytes and CPU per update, averaged over several without any HTTP request to the daemon.
 steady() {
 	local count='metric prevmtable_update_duration_seconds_count' n cpu bytes
-	sleep $((2 * rest)) # what the fill has left to do
+	sleep $((2 * rest)) # let the fill settle
 	n=$($count) bytes=$(bytes instances.list) cpu=$(cpu)
 	sleep $((5 * rest))
 	cpu=$(awk -v before="$cpu" -v after="$(cpu)" 'BEGIN { print after - before }')
@@ -111,7 +111,7 @@ steady() {
 
 rest=4 # seconds between two updates
 
-# row VMS ZONES FILL prints a line of the first table; FILL is empty if the VMs are there already.
+# row VMS ZONES FILL prints a line of the first table; FILL is empty if the VMs exist already.
 row() {
 	local vms=$1 zones=$2 fill=$3 from full=- limit=- each=- kilobytes milliseconds
 	if [[ -n $fill ]]; then
@@ -126,7 +126,7 @@ row() {
 	if [[ -n $fill ]]; then
 		full=$(($(now) - from))
 		full=$((full / 1000)).$((full % 1000 / 100))
-		# The slowest operation; or all of them, 2,000 at a time; or the minutes that the quota takes.
+		# The limit: the slowest operation, 2,000 operations at a time, or the minutes that the quota takes.
 		limit=$(awk -v vms="$vms" -v regions=$(((zones + 3) / 4)) 'BEGIN {
 			rounds = vms / 2000 * 7.5
 			minutes = int((vms - 1) / (1200 * regions)) * 60 + 10
@@ -139,7 +139,7 @@ row() {
 	stop
 }
 
-# insert_after COMMAND prints how many seconds later the first insert comes.
+# insert_after COMMAND prints the seconds until the first insert.
 insert_after() {
 	local before from
 	before=$(calls instances.insert) from=$(now)
@@ -159,7 +159,7 @@ reactions() {
 		await '(($(metric prevmtable_live_vms) == 100))'
 		printf '| from a preemption to the insert, `SecondsToRest` %s | ' "$rest"
 		for i in 1 2 3; do
-			sleep $((i * rest / 4)).3 # into the time between two updates
+			sleep $((i * rest / 4)).3 # a different moment between two updates
 			insert_after 'preempt us-bench1-a 1'
 			await '(($(metric prevmtable_live_vms) == 100))'
 		done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Asks the daemon in this container whether its loop turns. Only bash is sure to be in the image, so bash speaks HTTP.
-# Without a status page there is nothing to ask, and that is no fault of the daemon's.
+# Health check of the image: asks the daemon's /healthz. Bash speaks HTTP, because the base image may lack curl. Without a status
+# page the check succeeds.
 set -euo pipefail
 
 port=${PREVMTABLE_HTTP##*:}

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -21,7 +22,7 @@ var cluster = flag.Bool("cluster", false, "bring the test drive up and down, whi
 // TestCluster brings the test drive up and down with the real gcloud and the real daemon, in a simulated project.
 func TestCluster(t *testing.T) {
 	if !*cluster {
-		t.Skip("takes some minutes; -cluster tries the test drive, as .ci/run does")
+		t.Skip("slow: -cluster runs it, as .ci/run does")
 	}
 	if _, err := exec.LookPath("gcloud"); err != nil {
 		t.Skip("gcloud is not installed: the test drive is not tried")
@@ -35,7 +36,8 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Files: []string{filepath.Join("testdata", "cluster.txtar")},
+		Files:    []string{filepath.Join("testdata", "cluster.txtar")},
+		Deadline: time.Now().Add(9 * time.Minute), // before go test's own, so that a script that hangs shows how far it came
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("MISC", misc)

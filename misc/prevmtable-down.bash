@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Takes away what prevmtable-up.bash made, whole or half. It can be run again, until there is nothing left. Tried with gcloud
-# on the simulated project, not in Google's cloud.
+# Deletes what prevmtable-up.bash made, complete or not. It is idempotent: run it again until nothing is left. Tried with
+# gcloud on the simulated project, not in Google's cloud.
 set -euo pipefail
 # shellcheck source=misc/prevmtable-settings.bash
 source "$(dirname "${BASH_SOURCE[0]}")/prevmtable-settings.bash"
@@ -13,7 +13,7 @@ Takes away what prevmtable-up.bash made with the same settings. Run it again if 
 	settings_help
 }
 
-# unmake COMMAND… runs a command that takes something away. That it is gone already is as good.
+# unmake COMMAND… runs a command that deletes something. It succeeds if that is gone already.
 unmake() {
 	local said
 	if said=$("$@" 2>&1); then
@@ -27,7 +27,7 @@ Run it again when that is mended." ;;
 	esac
 }
 
-# delete_vms PATTERN deletes the VMs whose names match, and looks again until there is none: one may be on its way.
+# delete_vms PATTERN deletes the VMs whose names match, until there is none: one may still be in creation.
 delete_vms() {
 	local try zone name said='' found names
 	for try in 1 2 3 4 5 6 7 8; do
@@ -46,7 +46,7 @@ $said"
 }
 
 delete_master_and_pool() {
-	# The master first: nobody makes VMs then. Its hooks die with it; the groups are deleted below, members and all.
+	# The master first, so that nobody creates VMs. Its hooks die with it; the groups are deleted below with their members.
 	step "the VM $MASTER"
 	delete_vms "$MASTER\$"
 	step "all VMs $POOL…"
@@ -60,7 +60,7 @@ delete_balancer() {
 	unmake gcloud compute firewall-rules delete "$PREFIX"
 
 	step "backend service, health check and network endpoint groups $PREFIX"
-	# Zones that up has ever been run with, and ZONES.
+	# All zones that up was ever run with, and ZONES.
 	local zone zones
 	zones=${used#* }
 	unmake gcloud compute backend-services delete "$PREFIX" --region="$REGION"
@@ -72,7 +72,7 @@ delete_balancer() {
 
 delete_account() {
 	step "the role's binding, role $ROLE and service account $ACCOUNT (Google keeps a deleted role's name for some weeks)"
-	# The binding first: it would stay behind as that of a deleted account.
+	# The binding first: otherwise it would remain, for a deleted account.
 	unmake gcloud projects remove-iam-policy-binding "$PROJECT" --member="serviceAccount:$ACCOUNT" \
 		--role="projects/$PROJECT/roles/$ROLE" --condition=None
 	local role
@@ -94,8 +94,7 @@ delete_images() {
 
 options "$@"
 check_settings
-used=$(places) # it may have been made with other settings than these
-[[ -z $used ]] || REGION=${used%% *}
+[[ -z $used ]] || REGION=${used%% *} # it may have been made with other settings than these
 
 cat <<END
 This deletes in project $PROJECT, for good: the VM $MASTER, all VMs $POOL…, and in region $REGION all that is named $PREFIX:
@@ -107,7 +106,7 @@ delete_master_and_pool
 delete_balancer
 delete_account
 delete_images
-# Last, for they say where the rest is.
+# Last, because they say where the rest is.
 step "the project's attributes ${ATTRIBUTES//,/, } (others are not touched)"
 unmake gcloud compute project-info remove-metadata --keys="$ATTRIBUTES"
 printf '\nNothing is left of %s. The APIs stay enabled, which costs nothing.\n' "$PREFIX"

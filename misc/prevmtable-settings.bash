@@ -1,16 +1,17 @@
-# Settings and words of the test drive, read by prevmtable-up.bash and prevmtable-down.bash. Set them in the environment.
+# Settings and words of the test drive, read by prevmtable-up.bash and prevmtable-down.bash. Set them in the environment. Those that are
+# not set stay as the cluster has them; see settings_in_force.
 # shellcheck shell=bash disable=SC2034 # each script uses some of them
 
 PROJECT=${PROJECT:-$(gcloud config get-value project 2>/dev/null || true)}
 PREFIX=${PREFIX:-prevmtable-web}
-REGION=${REGION:-us-central1}
-ZONES=${ZONES:-$REGION-a $REGION-b}
-TARGET=${TARGET:-3}
-MACHINE_TYPE=${MACHINE_TYPE:-e2-micro}
+REGION=${REGION:-}
+ZONES=${ZONES:-}
+TARGET=${TARGET:-}
+MACHINE_TYPE=${MACHINE_TYPE:-}
 MASTER_MACHINE_TYPE=${MASTER_MACHINE_TYPE:-e2-small} # hooks are gcloud, which wants about 100 MB for each run
 IMAGE=${IMAGE:-}
 
-# All that is made is named after PREFIX, and all that is so named is taken to be the test drive's.
+# Everything that the scripts make has a name that starts with PREFIX, and everything with such a name counts as theirs.
 POOL=$PREFIX-vm-
 MASTER=$PREFIX-master
 ACCOUNT=$PREFIX@$PROJECT.iam.gserviceaccount.com
@@ -24,7 +25,7 @@ settings_help() {
   --yes        do not ask
   -h, --help   this text
 
-Settings, from the environment, with what they are if not set:
+Settings, from the environment. Those that are not set stay as they are; at first they are:
 
   PROJECT              the project; gcloud's own setting
   PREFIX               starts all names: letters, digits and hyphens, 6 to 23; prevmtable-web
@@ -58,7 +59,25 @@ options() {
 	done
 }
 
-# check_settings refuses what would fail half-way, or do harm.
+# settings_in_force completes the settings with what the cluster has, and else with their defaults. It sets used to the region and the
+# zones that up has used so far, from the attribute in which it keeps them.
+settings_in_force() {
+	local attributes document
+	attributes=$(look gcloud compute project-info describe --flatten='commonInstanceMetadata.items[]' \
+		--format='value(commonInstanceMetadata.items.key,commonInstanceMetadata.items.value)')
+	used=$(awk -v key="$PREFIX-places" '$1 == key { $1 = ""; print substr($0, 2) }' <<<"$attributes")
+	document=$(awk -v key="$PREFIX" '/^}/ { on = 0 } on; $1 == key { on = 1 }' <<<"$attributes")
+	REGION=${REGION:-${used%% *}}
+	REGION=${REGION:-us-central1}
+	ZONES=${ZONES:-$(sed -n 's/^ *AllowedZones: \[\(.*\)\]$/\1/p' <<<"$document" | tr -d '",')}
+	ZONES=${ZONES:-$REGION-a $REGION-b}
+	TARGET=${TARGET:-$(sed -n 's/^ *TargetVMCount: \([0-9]*\)$/\1/p' <<<"$document")}
+	TARGET=${TARGET:-3}
+	MACHINE_TYPE=${MACHINE_TYPE:-$(sed -n 's,^ *machineType: "zones/{zone}/machineTypes/\(.*\)"$,\1,p' <<<"$document")}
+	MACHINE_TYPE=${MACHINE_TYPE:-e2-micro}
+}
+
+# check_settings completes the settings, and refuses what would fail half-way, or do harm.
 check_settings() {
 	command -v gcloud >/dev/null || stop 'gcloud is not installed: https://cloud.google.com/sdk/docs/install'
 	[[ $PROJECT && $PROJECT != '(unset)' ]] || stop 'which project? Set PROJECT, or: gcloud config set project PROJECT'
@@ -67,17 +86,17 @@ check_settings() {
 		stop "PREFIX=$PREFIX: that is an attribute of Google's own" ;;
 	esac
 	[[ $PREFIX != *-vm* ]] || stop "PREFIX=$PREFIX: -vm is what the names of the pool's VMs go on with"
+	export CLOUDSDK_CORE_PROJECT=$PROJECT CLOUDSDK_CORE_DISABLE_PROMPTS=1
+	settings_in_force
 	[[ $MACHINE_TYPE =~ ^[a-z0-9-]+$ ]] || stop "MACHINE_TYPE=$MACHINE_TYPE: that is no name of a machine type"
 	[[ $TARGET =~ ^(0|[1-9][0-9]*)$ ]] || stop "TARGET=$TARGET: want a number of VMs"
-	local zone=
+	local zone
 	for zone in $ZONES; do
 		[[ $zone == "$REGION"-[a-z] ]] || stop "ZONES=$ZONES: $zone is not in REGION=$REGION, and the load balancer has one region"
 	done
-	[[ $zone ]] || stop 'ZONES is empty'
-	export CLOUDSDK_CORE_PROJECT=$PROJECT CLOUDSDK_CORE_DISABLE_PROMPTS=1
 }
 
-# look COMMAND… prints what a gcloud command finds, nothing where there is nothing to find.
+# look COMMAND… prints what a gcloud command finds; nothing if there is nothing.
 look() {
 	local complaints
 	complaints=$(mktemp)
@@ -95,7 +114,7 @@ look() {
 	esac
 }
 
-# confirm QUESTION asks before anything is touched.
+# confirm QUESTION asks before anything is changed.
 confirm() {
 	[[ $yes ]] && return
 	local answer=
@@ -104,24 +123,15 @@ confirm() {
 	[[ $answer == [yY]* ]] || stop 'nothing was changed'
 }
 
-# settings_given prints those settings that are not what they are by default, as they are put before a command.
+# settings_given prints the settings that say which cluster it is, as they are put before a command.
 settings_given() {
 	local given=''
 	[[ $PREFIX == prevmtable-web ]] || given+="PREFIX=$PREFIX "
-	[[ $REGION == us-central1 ]] || given+="REGION=$REGION "
-	[[ $ZONES == "$REGION-a $REGION-b" ]] || given+="ZONES='$ZONES' "
 	printf '%s' "PROJECT=$PROJECT $given"
 }
 
-# places prints the region and the zones that up has used so far, from the attribute in which it keeps them.
-places() {
-	look gcloud compute project-info describe --flatten='commonInstanceMetadata.items[]' \
-		--format='value(commonInstanceMetadata.items.key,commonInstanceMetadata.items.value)' |
-		awk -v key="$PREFIX-places" '$1 == key { $1 = ""; print substr($0, 2) }'
-}
-
-# step TEXT says what is done now. Should it fail, the last one printed is where.
+# step TEXT announces a step. If the script fails, the last announcement says where.
 step() { printf '\n* %s\n' "$*"; }
 
-# note TEXT says what came of it.
+# note TEXT prints a result.
 note() { printf '  %s\n' "$*"; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a small cluster of Spot VMs that serve a page behind a load balancer, kept alive by prevmtable. Each step makes
-# what is not there yet, so that it can be run again: after a failure, or with another TARGET or other ZONES.
-# prevmtable-down.bash takes all of it away. Tried with gcloud on the simulated project, not in Google's cloud.
+# Makes a small cluster of Spot VMs that serve a page behind a load balancer, kept alive by prevmtable. It is idempotent: run
+# it again after a failure, or with another TARGET or other ZONES. prevmtable-down.bash deletes all of it. Tried with gcloud
+# on the simulated project, not in Google's cloud.
 set -euo pipefail
 # shellcheck source=misc/prevmtable-settings.bash
 source "$(dirname "${BASH_SOURCE[0]}")/prevmtable-settings.bash"
@@ -19,7 +19,7 @@ Makes a cluster of Spot VMs behind a load balancer. Run it again to go on after 
                        if not set, Cloud Build builds one'
 }
 
-# make COMMAND… runs a command that makes or changes something. That it is so already is as good.
+# make COMMAND… runs a command that makes or changes something. It succeeds if that is so already.
 make() {
 	local said
 	if said=$("$@" 2>&1); then
@@ -33,7 +33,7 @@ Run it again when that is mended, or misc/prevmtable-down.bash to take away what
 	esac
 }
 
-# fill FILE prints a file with the words between @ replaced.
+# fill FILE prints a file with its @WORDS@ replaced.
 fill() {
 	local text quoted='' zone startup
 	text=$(<"$1")
@@ -51,7 +51,7 @@ fill() {
 registry() {
 	case ${IMAGE%%/*} in
 	*.pkg.dev | gcr.io | *.gcr.io) echo "${IMAGE%%/*}" ;;
-	*) echo gcr.io ;; # none: any other registry has to serve the image without a login
+	*) echo gcr.io ;; # any other registry must serve the image without a login
 	esac
 }
 
@@ -88,7 +88,7 @@ make_account() {
 
 	step 'the account gets that role, and no other (free)'
 	local try said
-	for try in 1 2 3 4 5 6; do # it takes a while until a new account is known
+	for try in 1 2 3 4 5 6; do # a new account is not known at once
 		if said=$(gcloud projects add-iam-policy-binding "$PROJECT" --member="serviceAccount:$ACCOUNT" \
 			--role="projects/$PROJECT/roles/$ROLE" --condition=None 2>&1); then
 			return
@@ -101,7 +101,7 @@ make_account() {
 make_metadata() {
 	step "project metadata: attributes ${ATTRIBUTES//,/, } (free; others are not touched)"
 	fill "$misc/web-config.rjson" >"$work/config"
-	# What was ever used is for down to take away.
+	# down deletes everything in regions and zones that were ever used.
 	xargs -n 1 <<<"${used:-$REGION} $ZONES" | awk '!seen[$0]++' | xargs >"$work/places"
 	make gcloud compute project-info add-metadata --metadata-from-file="$PREFIX-places=$work/places,$PREFIX=$work/config,$PREFIX-join=$misc/hooks/web-join.sh,$PREFIX-leave=$misc/hooks/web-leave.sh"
 }
@@ -132,8 +132,8 @@ make_balancer() {
 		--address="$PREFIX" --ip-protocol=TCP --ports=80 --backend-service="$PREFIX" --backend-service-region="$REGION"
 }
 
-# leave_zones takes away the VMs in zones that are no longer among ZONES: the daemon has let them go. Their groups stay, which
-# are free, until down deletes them.
+# leave_zones deletes the VMs in zones that are no longer among ZONES, because the daemon no longer manages them. Their groups are
+# free of charge and stay until down deletes them.
 leave_zones() {
 	local zone found name names said
 	for zone in ${used#* }; do
@@ -163,7 +163,7 @@ make_master() {
 		--metadata=google-logging-enabled=true --metadata-from-file=user-data="$work/user-data"
 }
 
-# join_late puts VMs behind the load balancer whose create hook was lost, as hooks are that run or wait when a daemon ends.
+# join_late puts VMs behind the load balancer whose create hook was lost when a daemon ended.
 join_late() {
 	step "VMs that are not behind the load balancer yet"
 	local found zone name said
@@ -193,7 +193,6 @@ confirm 'Go on?'
 step 'the APIs of Compute Engine and IAM (free; they stay enabled)'
 make gcloud services enable compute.googleapis.com iam.googleapis.com cloudresourcemanager.googleapis.com
 master=$(look gcloud compute instances list --filter="name=$MASTER" --format='value(name)')
-used=$(places)
 [[ -z $used || ${used%% *} == "$REGION" ]] || stop "the cluster $PREFIX is in REGION=${used%% *}: set that, or take it down first"
 if [[ -z $used ]]; then
 	foreign=$(look gcloud compute project-info describe --flatten='commonInstanceMetadata.items[]' \

@@ -27,6 +27,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -49,12 +50,12 @@ func (a *absent) Set(s string) error {
 
 // options are the flags and the command.
 type options struct {
-	addr, project, zones, script string
-	metadata, metadataFiles      metadataserver.Pairs
-	seed                         uint64
-	absent                       absent
-	verbose                      bool
-	command                      []string
+	addr, project, zones, script, demo string
+	metadata, metadataFiles            metadataserver.Pairs
+	seed                               uint64
+	absent                             absent
+	verbose                            bool
+	command                            []string
 }
 
 func parseFlags(args []string) (*options, error) {
@@ -67,10 +68,14 @@ func parseFlags(args []string) (*options, error) {
 	f.Var(&o.metadata, "metadata", "project metadata, `KEY=VALUE,...`")
 	f.Var(&o.metadataFiles, "metadata-from-file", "project metadata read from files, `KEY=FILE,...`")
 	f.StringVar(&o.script, "script", "", "`file` of control commands; lines may begin with \"at 20s\"")
+	f.StringVar(&o.demo, "demo", "minute", "without metadata and script, the `name` of the story that is told: minute (a fill, a zone without room, preemptions, scale-in) or rollout (another machine type, the way back, another template; two minutes)")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` that determines everything random; 0: a random one, which is printed")
 	f.BoolVar(&o.verbose, "v", false, "log each request")
 	if err := cli.Parse(f, args, "gcesim [flags] [-- COMMAND ARGS...]\n\nRuns a simulated Compute Engine project, and a command inside it.", os.Stdout); err != nil {
 		return nil, err
+	}
+	if !slices.Contains(demos, o.demo) {
+		return nil, fmt.Errorf("-demo %q: %s", o.demo, strings.Join(demos, " or "))
 	}
 	o.command = f.Args()
 	if o.addr == "" {

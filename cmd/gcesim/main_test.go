@@ -22,6 +22,9 @@ func TestScripts(t *testing.T) {
 
 // TestGcloud runs the real gcloud against the simulated project.
 func TestGcloud(t *testing.T) {
+	if os.Getenv("SLOW_TESTS") == "" {
+		t.Skip("slow: SLOW_TESTS=1 runs it, as .ci/run does")
+	}
 	if _, err := exec.LookPath("gcloud"); err != nil {
 		t.Skip("gcloud is not installed")
 	}

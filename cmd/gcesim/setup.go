@@ -7,17 +7,19 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"prevmtable/internal/gcesim"
 )
 
-// demo has the project of the demonstration: its attributes, a file each, and its script.
+// demo has the demonstrations: the hooks of all of them, and the configuration and the script of each.
 //
 //go:embed demo
 var demo embed.FS
+
+// demos are the names of the demonstrations.
+var demos = []string{"minute", "rollout"}
 
 // setUp returns the project and the steps of its script.
 func setUp(o *options) (*gcesim.Project, []gcesim.Step, error) {
@@ -48,7 +50,7 @@ func setUp(o *options) (*gcesim.Project, []gcesim.Step, error) {
 // content returns the project's attributes and its script, of the flags or of the demonstration.
 func content(o *options) (attributes map[string]string, script string, err error) {
 	if len(o.metadata) == 0 && len(o.metadataFiles) == 0 && o.script == "" {
-		return demoContent()
+		return demoContent(o.demo)
 	}
 	attributes = map[string]string{}
 	for _, pair := range o.metadata {
@@ -71,21 +73,25 @@ func content(o *options) (attributes map[string]string, script string, err error
 	return attributes, string(text), nil
 }
 
-func demoContent() (map[string]string, string, error) {
+func demoContent(name string) (map[string]string, string, error) {
 	attributes := map[string]string{}
-	files, err := demo.ReadDir("demo/attributes")
+	files, err := demo.ReadDir("demo/hooks")
 	if err != nil {
 		return nil, "", err
 	}
 	for _, f := range files {
-		text, err := demo.ReadFile("demo/attributes/" + f.Name())
+		text, err := demo.ReadFile("demo/hooks/" + f.Name())
 		if err != nil {
 			return nil, "", err
 		}
-		name := strings.TrimSuffix(f.Name(), filepath.Ext(f.Name()))
-		attributes[name] = string(text)
+		attributes[strings.TrimSuffix(f.Name(), ".sh")] = string(text)
 	}
-	script, err := demo.ReadFile("demo/script")
+	config, err := demo.ReadFile("demo/" + name + "/prevmtable.rjson")
+	if err != nil {
+		return nil, "", err
+	}
+	attributes["prevmtable"] = string(config)
+	script, err := demo.ReadFile("demo/" + name + "/script")
 	return attributes, string(script), err
 }
 

@@ -2,6 +2,18 @@ package main
 
 import "testing"
 
+// TestDemos sets up each demonstration, which checks its script.
+func TestDemos(t *testing.T) {
+	for _, name := range demos {
+		if _, steps, err := setUp(&options{project: "demo", demo: name, seed: 1}); err != nil || len(steps) < 5 {
+			t.Errorf("%s: %d steps, %v", name, len(steps), err)
+		}
+	}
+	if _, err := parseFlags([]string{"-demo", "nothing"}); err == nil || err.Error() != `-demo "nothing": minute or rollout` {
+		t.Errorf("unknown demonstration: %v", err)
+	}
+}
+
 func TestTell(t *testing.T) {
 	for command, want := range map[string]string{
 		"preempt us-central1-a 2":             "two VMs of us-central1-a are preempted",

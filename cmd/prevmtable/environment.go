@@ -153,17 +153,17 @@ func self(ctx context.Context, meta *metadata.Client) (zone, name string, err er
 	return zone, name, nil
 }
 
-// confirmAbsence asks three times over five seconds before it believes that there is no VM. A metadata server that is starting may
+// confirmAbsence asks five times over 20 seconds before it believes that there is no VM. A metadata server that is starting may
 // answer 404, and the pool would then delete the VM that the daemon runs on.
 func confirmAbsence(self func(context.Context) (zone, name string, err error)) func(context.Context) (zone, name string, err error) {
 	return func(ctx context.Context) (zone, name string, err error) {
 		for attempt := 1; ; attempt++ {
 			zone, name, err = self(ctx)
-			if name != "" || err != nil || attempt == 3 {
+			if name != "" || err != nil || attempt == 5 {
 				return zone, name, err
 			}
 			select {
-			case <-time.After(2500 * time.Millisecond):
+			case <-time.After(5 * time.Second):
 			case <-ctx.Done():
 				return "", "", ctx.Err()
 			}

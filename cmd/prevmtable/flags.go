@@ -18,11 +18,12 @@ import (
 
 // options are the flags' values.
 type options struct {
-	project, attribute, endpoint, http, logFormat, check string
-	parallelism                                          int
-	dryRun                                               bool
-	httpHosts                                            []string
-	unknown                                              []string // variables PREVMTABLE_… that stand for no flag
+	project, attribute, endpoint, http, logFormat, check, advise string
+	parallelism                                                  int
+	dryRun, once, json                                           bool
+	adviseZones                                                  []string // regions
+	httpHosts                                                    []string
+	unknown                                                      []string // variables PREVMTABLE_… that stand for no flag
 }
 
 // withVariable are the flags that an environment variable may stand for: PREVMTABLE_DRY_RUN for -dry-run.
@@ -50,7 +51,14 @@ func parse(args, environ []string, stdout io.Writer) (options, error) {
 	fs.IntVar(&o.parallelism, "hook-parallelism", 8, "how many hooks may run at once")
 	fs.StringVar(&o.logFormat, "log-format", "", "`format` of the log: text or json; empty is text on a terminal, else json")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "look and plan, log what would be done, change nothing, run no hook")
+	fs.BoolVar(&o.once, "once", false, "update the pool once, wait for its operations and hooks, and exit: with status 0 if the pool has all its VMs, 3 if it is short of them; no status page")
 	fs.StringVar(&o.check, "check", "", "check the configuration in a `file`, - for standard input, print what would be sent for each zone, and exit")
+	fs.StringVar(&o.advise, "advise", "", "print Google's advice on capacity, uptime, preemption rate and price of Spot VMs for each rank and region of the configuration in a `file`, - for standard input, and exit")
+	fs.Func("advise-zones", "with -advise, more `regions`, separated by commas", func(list string) (err error) {
+		o.adviseZones, err = regionsOf(list)
+		return err
+	})
+	fs.BoolVar(&o.json, "json", false, "with -advise, print JSON")
 	usage := "prevmtable [flags]\n\nKeeps a pool of Spot VMs alive, as the project's metadata say.\n\n" +
 		"Instead of these flags a variable may be set, such as PREVMTABLE_DRY_RUN for -dry-run:\n  -" + strings.Join(withVariable, ", -")
 	if err := cli.Parse(fs, args, usage, stdout); err != nil {
@@ -86,10 +94,17 @@ func parse(args, environ []string, stdout io.Writer) (options, error) {
 		return o, fmt.Errorf("-hook-parallelism %s: at least 1", fmt.Sprint(o.parallelism))
 	case given["check"] && o.check == "":
 		return o, errors.New("-check: a file, or - for standard input")
+	case given["advise"] && o.advise == "":
+		return o, errors.New("-advise: a file, or - for standard input")
+	case o.advise == "" && (o.json || given["advise-zones"]):
+		return o, errors.New("-advise-zones and -json go with -advise")
 	case o.http != "" && !isAddress(o.http):
 		return o, fmt.Errorf("-http %q: HOST:PORT or :PORT with a number from 0 to 65535, as in localhost:9797; empty for none", o.http)
 	case o.logFormat != "" && o.logFormat != "text" && o.logFormat != "json":
 		return o, fmt.Errorf("-log-format %q: text or json", o.logFormat)
+	}
+	if o.once {
+		o.http = ""
 	}
 	return o, checkEndpoint(o.endpoint)
 }

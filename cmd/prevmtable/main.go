@@ -47,12 +47,14 @@ func main() {
 		os.Exit(2)
 	case o.check != "":
 		os.Exit(check(o.check, os.Stdin, os.Stdout, os.Stderr))
+	case o.advise != "":
+		os.Exit(advise(context.Background(), o, os.Stdin, os.Stdout, os.Stderr))
 	}
 	hooks := newHookGroup()
 	ctx, second := untilSignal(hooks)
 	log, flush := logging.New(os.Stderr, o.logFormat, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
 	slog.SetDefault(log) // package net/http and others log with package log, and must not block either
-	err = run(ctx, o, hooks, log)
+	enough, err := run(ctx, o, hooks, log)
 	if err != nil {
 		log.Error("prevmtable cannot run", "err", err)
 	}
@@ -62,8 +64,11 @@ func main() {
 		os.Exit(s) // the hooks are gone, but the goroutine of untilSignal has not exited yet
 	default:
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		os.Exit(1)
+	case o.once && !enough:
+		os.Exit(3)
 	}
 }
 
@@ -88,8 +93,10 @@ func untilSignal(hooks *hookGroup) (ctx context.Context, status <-chan int) {
 	return ctx, second
 }
 
-// run keeps the pool until ctx ends.
-func run(ctx context.Context, o options, hooks *hookGroup, log *slog.Logger) error {
+// run keeps the pool until ctx ends. With -once it updates the pool and returns whether that has enough VMs.
+func run(ctx context.Context, o options, hooks *hookGroup, log *slog.Logger) (enough bool, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	log.Info("prevmtable starts", "version", cli.Version(), "attribute", o.attribute, "dryRun", o.dryRun)
 	for _, name := range o.unknown {
 		log.Warn("unknown environment variable", "variable", name)
@@ -100,12 +107,12 @@ func run(ctx context.Context, o options, hooks *hookGroup, log *slog.Logger) err
 	}
 	env, err := findEnvironment(ctx, o, log)
 	if err != nil {
-		return nil // the signal came first
+		return false, nil // the signal came first
 	}
 	client := &http.Client{Transport: gce.WithToken(computeTransport(), env.tokens)}
 	api, err := gce.New(ctx, client, o.endpoint, env.project, func() time.Duration { return rand.N(5 * time.Second) })
 	if err != nil {
-		return err
+		return false, err
 	}
 	api.Observe = board.APICall
 	documents := make(chan config.Document)
@@ -130,14 +137,15 @@ func run(ctx context.Context, o options, hooks *hookGroup, log *slog.Logger) err
 	}
 	var seed [32]byte
 	crand.Read(seed[:])
-	pool.New(pool.Options{
+	enough = pool.New(pool.Options{
 		Project: env.project, Attribute: o.attribute, GCE: api, Log: log, Documents: documents,
 		Observe: board.Observe, Publish: board.Publish,
-		Self: confirmAbsence(env.self), Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Seed: seed,
+		Self: confirmAbsence(env.self), Hook: hooks.wrap(runner.Run), HookParallelism: o.parallelism, DryRun: o.dryRun, Once: o.once, Seed: seed,
 	}).Run(ctx)
+	stop()
 	<-watched
 	log.Info("prevmtable stopped")
-	return nil
+	return enough, nil
 }
 
 // serve serves the status page until stop is called.

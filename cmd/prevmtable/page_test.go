@@ -181,6 +181,9 @@ func onlyDaemon(log string) string {
 
 // TestPage looks at the status page in a real browser while a pool fills, loses VMs, and finds no room.
 func TestPage(t *testing.T) {
+	if os.Getenv("SLOW_TESTS") == "" {
+		t.Skip("slow: SLOW_TESTS=1 runs it, as .ci/run does")
+	}
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("chromium is not installed")

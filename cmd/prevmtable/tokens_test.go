@@ -74,15 +74,7 @@ func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
 
 // A request for a token ends in time and is bounded, whatever the server that the credentials file names does.
 func TestTokenOfFile(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	text, err := json.Marshal(map[string]string{"type": "service_account", "client_email": "a@b", "private_key": string(private), "token_uri": "http://token/"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := serviceAccountKey(t, "a@b", "http://token/")
 	file := filepath.Join(t.TempDir(), "credentials.json")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
@@ -114,4 +106,18 @@ func defaultToken(meta *metadata.Client) (*oauth2.Token, error) {
 		return nil, err
 	}
 	return source.Token()
+}
+
+// serviceAccountKey makes a credentials file.
+func serviceAccountKey(t *testing.T, account, tokenServer string) []byte {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	text, err := json.Marshal(map[string]string{"type": "service_account", "client_email": account, "private_key": string(private), "token_uri": tokenServer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

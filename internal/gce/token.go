@@ -3,9 +3,11 @@ package gce
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"sync"
 	"time"
 
@@ -140,6 +142,9 @@ func (t *tokenTransport) refused(token *oauth2.Token) {
 	}
 }
 
+// errorCode is what a token server's error code is like (RFC 6749, section 5.2).
+var errorCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
+
 // A tokenError keeps a failure to get a token apart from a failure of the call. Its cause may be a 404 of the metadata server, which
 // says nothing about the VM that the call concerns.
 type tokenError struct{ err error }
@@ -152,8 +157,12 @@ func (e *tokenError) Error() string {
 	}
 	if o, ok := errors.AsType[*oauth2.RetrieveError](e.err); ok {
 		text = fmt.Sprintf("the token server refuses: %s %s", o.ErrorCode, o.ErrorDescription)
-		if o.ErrorCode == "" && o.Response != nil {
+		if o.ErrorCode == "" && o.Response != nil { // so it is for a service account's key
 			text = fmt.Sprintf("the token server answers with status %d", o.Response.StatusCode)
+			var body struct{ Error string }
+			if json.Unmarshal(o.Body, &body) == nil && errorCode.MatchString(body.Error) {
+				text += ": " + body.Error
+			}
 		}
 	}
 	return "get an access token: " + text

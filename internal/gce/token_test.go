@@ -199,6 +199,8 @@ func TestTokenOfCredentials(t *testing.T) {
 func TestTokenErrorQuotesNothing(t *testing.T) {
 	status := 200
 	for err, want := range map[error]string{
+		&oauth2.RetrieveError{Response: answered(400, ""), Body: []byte(`{"error": "invalid_grant", "error_description": "secret"}`)}:                       "get an access token: the token server answers with status 400: invalid_grant",
+		&oauth2.RetrieveError{Response: answered(400, ""), Body: []byte(`{"error": "ya29.secret"}`)}:                                                        "get an access token: the token server answers with status 400",
 		&oauth2.RetrieveError{Response: answered(502, ""), Body: []byte("secret")}:                                                                          "get an access token: the token server answers with status 502",
 		&oauth2.RetrieveError{Response: answered(400, ""), Body: []byte("secret"), ErrorCode: "invalid_grant", ErrorDescription: "Token has been revoked."}: "get an access token: the token server refuses: invalid_grant Token has been revoked.",
 		fmt.Errorf("x: %w", &metadata.Error{Code: 503, Message: "secret"}):                                                                                  "get an access token: the metadata server answers with status 503",

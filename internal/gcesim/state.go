@@ -11,6 +11,7 @@ import (
 type VM struct {
 	Zone, Name string
 	ID         uint64
+	Machine    string // the machine type
 	Status     string // the current status; "" if the VM no longer exists
 	Created    time.Time
 	Gone       time.Time // when the VM ceased to exist; zero: it exists
@@ -95,7 +96,7 @@ func (p *Project) History(zones ...string) []VM {
 
 func (v *vm) copy(now time.Time) VM {
 	out := VM{Zone: v.zone.name, Name: v.name, ID: v.id, Created: v.created, Gone: v.gone, Spot: v.spot, Failed: v.failed, Preempted: v.preempted,
-		DeletedBy: v.endedBy, Body: v.bodyText()}
+		DeletedBy: v.endedBy, Body: v.bodyText(), Machine: v.shape.machineType}
 	if v.gone.IsZero() {
 		out.Status = v.status(now)
 	}

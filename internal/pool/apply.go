@@ -21,6 +21,9 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		delete(z.questions, v.name)
 		by(&p.due.reconcile, o.at)
 	}
+	if from == deleting && o.sight == callUnsent && v.phase != deleting && !v.drained {
+		p.mayDelete++
+	}
 	switch out {
 	case ask:
 		z.questions[v.name] = true
@@ -35,7 +38,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		}
 	case isLive:
 		p.finishOperation(v, o.at)
-		p.emit(Event{Kind: Created, Zone: z.name, Name: v.name, Took: o.at.Sub(began)})
+		p.emit(Event{Kind: Created, Zone: z.name, Name: v.name, Facts: p.rankFacts(v.rank), Took: o.at.Sub(began)})
 		p.endTrials(v)
 		p.fire("create", v, "")
 	case creationFailed:
@@ -46,7 +49,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		p.fire("delete", v, "")
 	case deletionFailed:
 		p.finishOperation(v, o.at)
-		if v.failure.Class == KeptByDrain || v.failure.Class != gce.Forbidden && p.isMine(v.request) {
+		if v.failure.Class == KeptByDrain || !v.drained && v.failure.Class != gce.Forbidden && p.isMine(v.request) {
 			p.mayDelete++ // another VM is chosen at once
 		}
 		p.emit(Event{Level: slog.LevelWarn, Kind: NotDeleted, Zone: z.name, Name: v.name, Class: v.failure.Class, Took: o.at.Sub(began), Err: v.failure})
@@ -57,19 +60,19 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 func (p *Pool) creationFailed(z *zone, v *vm, now time.Time) {
 	f := v.failure
 	p.finishOperation(v, now)
-	var facts []any
+	facts := p.rankFacts(v.rank)
 	if available := p.configured(f.ZonesAvailable); len(available) > 0 {
 		p.hints = append(p.hints, hint{v.rank, available})
-		facts = []any{"zonesAvailable", strings.Join(available, " ")}
+		facts = append(facts, "zonesAvailable", strings.Join(available, " "))
 	}
 	p.emit(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: z.name, Name: v.name, Class: f.Class, Facts: facts, Took: now.Sub(v.born), Err: f})
 	if f.Class == gce.Exhausted {
 		p.fire("exhausted", v, "")
 	}
-	if z.out {
+	s := scopeOf(f, z.name, v.rank)
+	if z.out || s.rank == len(p.config.Templates) { // it says nothing about a template in force
 		return
 	}
-	s := scopeOf(f, z.name, v.rank)
 	p.hold(s, f, v.born, now)
 	if f.Class.Lasting() && v.born.Before(p.since) {
 		p.holds[cause{s, f.Class}].trial = true // what was refused is no longer what would be asked for, but one VM is enough to see

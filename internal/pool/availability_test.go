@@ -1,9 +1,12 @@
 package pool
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +24,12 @@ type market struct {
 	seed uint64
 	life time.Duration
 	span time.Duration
+
+	// In a scarce market a zone is without capacity for six sevenths of the time, three hours at a time on the average.
+	scarce bool
+	// The pool may fall back on a second machine type, whose capacity comes and goes in the same way but on its own, and on VMs of a
+	// third type that are not preemptible, of which there are always enough, after ten minutes.
+	second, onDemand bool
 }
 
 var marketZones = []string{"us-central1-a", "us-central1-b", "us-central1-c", "europe-west1-b", "europe-west1-c", "europe-west1-d"}
@@ -32,6 +41,7 @@ type availability struct {
 	// failed, and while zones were held.
 	noticing, booting, waiting float64
 	losses, failed             int
+	onDemand                   float64 // share of the VM-time that the pool had
 }
 
 // measure lets a pool live in a market.
@@ -51,7 +61,7 @@ func (m market) measure(t *testing.T) (a availability) {
 	}
 	// That operations are forgotten soon keeps the simulator quick; the daemon never asks for one that old.
 	w.play("sim op-retention 20m", "sim optime * 30s 90s", "sim latency 100ms 400ms", fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=300 AllowedZones=%s",
-		target, strings.Join(marketZones, ",")), "start", fmt.Sprintf("within 10m live %d", target), "wait 10m", fmt.Sprintf("sim life * %v", m.life))
+		target, strings.Join(marketZones, ",")), m.alternatives(), fmt.Sprintf("config MaxSurge=%d", m.surge()), "start", fmt.Sprintf("within 10m live %d", target), "wait 10m", fmt.Sprintf("sim life * %v", m.life))
 	begun := time.Now()
 	changes := m.changes()
 	for _, c := range changes {
@@ -63,8 +73,9 @@ func (m market) measure(t *testing.T) (a availability) {
 	mu.Lock()
 	defer mu.Unlock()
 	all := end.Sub(begun).Seconds() * target
-	ran, booted := 0.0, 0.0
+	ran, booted, onDemand := 0.0, 0.0, 0.0
 	lost := 0
+	var beyond surplus
 	for _, vm := range w.sim.History() {
 		switch {
 		case vm.Failed:
@@ -75,13 +86,19 @@ func (m market) measure(t *testing.T) (a availability) {
 				to = vm.Ended
 				lost++
 			}
-			ran += to.Sub(latest(from, begun)).Seconds()
+			lived := to.Sub(latest(from, begun)).Seconds()
+			ran += lived
+			beyond.add(latest(from, begun).Sub(begun), to.Sub(begun))
+			if !vm.Spot {
+				onDemand += lived
+			}
 			if vm.Created.After(begun) {
 				booted += vm.Ran.Sub(vm.Created).Seconds()
 			}
 		}
 	}
-	a.share, a.best = ran/all, best(changes, m.life, m.span)
+	a.onDemand = onDemand / ran
+	a.share, a.best = (ran-beyond.over(target))/all, best(changes, m.life, m.span)
 	a.booting = booted / all
 	a.noticing = noticed / float64(max(a.losses, 1)) * float64(lost) / all // a VM that is gone no longer says when it ended
 	a.waiting = 1 - a.share - a.booting - a.noticing
@@ -89,30 +106,88 @@ func (m market) measure(t *testing.T) (a availability) {
 	return a
 }
 
+// A surplus finds out how much VM-time a pool has beyond its target, as it has during a surge.
+type surplus []beginOrEnd
+
+// A beginOrEnd is when a VM begins or ceases to run.
+type beginOrEnd struct {
+	at     time.Duration
+	change int // 1 or -1
+}
+
+func (s *surplus) add(from, to time.Duration) {
+	*s = append(*s, surplus{{from, 1}, {to, -1}}...)
+}
+
+// over returns the VM-seconds beyond a number of VMs.
+func (s surplus) over(most int) (seconds float64) {
+	slices.SortFunc(s, func(a, b beginOrEnd) int { return cmp.Compare(a.at, b.at) })
+	live, last := 0, time.Duration(0)
+	for _, e := range s {
+		seconds += float64(max(0, live-most)) * (e.at - last).Seconds()
+		live, last = live+e.change, e.at
+	}
+	return seconds
+}
+
+// alternatives is the step that sets what the pool may fall back on.
+func (m market) alternatives() string {
+	var list []string
+	if m.second {
+		list = append(list, `{"Instance": {"machineType": "zones/{zone}/machineTypes/e2-small"}}`)
+	}
+	if m.onDemand {
+		list = append(list, `{"AfterSeconds": 600, "Instance": {"machineType": "zones/{zone}/machineTypes/e2-medium",
+			"scheduling": {"provisioningModel": "STANDARD", "instanceTerminationAction": null}}}`)
+	}
+	return "alternatives [" + strings.Join(list, ",") + "]"
+}
+
+// surge lets a pool with alternatives go back to the first.
+func (m market) surge() int {
+	if m.second || m.onDemand {
+		return 5
+	}
+	return 0
+}
+
 // changes are what happens to the zones, in the order of time.
 func (m market) changes() []gcesim.Step {
 	r := rand.New(rand.NewPCG(m.seed, 6))
 	var script strings.Builder
-	for _, zone := range marketZones {
-		for at := time.Duration(0); ; {
-			at += time.Duration(r.ExpFloat64() * float64(9*time.Hour))
-			if at > m.span {
-				break
-			}
-			fmt.Fprintf(&script, "at %v capacity %s 0\n", at, zone)
-			at += time.Duration(r.ExpFloat64() * float64(time.Hour))
-			fmt.Fprintf(&script, "at %v capacity %s unlimited\n", min(at, m.span), zone)
-		}
-	}
+	m.outages(&script, r, "e2-micro")
 	for day := time.Duration(0); day < m.span; day += 24 * time.Hour {
 		at := day + time.Duration(r.Float64()*float64(min(24*time.Hour, m.span)))
 		fmt.Fprintf(&script, "at %v preempt %s\n", at, marketZones[r.IntN(len(marketZones))])
+	}
+	if m.second {
+		m.outages(&script, rand.New(rand.NewPCG(m.seed, 7)), "e2-small")
 	}
 	steps, err := gcesim.ParseScript(script.String())
 	if err != nil {
 		panic(err)
 	}
+	slices.SortStableFunc(steps, func(a, b gcesim.Step) int { return cmp.Compare(a.At, b.At) })
 	return steps
+}
+
+// outages writes when the zones have no capacity for a machine type.
+func (m market) outages(script *strings.Builder, r *rand.Rand, machineType string) {
+	with, without := 9*time.Hour, time.Hour
+	if m.scarce {
+		with, without = 30*time.Minute, 3*time.Hour
+	}
+	for _, zone := range marketZones {
+		for at := time.Duration(0); ; {
+			at += time.Duration(r.ExpFloat64() * float64(with))
+			if at > m.span {
+				break
+			}
+			fmt.Fprintf(script, "at %v capacity %s 0 %s\n", at, zone, machineType)
+			at += time.Duration(r.ExpFloat64() * float64(without))
+			fmt.Fprintf(script, "at %v capacity %s unlimited %s\n", min(at, m.span), zone, machineType)
+		}
+	}
 }
 
 func latest(a, b time.Time) time.Time {
@@ -131,7 +206,7 @@ func BenchmarkAvailability(b *testing.B) {
 				const seeds = 3
 				for seed := range uint64(seeds) {
 					inBubble(b, func(t *testing.T) {
-						a := market{seed + 1, life, span}.measure(t)
+						a := market{seed: seed + 1, life: life, span: span}.measure(t)
 						sum.share += a.share / seeds
 						sum.best += a.best / seeds
 						sum.noticing += a.noticing / seeds
@@ -154,14 +229,41 @@ func BenchmarkAvailability(b *testing.B) {
 	}
 }
 
+// BenchmarkFallback measures what alternatives are worth: in the usual market, and in a scarce one.
+func BenchmarkFallback(b *testing.B) {
+	for _, scarce := range []bool{false, true} {
+		for _, m := range []market{{}, {second: true}, {onDemand: true}, {second: true, onDemand: true}} {
+			m.scarce, m.life, m.span = scarce, 6*time.Hour, 48*time.Hour
+			b.Run(fmt.Sprintf("scarce=%v/second=%v/on-demand=%v", m.scarce, m.second, m.onDemand), func(b *testing.B) {
+				for b.Loop() {
+					var share, onDemand float64
+					const seeds = 3
+					for m.seed = 1; m.seed <= seeds; m.seed++ {
+						inBubble(b, func(t *testing.T) {
+							a := m.measure(t)
+							share += a.share / seeds
+							onDemand += a.onDemand / seeds
+						})
+					}
+					b.ReportMetric(100*share, "%-of-target")
+					b.ReportMetric(100*onDemand, "%-on-demand")
+				}
+			})
+		}
+	}
+}
+
 // A pool has 0.99 of the VM-time that it can be expected to have at best. How many lives end in so short a story is luck: twice the
 // standard deviation of what it loses to that, about the root of as many boots as there were, is left out of account.
 func TestAvailability(t *testing.T) {
+	if os.Getenv("SLOW_TESTS") == "" {
+		t.Skip("slow: SLOW_TESTS=1 runs it, as .ci/run does")
+	}
 	for life, span := range map[time.Duration]time.Duration{6 * time.Hour: 12 * time.Hour, 30 * time.Minute: 2 * time.Hour} {
 		t.Run(life.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				a := market{1, life, span}.measure(t)
+				a := market{seed: 1, life: life, span: span}.measure(t)
 				luck := 2 * a.booting / math.Sqrt(float64(a.losses))
 				if a.share < 0.99*a.best-luck {
 					t.Errorf("%.4f of the best: %+v", a.share/a.best, a)

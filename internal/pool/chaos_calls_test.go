@@ -81,7 +81,8 @@ func (m *monitor) hears(c wireCall, resp *http.Response, err error) {
 			m.resting[c.lane] = rest{now, earlier(now.Add(time.Second), now.Truncate(time.Minute).Add(time.Minute))}
 		}
 	}
-	if strings.HasSuffix(c.lane, " reads") && status != http.StatusOK && status != http.StatusUnauthorized && !overRate {
+	unreadable := status == http.StatusOK && strings.HasSuffix(c.lane, " reads") && !json.Valid(read(resp))
+	if strings.HasSuffix(c.lane, " reads") && (unreadable || status != http.StatusOK && status != http.StatusUnauthorized && !overRate) {
 		m.zone(c.key.zone).theirs = true
 	}
 	switch c.kind {

@@ -3,6 +3,7 @@ package pool
 import (
 	"bytes"
 	"net/http"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -21,6 +22,9 @@ const (
 // TestChaosMemory tells a story of one daemon, without ends and starts of it, and with no other story beside it: what remains in
 // memory at its end is the simulator's, which a fresh daemon finds too, or has been kept.
 func TestChaosMemory(t *testing.T) {
+	if os.Getenv("SLOW_TESTS") == "" {
+		t.Skip("slow: SLOW_TESTS=1 runs it, as .ci/run does")
+	}
 	if raceEnabled {
 		t.Skip("the race detector has its own memory")
 	}

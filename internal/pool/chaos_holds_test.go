@@ -61,7 +61,7 @@ func (m *monitor) notCreated(k key, e Event) {
 	switch e.Class {
 	case gce.Exhausted, gce.Quota, gce.Refused:
 		next.rank = a.rank
-		if !m.sameTemplate(a) {
+		if !m.samePool(a) || !m.sameTemplate(a) {
 			return // that says nothing of what would be asked for now
 		}
 	}
@@ -96,7 +96,7 @@ func (m *monitor) holdsOf(zone string) []held {
 func (m *monitor) failures(zone string) map[int]time.Time {
 	failed := maps.Clone(m.zone(zone).failed)
 	for _, h := range m.failedWide {
-		if at, ok := failed[h.rank]; h.covers(zone) && (!ok || h.since.Before(at)) {
+		if at, ok := failed[h.rank]; h.covers(zone) && m.zone(zone).anew.Before(h.since) && (!ok || h.since.Before(at)) {
 			failed[h.rank] = h.since
 		}
 	}

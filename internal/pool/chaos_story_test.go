@@ -70,9 +70,10 @@ func (s *story) text() string {
 		add(at, calming...)
 		add(at, "config", "settle")
 	}
-	if len(s.calms) > 0 { // once all holds have ended, the first fill ends the trials of all zones, and the second is even
+	if len(s.calms) > 0 { // once all holds have ended, the first fill ends the trials of regions, the second those of zones, and the third is even
 		empty, full := "config TargetVMCount=0", fmt.Sprintf("config TargetVMCount=%d", s.vms)
-		add(s.calms[len(s.calms)-1], "wait 6m", empty, "settle", full, "settle", "wait 3m", empty, "settle", full, "settle", "expect spread <=1")
+		add(s.calms[len(s.calms)-1], "wait 6m", empty, "settle", full, "settle", "wait 3m", empty, "settle", full, "settle", "wait 3m",
+			empty, "settle", full, "settle", "expect spread <=1")
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return int(a.at - b.at) })
 	var b strings.Builder

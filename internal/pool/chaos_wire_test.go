@@ -186,13 +186,16 @@ func (m *monitor) checkTrial(c wireCall) {
 		unfinished := m.unfinished()
 		for k := range m.starting {
 			of := m.vm(k)
-			if k.zone == c.key.zone && k != c.key && m.inForce(k) && (of.rank == rank || rank == everyRank) && (of.wire > 0 || unfinished[k]) {
+			if k.zone == c.key.zone && k != c.key && m.samePool(of) && (of.rank == rank && m.sameTemplate(of) || rank == everyRank) && (of.wire > 0 || unfinished[k]) {
 				m.wrong("insert of %s in %s beside that of %s, and none has succeeded since one failed at %v", c.key.name, c.key.zone, k.name, m.at(failed))
 				return
 			}
 		}
 	}
 }
+
+// samePool reports whether a VM was asked for under the prefix that is in force. What another one's daemon has under way, this one lets go.
+func (m *monitor) samePool(a *account) bool { return a.made != nil && a.made.Prefix == m.force.Prefix }
 
 // unfinished are the VMs whose insert Google has taken on and not ended.
 func (m *monitor) unfinished() map[key]bool {
@@ -266,7 +269,7 @@ func (m *monitor) checkDelete(c wireCall) {
 	if since := z.blind(); !since.IsZero() && since.Before(c.begun) {
 		m.wrong("delete of %s in %s, which cannot be listed since %v", c.key.name, c.key.zone, m.at(since))
 	}
-	if vm, ok := m.w.sim.VM(c.key.zone, c.key.name); !(ok && lives(vm.Status)) && !z.shown[c.key.name] {
+	if vm, ok := m.w.sim.VM(c.key.zone, c.key.name); ok && !lives(vm.Status) || !ok && !z.shown[c.key.name] {
 		return // it is stopped
 	}
 	if m.force.Hooks.Drain != "" { // it does not work any more, whatever the target is now

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"prevmtable/internal/gce"
 	"prevmtable/internal/gcesim"
 )
 
@@ -80,6 +81,10 @@ func (w *world) quantity(words []string) (int, error) {
 		return w.sim.Live(fmt.Sprint(w.fields["Prefix"]), args...), nil
 	case "vms": // VMs of any state whose names start with a text
 		return w.count(func(vm gcesim.VM) bool { return strings.HasPrefix(vm.Name, args[0]) }), nil
+	case "machines": // VMs running or on the way there, of a machine type
+		return w.count(func(vm gcesim.VM) bool { return liveVM(vm) && vm.Machine == args[0] }), nil
+	case "standard": // VMs running or on the way there that are not preemptible
+		return w.count(func(vm gcesim.VM) bool { return liveVM(vm) && !vm.Spot }), nil
 	case "stopped":
 		return w.count(func(vm gcesim.VM) bool { return vm.Status == "TERMINATED" }), nil
 	case "spread": // between the fullest and the emptiest zone
@@ -104,6 +109,16 @@ func (w *world) quantity(words []string) (int, error) {
 		n := 0
 		for _, e := range w.hooks {
 			if e.Kind == "vanished" && e.Reason == args[0] {
+				n++
+			}
+		}
+		return n, nil
+	case "ranks": // runs of a kind that were given a rank
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		n := 0
+		for _, e := range w.hooks {
+			if e.Kind == args[0] && e.Rank == args[1] {
 				n++
 			}
 		}
@@ -145,6 +160,10 @@ func (w *world) callCounts() map[string]int {
 		counts["instances."+method] = w.sim.CallCount("instances." + method)
 	}
 	return counts
+}
+
+func liveVM(vm gcesim.VM) bool {
+	return gce.VM{Status: vm.Status}.Live() && vm.Gone.IsZero() && !vm.Failed
 }
 
 func (w *world) count(want func(gcesim.VM) bool) int {

@@ -24,7 +24,7 @@ func (p *Pool) configure(d config.Document) {
 		return
 	case d.Absent:
 		p.emit(Event{Level: slog.LevelWarn, Kind: ConfigAbsent, Facts: attribute})
-		p.paused = true
+		p.paused, p.settled = true, true
 		return
 	}
 	paused := p.paused
@@ -50,6 +50,7 @@ func (p *Pool) parse(text []byte, now time.Time) {
 			kind = ConfigUseless
 		}
 		p.emit(Event{Level: slog.LevelError, Kind: kind, Err: fmt.Errorf("%s: %w", p.Attribute, err)})
+		p.settled = p.config == nil
 		p.update(false) // the pool may have been paused
 		return
 	}
@@ -59,6 +60,7 @@ func (p *Pool) parse(text []byte, now time.Time) {
 	if p.version != p.newest.Version { // not one that is back after another was refused
 		p.since = now
 	}
+	p.moveHolds(c)
 	p.config, p.version = c, p.newest.Version
 	p.setZones(now)
 	for _, h := range p.holds {
@@ -68,6 +70,28 @@ func (p *Pool) parse(text []byte, now time.Time) {
 	}
 	p.fresh, p.mayDelete = false, 0
 	p.update(false)
+}
+
+// moveHolds takes the holds of a template along to the rank that it has in a new configuration. Those of templates that are gone stay
+// with their rank: most new templates ask for much the same.
+func (p *Pool) moveHolds(c *config.Config) {
+	if p.config == nil {
+		return
+	}
+	moved := map[cause]*hold{}
+	for _, h := range p.sortedHolds() {
+		if h.rank != allRanks {
+			old := p.config.Templates[h.rank].Fingerprint
+			if rank := slices.IndexFunc(c.Templates, func(t config.Template) bool { return t.Fingerprint == old }); rank >= 0 {
+				h.rank = rank
+			}
+			if h.rank >= len(c.Templates) {
+				continue
+			}
+		}
+		moved[h.cause] = h
+	}
+	p.holds = moved
 }
 
 // setZones takes the zones of a new configuration, keeping what is known of those that stay under the same prefix.

@@ -17,6 +17,9 @@ func (p *Pool) retire(k key, now time.Time) {
 		p.delete(z, v, now)
 		return
 	}
+	if p.hooks.Len()+p.hooks.Running() >= p.HookParallelism {
+		return // it is decided again when a hook has ended
+	}
 	p.mayDelete--
 	v.drained = false
 	z.enter(v, draining, now)
@@ -30,10 +33,10 @@ func (p *Pool) takeDrain(v *vm, err error) {
 	by(&p.due.reconcile, now)
 	switch {
 	case v.phase != draining: // it was lost meanwhile
+	case v.home.out || p.accepting.Err() != nil: // nothing is deleted any more
+		v.home.enter(v, live, now)
 	case err == nil:
 		v.drained = true
-	case v.home.out:
-		v.home.drop(v)
 	default:
 		p.apply(v.home, v, observation{sight: drainRefused, at: now, distance: p.config.Rest, failure: &gce.Failure{Class: KeptByDrain, Message: err.Error()}})
 	}

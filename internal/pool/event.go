@@ -2,6 +2,7 @@ package pool
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"prevmtable/internal/gce"
@@ -20,11 +21,17 @@ type Event struct {
 	Reason Reason
 	Facts  []any         // what else there is to say: names and values in turn, as slog takes them
 	Took   time.Duration // from the decision to the end
+	Lived  time.Duration // of VMs that vanished, by Google's times; 0 if unknown
 	Err    error
 }
 
 // A Kind of event, in the words of the log.
 type Kind string
+
+// ID returns the kind as one stable word, such as zone-held, for programs.
+func (k Kind) ID() string {
+	return strings.ToLower(strings.NewReplacer(", ", "-", " ", "-").Replace(string(k)))
+}
 
 // The kinds of events.
 const (
@@ -97,6 +104,9 @@ func (e Event) Attributes() []any {
 	facts = append(facts, e.Facts...)
 	if e.Took > 0 {
 		facts = append(facts, "took", e.Took.Round(time.Millisecond))
+	}
+	if e.Lived > 0 {
+		facts = append(facts, "lived", e.Lived.Round(time.Second))
 	}
 	if e.Err != nil {
 		facts = append(facts, "err", e.Err)

@@ -115,7 +115,7 @@ func (p *Pool) hold(s scope, f *gce.Failure, born, now time.Time) {
 	}
 	h.failure, h.since, h.updates, h.trial = f, now, p.updates, false
 	if fresh {
-		p.emit(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: s.zone, Class: f.Class, Err: f, Facts: []any{"scope", s, "until", p.until(h)}})
+		p.emit(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: s.zone, Class: f.Class, Err: f, Facts: append(p.rankFacts(s.rank), "scope", s, "until", p.until(h))})
 	}
 }
 
@@ -125,7 +125,7 @@ func (p *Pool) endTrials(v *vm) {
 		if c.class == ShortLived || !c.covers(v.zone, v.rank) || !v.born.After(h.since) {
 			return false
 		}
-		p.emit(Event{Kind: ZoneInUse, Zone: v.zone, Class: c.class})
+		p.emit(Event{Kind: ZoneInUse, Zone: v.zone, Class: c.class, Facts: p.rankFacts(c.rank)})
 		return true
 	})
 }

@@ -73,7 +73,7 @@ func (p *Pool) relist(now time.Time) {
 // VM is missing from both.
 func (p *Pool) list(z *zone, now time.Time) {
 	withPast := !z.listed || z.crowded || p.standingBy(now)
-	z.listing, z.late, z.crowded, z.asked = true, false, false, now
+	z.listing, z.late, z.crowded, z.asked, z.awaited = true, false, false, now, now
 	p.goAsync(func() event {
 		e := listEnded{zone: z}
 		if withPast {
@@ -147,7 +147,8 @@ func (p *Pool) warnOfStrangers(z *zone) {
 		p.emit(Event{Level: slog.LevelWarn, Kind: Strangers, Zone: z.name,
 			Facts: []any{"vms", len(z.strangers), "names", z.strangers[:min(len(z.strangers), 10)]}})
 	}
-	z.crowded, z.strangers = z.listed && len(z.strangers) > 0, nil
+	z.crowded = z.crowded || z.listed && len(z.strangers) > 0
+	z.strangers = nil
 }
 
 // listTaken ends the list of a zone that is known now.
@@ -159,6 +160,7 @@ func (p *Pool) listTaken(z *zone, now time.Time) {
 		p.lookAgain(z, now)
 	}
 	z.unknown, z.ownFault, z.lost, z.absent, z.trouble, z.why, z.listed = time.Time{}, false, false, false, "", "", true
+	z.seen = z.asked
 	p.warnOfStrangers(z)
 	hidden := 0
 	for _, v := range z.vms {
@@ -217,7 +219,7 @@ func (p *Pool) listOver(z *zone, now time.Time) {
 func (p *Pool) giveUpWaiting(now time.Time) {
 	gaveUp := false
 	for _, z := range p.sortedZones() {
-		switch end := z.asked.Add(grace); {
+		switch end := z.awaited.Add(grace); {
 		case !z.listing || z.late:
 		case end.After(now):
 			by(&p.due.grace, end)
@@ -268,7 +270,7 @@ func (p *Pool) lookAgain(back *zone, now time.Time) {
 			continue
 		}
 		if z.listing {
-			z.asked, z.late = now, false
+			z.awaited, z.late = now, false
 		} else {
 			p.list(z, now)
 		}
@@ -331,8 +333,9 @@ func (p *Pool) askByName(z *zone, now time.Time) {
 		delete(z.questions, name)
 	}
 	z.asking = true
+	verifying := z.verifying
 	p.goAsync(func() event {
-		e := questionsEnded{zone: z, canEnd: canEnd}
+		e := questionsEnded{zone: z, verifying: verifying, canEnd: canEnd}
 		if many {
 			past, _ := p.GCE.Operations(p.work, z.name, z.prefix, since) // what it does not say is asked for
 			e.ended = endings(past)
@@ -358,7 +361,7 @@ func (p *Pool) takeAnswers(e questionsEnded, now time.Time) {
 	z.asking = false
 	losses := z.count[lost]
 	for name, reason := range e.ended {
-		if v := z.vms[name]; v != nil && e.canEnd[name] {
+		if v := z.vms[name]; v != nil && e.canEnd[name] && (v.phase == live || v.phase == draining) {
 			v.loss = reason
 			p.apply(z, v, observation{sight: endedBy, at: now})
 		}
@@ -378,7 +381,7 @@ func (p *Pool) takeAnswers(e questionsEnded, now time.Time) {
 		}
 	}
 	switch {
-	case len(z.questions) > 0 && (z.count[lost] > losses || !z.verifying):
+	case len(z.questions) > 0 && (z.count[lost] > losses || !e.verifying):
 		p.askByName(z, now)
 	case z.verifying && !z.out && p.accepting.Err() == nil:
 		z.verifying = false

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -44,7 +45,8 @@ func endings(ops []gce.Operation) map[string]ending {
 	ended := map[string]ending{}
 	for _, r := range reasons {
 		for _, op := range ops {
-			if _, ok := ended[op.Target]; !ok && op.Failure == nil && slices.Contains(r.kinds, op.Kind) {
+			over := op.Done || r.reason == Preempted
+			if _, ok := ended[op.Target]; !ok && over && op.Failure == nil && slices.Contains(r.kinds, op.Kind) {
 				ended[op.Target] = ending{r.reason, op.Inserted, op.Request}
 			}
 		}
@@ -92,9 +94,9 @@ func (p *Pool) takeReasons(e reasonsEnded, now time.Time) {
 	p.noticeOthers(e.past, now)
 	ended := endings(e.past)
 	for _, v := range e.vms {
-		v.loss = ended[v.name]
-		if v.loss.reason == "" {
-			v.loss.reason = NoReason
+		if v.phase == lost && v.loss.reason == "" {
+			v.loss = ended[v.name]
+			v.loss.reason = cmp.Or(v.loss.reason, NoReason)
 		}
 	}
 	p.tellLosses(e.zone, e.vms, now)
@@ -117,7 +119,7 @@ func (p *Pool) tellLosses(z *zone, vms []*vm, now time.Time) {
 			p.fire("delete", v, "")
 			continue
 		}
-		p.emit(Event{Level: slog.LevelInfo, Kind: Vanished, Zone: z.name, Name: v.name, Reason: v.loss.reason, Facts: []any{"status", v.status}})
+		p.emit(Event{Level: slog.LevelInfo, Kind: Vanished, Zone: z.name, Name: v.name, Reason: v.loss.reason, Lived: p.lived(v, now), Facts: []any{"status", v.status}})
 		p.fire("vanished", v, v.loss.reason)
 		if p.livedShortly(v, now) {
 			early = true
@@ -138,11 +140,19 @@ func (p *Pool) tellLosses(z *zone, vms []*vm, now time.Time) {
 
 // livedShortly reports whether a VM is known to have lived for less than two minutes, by Google's times.
 func (p *Pool) livedShortly(v *vm, now time.Time) bool {
+	return !v.created.IsZero() && p.lived(v, now) < youth
+}
+
+// lived returns how long a VM that is lost has lived, by Google's times; 0 if its beginning is not known.
+func (p *Pool) lived(v *vm, now time.Time) time.Duration {
 	end := v.loss.at
 	if end.IsZero() {
 		end = p.atGoogle(now)
 	}
-	return !v.created.IsZero() && end.Sub(v.created) < youth
+	if v.created.IsZero() {
+		return 0
+	}
+	return end.Sub(v.created)
 }
 
 // atGoogle returns what a time of the daemon's clock is by Google's.

@@ -68,9 +68,10 @@ type zoneView struct {
 
 // A candidate is a VM that may be deleted.
 type candidate struct {
-	name    string
-	class   int // the lower goes first
-	created time.Time
+	name     string
+	class    int // the lower goes first
+	outdated bool
+	created  time.Time
 }
 
 // A plan says what is to be done now.
@@ -94,10 +95,11 @@ func makePlan(s situation) plan {
 	switch missing := s.target - t.live - t.starting; {
 	case missing > 0 && t.listed:
 		p.create, p.next = s.fill(min(missing-t.unsure, s.room), len(s.ranks))
-	case missing == 0 && t.whole && t.outdated > 0:
-		p.create, p.next = s.fill(min(s.surge-t.deleting, t.outdated, s.room), s.best+1)
-	case missing < 0:
-		p.scaleIn = s.scaleIn(min(t.excess(s), s.mayDelete))
+	case missing <= 0 && t.excess(s) > 0:
+		p.scaleIn = s.scaleIn(t)
+	case missing <= 0 && t.whole: // at the target, but for VMs that are to replace others
+		s.ignoreOutdated()
+		p.create, p.next = s.fill(min(s.surge+missing-t.deleting, t.outdated+missing, s.room), min(s.best+1, len(s.ranks)))
 	}
 	left := s.mayDelete - len(p.scaleIn)
 	for _, z := range s.zones {
@@ -153,10 +155,16 @@ func (t totals) excess(s situation) int {
 	if !t.seen {
 		n = t.known
 	}
-	if t.outdated > 0 {
-		n -= min(t.unready, s.surge)
-	}
+	n -= min(t.unready, s.surge)
 	return n - s.target
+}
+
+// ignoreOutdated leaves out of the zones' numbers what is to be replaced, so that the new VMs end up as even as those of a fresh fill.
+func (s *situation) ignoreOutdated() {
+	s.zones = slices.Clone(s.zones)
+	for i := range s.zones {
+		s.zones[i].live -= s.zones[i].outdated
+	}
 }
 
 // fill distributes n creations of the first ranks, and returns those that may leave now.
@@ -241,10 +249,16 @@ func (f *fillState) better(i, than, rank, next int) bool {
 	return cmp.Or(cmp.Compare(z.live+z.starting, other.live+other.starting), cmp.Compare(turn(i), turn(than))) < 0
 }
 
-// scaleIn chooses n VMs to delete.
-func (s *situation) scaleIn(n int) (chosen []key) {
+// scaleIn chooses the VMs to delete. As long as old VMs that cannot go now are to be replaced, new ones go only beyond the surge: they would be
+// made again.
+func (s *situation) scaleIn(t totals) (chosen []key) {
+	n := min(t.excess(*s), s.mayDelete)
 	if n <= 0 {
 		return nil
+	}
+	mostNew := n
+	if t.outdated > 0 {
+		mostNew = max(0, t.excess(*s)-s.surge)
 	}
 	zones := slices.DeleteFunc(slices.Clone(s.zones), func(z zoneView) bool { return z.view != known })
 	classes := map[int]bool{}
@@ -269,7 +283,14 @@ func (s *situation) scaleIn(n int) (chosen []key) {
 			if fullest < 0 {
 				break
 			}
-			chosen = append(chosen, key{zones[fullest].name, queues[fullest][0].name})
+			next := queues[fullest][0]
+			if !next.outdated {
+				if mostNew == 0 {
+					break
+				}
+				mostNew--
+			}
+			chosen = append(chosen, key{zones[fullest].name, next.name})
 			queues[fullest] = queues[fullest][1:]
 			zones[fullest].live--
 		}

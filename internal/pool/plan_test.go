@@ -62,7 +62,7 @@ func addZone(t *testing.T, s *situation, line string) {
 			parts, class := strings.Split(value, ":"), 0
 			fmt.Sscan(parts[1], &n)
 			fmt.Sscan(parts[2], &class)
-			z.spare = append(z.spare, candidate{name: parts[0], created: epoch.Add(-time.Duration(n) * time.Hour), class: class})
+			z.spare = append(z.spare, candidate{name: parts[0], created: epoch.Add(-time.Duration(n) * time.Hour), class: class, outdated: class < 2})
 			z.live++
 		default:
 			t.Fatalf("unknown word %q", word)
@@ -154,12 +154,17 @@ func TestPlan(t *testing.T) {
 		{name: "no surge beside an unlisted zone", target: 2, surge: 2, zones: "a live=2 outdated=2;b unlisted"},
 		{name: "no surge beside a zone that is written off", target: 4, surge: 2, zones: "a live=4 outdated=2;b off live=2"},
 		{name: "no surge in a held zone", target: 2, surge: 2, zones: "a held live=2"},
-		{name: "replaced by the best rank that is open", target: 2, surge: 2, ranks: 3, zones: "a held=0 live=2 outdated=2;b held=0", create: "b/1 b/1"},
+		{name: "replaced by the best rank that is open", target: 2, surge: 2, ranks: 3, zones: "a held=0 live=2 outdated=2;b held=0", create: "a/1 b/1"},
 		{name: "one trial of the best rank at a time", target: 2, surge: 2, ranks: 2, zones: "a trial=0 live=2 outdated=2;b held=0", create: "a"},
 		{name: "the new one first", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 outdated=2 starting=1"},
 		{name: "the new one must run", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:2 outdated=2 unready=1"},
+		{name: "the new one must run, though the zone is held meanwhile", target: 2, surge: 1, zones: "a held vm=a1:1:0 vm=a2:2:0 vm=a3:0:2 unready=1"},
 		{name: "it runs", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:3 outdated=2", going: "a/a2"},
 		{name: "too many beside replacement", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:1:0 vm=a4:0:2 outdated=3 unready=1", going: "a/a2"},
+
+		{name: "no new one in place of an old one that cannot go now", target: 2, surge: 1, zones: "a live=2 vm=a3:0:2 outdated=2"},
+		{name: "new ones beyond the surge", target: 2, surge: 1, zones: "a live=2 vm=a3:1:2 vm=a4:0:3 outdated=2", going: "a/a3"},
+		{name: "new ones as even as a fresh fill", target: 4, surge: 2, zones: "a live=3 outdated=1;b live=1 outdated=1", create: "b b"},
 
 		{name: "fullest zone, oldest first", target: 3, zones: "a vm=a1:1:1 vm=a2:9:1 vm=a3:5:1;b vm=b1:10:1 vm=b2:1:1", going: "a/a2 a/a3"},
 		{name: "by class", target: 2, zones: "a vm=a1:9:1 vm=a2:8:1 vm=a3:7:1;b vm=b1:1:0", going: "b/b1 a/a1"},
@@ -259,8 +264,9 @@ func drawSituation(t *rapid.T) situation {
 		for j := range number("live", 10) {
 			z.live++
 			if number("spare", 9) > 0 {
+				class := rapid.SampledFrom([]int{0, 1, 2, 1001}).Draw(t, "class")
 				z.spare = append(z.spare, candidate{
-					name: fmt.Sprintf("vm-%d-%d", i, j), class: rapid.SampledFrom([]int{0, 1, 2, 1001}).Draw(t, "class"),
+					name: fmt.Sprintf("vm-%d-%d", i, j), class: class, outdated: class < 2,
 					created: epoch.Add(time.Duration(number("age", 5)) * time.Hour),
 				})
 			}
@@ -301,7 +307,7 @@ func checkPlan(t failer, s situation) {
 		t.Fatalf("creation and scale-in in one plan: %+v", p)
 	}
 	zones := map[string]zoneView{}
-	live, starting, deleting, unsure, outdated, unready, knownLive, spare := 0, 0, 0, 0, 0, 0, 0, 0
+	live, starting, deleting, unsure, outdated, unready, knownLive, oldSpare, newSpare := 0, 0, 0, 0, 0, 0, 0, 0, 0
 	allListed, allSeen, whole := true, true, true
 	for _, z := range s.zones {
 		zones[z.name] = z
@@ -314,28 +320,36 @@ func checkPlan(t failer, s situation) {
 		live, starting, deleting, unsure = live+z.live, starting+z.starting, deleting+z.deleting, unsure+z.unsure
 		outdated, unready = outdated+z.outdated, unready+z.unready
 		if z.view == known {
-			knownLive, spare = knownLive+z.live, spare+len(z.spare)
+			knownLive += z.live
+			for _, c := range z.spare {
+				if c.outdated {
+					oldSpare++
+				} else {
+					newSpare++
+				}
+			}
 		}
 	}
-	create, ranks, excess := 0, len(s.ranks), 0
+	create, ranks, excess, replaces := 0, len(s.ranks), 0, false
 	switch total := live + starting; {
 	case total < s.target && allListed:
 		create = s.target - total - unsure
-	case total == s.target && whole && outdated > 0:
-		create, ranks = min(outdated, s.surge-deleting), s.best+1
-		if n := len(p.create); n > 0 && live+starting+deleting+n > s.target+s.surge {
-			t.Fatalf("%d VMs for a target of %d and a surge of %d", live+starting+deleting+n, s.target, s.surge)
+	case total >= s.target:
+		if excess = live - s.target; !allSeen {
+			excess = knownLive - s.target
 		}
-	case total > s.target && !allSeen:
-		excess = knownLive - s.target
-	case total > s.target:
-		excess = live - s.target
+		if excess -= min(unready, s.surge); excess <= 0 && whole {
+			create, ranks, replaces = min(s.surge+s.target-total-deleting, outdated+s.target-total), min(s.best+1, len(s.ranks)), true
+		}
+		if n := len(p.create); n > 0 && total+deleting+n > s.target+s.surge {
+			t.Fatalf("%d VMs for a target of %d and a surge of %d", total+deleting+n, s.target, s.surge)
+		}
 	}
 	if outdated > 0 {
-		excess -= min(unready, s.surge)
+		newSpare = min(newSpare, max(0, excess-s.surge))
 	}
-	checkFill(t, s, max(0, min(create, s.room)), ranks)
-	if n := max(0, min(excess, s.mayDelete, spare)); len(p.scaleIn) != n {
+	checkFill(t, s, max(0, min(create, s.room)), ranks, replaces)
+	if n := max(0, min(excess, s.mayDelete, oldSpare+newSpare)); len(p.scaleIn) != n {
 		t.Fatalf("%d VMs go, want %d: %+v", len(p.scaleIn), n, p)
 	}
 	checkScaleIn(t, s, p.scaleIn)
@@ -355,7 +369,7 @@ func checkPlan(t failer, s situation) {
 
 // checkFill: each VM in turn is of the best rank that has an open zone, and goes where the fewest are of those zones, first, where
 // Google said that it has room. Of these, those leave for which the zone has a slot.
-func checkFill(t failer, s situation, n, ranks int) {
+func checkFill(t failer, s situation, n, ranks int, replaces bool) {
 	t.Helper()
 	limited := makePlan(s).create
 	slots, left := map[string]int{}, 0
@@ -388,7 +402,13 @@ func checkFill(t failer, s situation, n, ranks int) {
 				open = hinted
 			}
 		}
-		count := func(at int) int { return s.zones[at].live + s.zones[at].starting }
+		count := func(at int) int {
+			n := s.zones[at].live + s.zones[at].starting
+			if replaces {
+				n -= s.zones[at].outdated
+			}
+			return n
+		}
 		least := slices.MinFunc(open, func(a, b int) int { return cmp.Compare(count(a), count(b)) })
 		if len(all) <= i {
 			t.Fatalf("%d creations, want %d: %+v", len(all), n, s)
@@ -527,7 +547,7 @@ func BenchmarkPlan(b *testing.B) {
 	for i := range 100 {
 		z := zoneView{name: fmt.Sprint("zone-", i), slots: slotsPerZone, holds: [][]int{{0}, {0, 1}, nil, nil}, live: 1000, outdated: 100}
 		for j := range z.live {
-			z.spare = append(z.spare, candidate{fmt.Sprintf("pool-%d-%d", i, (j*7919)%1000), j % 8, epoch.Add(time.Duration((j*104729)%86400) * time.Second)})
+			z.spare = append(z.spare, candidate{fmt.Sprintf("pool-%d-%d", i, (j*7919)%1000), j % 8, j%8 < 4, epoch.Add(time.Duration((j*104729)%86400) * time.Second)})
 		}
 		s.zones = append(s.zones, z)
 	}

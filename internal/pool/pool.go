@@ -47,6 +47,8 @@ type Options struct {
 	HookParallelism int
 	// DryRun logs what would be done, and does nothing.
 	DryRun bool
+	// Once ends Run after one update, when its operations and hooks have ended.
+	Once bool
 	// Seed is what names and the zone to begin with are drawn from.
 	Seed [32]byte
 }
@@ -92,8 +94,12 @@ type Pool struct {
 	tokenAfter time.Time          // no mutation is sent before, for want of a token
 	tokenWait  time.Duration
 
+	settled bool // the last plan left nothing to be sent, or there can be no plan
+	enough  bool // and the pool was not short of VMs
+
 	summary Kind   // of the pool, as last logged
 	printed string // what a dry run last said
+	planned plan   // what a dry run would do
 	shown   time.Time
 	hooks   *hook.Queue
 
@@ -104,6 +110,7 @@ type Pool struct {
 	work      context.Context // ends when what is in flight is dropped
 	async     int             // goroutines whose events are still to come
 	events    chan event
+	vmsAsked  chan chan<- []VM // by the status page
 }
 
 // due says when each of the loop's duties is due; zero is never.
@@ -122,18 +129,22 @@ func New(o Options) *Pool {
 	return &Pool{
 		Options: o, random: random, next: int(random.Uint64() >> 1), zones: map[string]*zone{}, holds: map[cause]*hold{},
 		finished: map[string]time.Time{}, blocked: map[lane]time.Time{}, onWire: map[zoneLane]int{}, hooks: hook.NewQueue(o.HookParallelism), events: make(chan event),
+		vmsAsked: make(chan chan<- []VM),
 	}
 }
 
-// Run looks after the pool until ctx ends; then what is in flight gets up to 8 s. No API error and no hook failure ends it.
-func (p *Pool) Run(ctx context.Context) {
+// Run looks after the pool until ctx ends; then what is in flight gets up to 8 s. No API error and no hook failure ends it. With Once,
+// it returns whether the pool has all its VMs; a dry run, whether it has made a plan.
+func (p *Pool) Run(ctx context.Context) (enough bool) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	work, drop := context.WithCancel(context.WithoutCancel(ctx))
 	p.accepting, p.work = ctx, work
 	now := time.Now()
 	p.started = now
 	p.wake, p.due.publish = time.NewTimer(0), now
 	p.askSelf(0)
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !(p.Once && p.settled && p.idle()) {
 		select {
 		case d := <-p.Documents:
 			p.configure(d)
@@ -141,16 +152,21 @@ func (p *Pool) Run(ctx context.Context) {
 			p.handle(e)
 			p.handleWaiting()
 		case <-p.wake.C:
+		case answer := <-p.vmsAsked:
+			answer <- p.listVMs()
+			continue
 		case <-ctx.Done():
 			continue
 		}
 		p.turn()
 	}
+	stop()
 	p.finish()
 	drop()
 	for ; p.async > 0; p.async-- {
 		<-p.events
 	}
+	return p.enough
 }
 
 // turn does what is due.
@@ -164,7 +180,7 @@ func (p *Pool) turn() {
 		by(&p.due.publish, p.shown.Add(publishEvery))
 		return true
 	}
-	if isDue(&p.due.update) {
+	if isDue(&p.due.update) && !p.Once {
 		p.update(true)
 	}
 	if isDue(&p.due.relist) {
@@ -227,10 +243,11 @@ type (
 		err  error
 	}
 	questionsEnded struct { // VMs of a zone were asked for by name
-		zone    *zone
-		canEnd  map[string]bool   // live VMs that a list lacks
-		ended   map[string]ending // what the zone's operations say of them, if they were asked for
-		answers []answer
+		zone      *zone
+		verifying bool              // they belong to a list
+		canEnd    map[string]bool   // live VMs that a list lacks
+		ended     map[string]ending // what the zone's operations say of them, if they were asked for
+		answers   []answer
 	}
 	callEnded struct { // an insert or a delete
 		vm        *vm
@@ -241,6 +258,7 @@ type (
 	}
 	watchEnded struct { // operations of a zone
 		zone    *zone
+		watched []watched
 		answers map[*vm]gce.Operation
 		past    []gce.Operation
 	}

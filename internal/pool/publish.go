@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
 	"prevmtable/internal/config"
@@ -26,7 +27,8 @@ type State struct {
 	DryRun  bool
 	Summary Kind // what the pool is like as a whole, as last logged; empty before the first plan
 
-	// Of the configuration in force; all zero before there is one.
+	// Of the configuration in force; all zero before there is one. Nobody changes Config.
+	Config  *config.Config
 	Version string    // a hash of its document
 	Since   time.Time // when it came into force
 	Prefix  string
@@ -44,7 +46,30 @@ type State struct {
 	Succeeded time.Time // when an update last ended well; zero if none has
 	Hooks     struct{ Running, Waiting int }
 	Resting   map[string]time.Time // regions whose calls Google's rate limit holds back, and until when
+
+	// VMs asks the loop for the pool's VMs. It returns false if the loop does not answer within a second.
+	VMs func() ([]VM, bool)
 }
+
+// A VM is one VM of the pool.
+type VM struct {
+	Zone, Name string
+	State      VMState
+	Status     string    // as Google last gave it
+	Created    time.Time // by Google's clock; zero if unknown
+	Rank       int       // of its template; -1 if none in force made it
+}
+
+// A VMState says where a VM is in its life.
+type VMState string
+
+// The states of VMs.
+const (
+	VMStarting VMState = "starting"
+	VMLive     VMState = "live"
+	VMDeleting VMState = "deleting"
+	VMStopped  VMState = "stopped"
+)
 
 // A Newest document is the last one that was read, valid or not.
 type Newest struct {
@@ -60,6 +85,7 @@ type Newest struct {
 type ZoneState struct {
 	Name string
 	View View
+	Seen time.Time // when it was last listed; zero if it never was
 	// Unknown is since when the zone cannot be seen, WriteOff when it is written off for that, and Why the reason.
 	Unknown, WriteOff time.Time
 	Why               string
@@ -68,6 +94,10 @@ type ZoneState struct {
 	Starting int // creations in flight
 	Deleting int // deletions in flight
 	Stopped  int // VMs at rest, which cost their disks and addresses
+	// Ranks are the live VMs by rank. The last are those of a template that is not in force.
+	Ranks []int
+	// WouldCreate and WouldDelete are what a dry run would do.
+	WouldCreate, WouldDelete int
 	// StoppedNames are those of the first hundred.
 	StoppedNames []string
 
@@ -110,6 +140,7 @@ func (p *Pool) snapshot(now time.Time) State {
 	s := State{
 		Time: now, Project: p.Project, DryRun: p.DryRun, Summary: p.summary, Version: p.version, Since: p.since, Paused: p.paused,
 		Newest: p.newest, OwnVMUnknown: !p.selfKnown, Updated: p.timed, Succeeded: p.succeeded, Resting: p.GCE.Resting(),
+		Config: p.config, VMs: p.askVMs,
 	}
 	if p.standingBy(now) {
 		s.StandBy = p.standby
@@ -129,7 +160,7 @@ func (p *Pool) snapshot(now time.Time) State {
 func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	s := ZoneState{
 		Name: z.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[p.view(z, now)], Why: z.why,
-		Live: z.count[live], Starting: z.starting(allRanks), Stopped: z.count[stopped],
+		Seen: z.seen, Live: z.count[live], Starting: z.starting(allRanks), Stopped: z.count[stopped], Ranks: make([]int, len(p.config.Templates)+1),
 	}
 	if z.absent {
 		s.View = ViewAbsent
@@ -138,6 +169,9 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 		s.Unknown, s.WriteOff = z.unknown, z.unknown.Add(p.writeOffTime(z))
 	}
 	for name, v := range z.vms {
+		if v.phase == live {
+			s.Ranks[min(v.rank, len(s.Ranks)-1)]++
+		}
 		switch {
 		case v.phase == draining, v.phase == deleting && !v.resting:
 			s.Deleting++
@@ -154,6 +188,16 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 			s.Obstacle, s.Retry = v.failure.Error(), v.retry
 		}
 	}
+	for _, c := range p.planned.create {
+		if c.zone == z.name {
+			s.WouldCreate++
+		}
+	}
+	for _, k := range slices.Concat(p.planned.scaleIn, p.planned.stopped) {
+		if k.zone == z.name {
+			s.WouldDelete++
+		}
+	}
 	slices.Sort(s.StoppedNames)
 	s.StoppedNames = s.StoppedNames[:min(len(s.StoppedNames), maxStopped)]
 	if _, held := p.heldFor(z.name, now); held && !z.absent {
@@ -164,6 +208,46 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 		s.Trial = s.Trial || h.covers(z.name, 0) && !p.lasts(h, now)
 	}
 	return s
+}
+
+// askVMs asks the loop for the VMs.
+func (p *Pool) askVMs() ([]VM, bool) {
+	late := time.After(time.Second)
+	answer := make(chan []VM, 1)
+	select {
+	case p.vmsAsked <- answer:
+		return <-answer, true
+	case <-late:
+		return nil, false
+	}
+}
+
+// listVMs lists the VMs of the configured zones, in the order of their names within each zone.
+func (p *Pool) listVMs() (vms []VM) {
+	for _, z := range p.sortedZones() {
+		first := len(vms)
+		for name, v := range z.vms {
+			one := VM{Zone: z.name, Name: name, Status: v.status, Created: v.created, Rank: v.rank}
+			if v.rank == len(p.config.Templates) {
+				one.Rank = -1
+			}
+			switch {
+			case v.phase == asked, v.phase == making:
+				one.State = VMStarting
+			case v.phase == live:
+				one.State = VMLive
+			case v.phase == stopped, v.phase == deleting && v.resting:
+				one.State = VMStopped
+			case v.phase == draining, v.phase == deleting:
+				one.State = VMDeleting
+			default:
+				continue
+			}
+			vms = append(vms, one)
+		}
+		slices.SortFunc(vms[first:], func(a, b VM) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return vms
 }
 
 // versionOf names a document by its content, as the first characters of what sha256sum prints.

@@ -305,3 +305,63 @@ func TestStateOfConfigurationThatIsBack(t *testing.T) {
 		}
 	})
 }
+
+// The list of VMs has each with its state, age, rank and status; the loop gives it when asked, and a loop that does not run gives none.
+func TestVMs(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("config TargetVMCount=6 Instance=stop", "sim vm us-central1-a pool-by-hand RUNNING", "start", "within 1m hooks create 5", "wait 35s")
+		ask := w.state.Load().VMs
+		vms, ok := ask()
+		if len(vms) != 6 || !ok {
+			t.Fatalf("%d VMs, %v", len(vms), ok)
+		}
+		for _, v := range vms {
+			want := 0
+			if v.Name == "pool-by-hand" {
+				want = -1
+			}
+			if v.State != VMLive || v.Status != "RUNNING" || v.Created.IsZero() || v.Rank != want || v.Zone == "" {
+				t.Errorf("%+v", v)
+			}
+		}
+		if z := w.state.Load().Zones[0]; len(z.Ranks) != 2 || z.Ranks[0] != 1 || z.Ranks[1] != 1 || time.Since(z.Seen) > 31*time.Second {
+			t.Errorf("%+v", z)
+		}
+		w.play("config TargetVMCount=8 Instance=stop", "sim preempt us-central1-b 1", "wait 65s")
+		count := map[VMState]int{}
+		vms, _ = ask()
+		for _, v := range vms {
+			count[v.State]++
+		}
+		if count[VMStopped] != 1 || count[VMLive]+count[VMStarting] != 8 {
+			t.Errorf("%v", count)
+		}
+		w.end()
+		began := time.Now()
+		if _, ok := ask(); ok || time.Since(began) != time.Second {
+			t.Errorf("answer %v after %v", ok, time.Since(began))
+		}
+	})
+}
+
+// A dry run's plan is published zone by zone.
+func TestStateOfPlan(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("sim vm us-central1-a pool-x TERMINATED", "config TargetVMCount=3 DeleteStopped=true", "dry-run", "wait 40s")
+		create, remove := 0, 0
+		for _, z := range w.state.Load().Zones {
+			create, remove = create+z.WouldCreate, remove+z.WouldDelete
+		}
+		if create != 3 || remove != 1 {
+			t.Errorf("%d created, %d deleted", create, remove)
+		}
+	})
+}
+
+func TestKindID(t *testing.T) {
+	for kind, want := range map[Kind]string{ZoneHeld: "zone-held", Created: "created", OutcomeUnknown: "outcome-unknown-retrying", VMsLetGo: "vms-no-longer-managed"} {
+		if kind.ID() != want {
+			t.Errorf("%s, want %s", kind.ID(), want)
+		}
+	}
+}

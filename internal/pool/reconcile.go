@@ -20,6 +20,7 @@ func (p *Pool) reconcile(now time.Time) {
 	s := p.situation(now)
 	p.hints = nil
 	if p.paused || p.standingBy(now) {
+		p.settled = true
 		return
 	}
 	plan := makePlan(s)
@@ -30,7 +31,10 @@ func (p *Pool) reconcile(now time.Time) {
 		}
 	}
 	p.report(s, plan, now)
+	t := s.totals()
+	p.enough = p.DryRun || t.live >= s.target
 	if p.DryRun {
+		p.settled = p.mayEnd(t, s)
 		return
 	}
 	p.next = plan.next
@@ -42,6 +46,12 @@ func (p *Pool) reconcile(now time.Time) {
 		p.create(p.zones[c.zone], c.rank, now)
 	}
 	p.wakeForNext(now)
+	p.settled = p.mayEnd(t, s) && len(plan.create)+len(plan.scaleIn)+len(plan.stopped)+len(p.blocked) == 0 && !p.tokenAfter.After(now)
+}
+
+// mayEnd reports whether the update has ended, and nothing waits for the answer to which VM the daemon runs on.
+func (p *Pool) mayEnd(t totals, s situation) bool {
+	return p.begun.IsZero() && (p.selfKnown || !t.listed || t.excess(s) <= 0 && !p.config.DeleteStopped)
 }
 
 // situation gathers what a plan depends on.
@@ -137,7 +147,8 @@ func (p *Pool) addCandidates(s *situation, now time.Time) {
 			if v.phase == live && s.surge > 0 {
 				if v.rank > s.best {
 					view.outdated++
-				} else if v.status != "RUNNING" {
+				}
+				if v.rank < len(s.ranks) && v.status != "RUNNING" {
 					view.unready++
 				}
 			}
@@ -145,7 +156,7 @@ func (p *Pool) addCandidates(s *situation, now time.Time) {
 			switch {
 			case !may:
 			case v.phase == live:
-				view.spare = append(view.spare, candidate{v.name, v.class(len(s.ranks), versioned), v.created})
+				view.spare = append(view.spare, candidate{v.name, v.class(len(s.ranks), versioned), v.rank > s.best, v.created})
 			case v.phase == stopped && p.config.DeleteStopped:
 				view.stopped = append(view.stopped, candidate{name: v.name})
 			}

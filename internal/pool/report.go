@@ -33,6 +33,14 @@ func (p *Pool) fire(kind string, v *vm, reason Reason) {
 	p.runHooks()
 }
 
+// rankFacts names a rank, where there are several and not all are concerned.
+func (p *Pool) rankFacts(rank int) []any {
+	if p.config == nil || len(p.config.Templates) < 2 || rank == allRanks || rank == len(p.config.Templates) {
+		return nil
+	}
+	return []any{"rank", rank}
+}
+
 var errHookDropped = errors.New("too many hooks are waiting")
 
 // runHooks starts the hooks whose turn it is.
@@ -54,6 +62,7 @@ func (p *Pool) takeHook(e hookEnded) {
 	p.emit(ended)
 	p.hooks.Done(e.hook)
 	p.runHooks()
+	by(&p.due.reconcile, time.Now())
 	if e.hook.Kind == "drain" {
 		for _, z := range p.allZones() {
 			if v := z.vms[e.hook.Name]; v != nil && z.name == e.hook.Zone {
@@ -93,6 +102,8 @@ func (p *Pool) report(s situation, plan plan, now time.Time) {
 		state = AllRefusing
 	case len(heldZones) == len(s.zones):
 		state = AllHeld
+	case s.best < len(s.ranks) && !p.DryRun: // the rest follows as calls may leave
+		level, state = slog.LevelInfo, OnItsWay
 	}
 	if state == p.summary {
 		return
@@ -128,6 +139,7 @@ func (p *Pool) heldFor(zone string, now time.Time) (f *gce.Failure, held bool) {
 
 // print says what a plan would do, if it is not what the last one would have done.
 func (p *Pool) print(plan plan) {
+	p.planned = plan
 	said := fmt.Sprint(plan)
 	if said == p.printed {
 		return

@@ -8,8 +8,11 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// slots returns how many calls of a kind may leave for a zone now. For deletions they go by the same pace.
+// slots returns how many calls of a kind may leave for a zone now. For deletions they go by the same pace. A dry run shows the whole plan.
 func (p *Pool) slots(z *zone, m gce.Mutation, now time.Time) int {
+	if p.DryRun {
+		return maxCreations
+	}
 	if now.Before(p.blocked[lane{config.Region(z.name), m}]) || now.Before(p.tokenAfter) {
 		return 0
 	}
@@ -131,7 +134,7 @@ func (p *Pool) takeCall(e callEnded, now time.Time) {
 			if e.kind == gce.Deletion {
 				kind = Deleting
 			}
-			p.emit(Event{Kind: kind, Zone: z.name, Name: v.name})
+			p.emit(Event{Kind: kind, Zone: z.name, Name: v.name, Facts: p.rankFacts(v.rank)})
 		}
 	case !isFailure || f.Class == gce.Uncertain:
 		o.sight = callOpen
@@ -155,7 +158,7 @@ func (v *vm) backOff(now time.Time) {
 
 // retry goes on with a mutation whose outcome is unknown: the call is repeated under its requestId while the mutation is still wanted;
 // otherwise the VM is asked for by name.
-func (p *Pool) retry(z *zone, v *vm, t totals, now time.Time) {
+func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
 	if now.Before(v.next) {
 		return
 	}
@@ -166,6 +169,9 @@ func (p *Pool) retry(z *zone, v *vm, t totals, now time.Time) {
 	if p.isWanted(z, v, t, now) {
 		if p.take(z, m, now) {
 			p.call(z, v, m)
+			if m == gce.Deletion && !v.resting {
+				t.unsure-- // so that no more deletions are repeated than are wanted
+			}
 		}
 		return
 	}
@@ -174,14 +180,23 @@ func (p *Pool) retry(z *zone, v *vm, t totals, now time.Time) {
 }
 
 // isWanted reports whether a mutation with an unknown outcome would still be asked for.
-func (p *Pool) isWanted(z *zone, v *vm, t totals, now time.Time) bool {
+func (p *Pool) isWanted(z *zone, v *vm, t *totals, now time.Time) bool {
 	switch {
 	case p.accepting.Err() != nil, p.paused, p.standingBy(now), z.out, p.view(z, now) != known:
 		return false
+	case v.phase == deleting && v.resting:
+		return p.config.DeleteStopped
 	case v.phase == deleting:
-		return v.resting && p.config.DeleteStopped || t.live+t.unsure > p.config.Target
+		return t.live+t.unsure > p.config.Target
+	case v.rank == len(p.config.Templates): // its template is not in force any more
+		return false
 	}
-	return p.rankOf(v.name) == v.rank && p.longest(z.name, v.rank, now) == nil && t.live+t.starting <= p.config.Target+p.config.MaxSurge
+	for _, h := range p.holds {
+		if h.covers(z.name, v.rank) {
+			return false
+		}
+	}
+	return t.live+t.starting <= p.config.Target+p.config.MaxSurge
 }
 
 // finishOperation notes that a mutation has ended.

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 				v := &vm{key: key{z.name, op.Target}, phase: live, since: now, status: "STAGING", created: op.Inserted}
 				v.rank = p.rankOf(v.name)
 				z.add(v)
-				if !isGenerated(v.name, z.prefix) {
+				if !isGenerated(v.name, z.prefix) && !slices.Contains(z.strangers, v.name) {
 					z.strangers = append(z.strangers, v.name)
 				}
 			}

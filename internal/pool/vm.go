@@ -274,6 +274,10 @@ func (v *vm) observeDeletion(o observation) outcome {
 			return ask
 		}
 		return v.failDeletion(o, o.failure)
+	case listLacks:
+		if v.open && !o.stale {
+			return ask
+		}
 	case getMisses:
 		v.ended = true
 		v.enter(gone, o.at)

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -44,7 +43,7 @@ func (p *Pool) watch(now time.Time) {
 					z.questions[v.name] = true
 				}
 			case v.accepted.IsZero():
-				p.retry(z, v, t, now)
+				p.retry(z, v, &t, now)
 			default:
 				under = append(under, v)
 				if v.overdue(now) && now.Sub(v.asked) >= askAgain {
@@ -82,7 +81,7 @@ func (p *Pool) watchZone(z *zone, vms []*vm, now time.Time) {
 	p.goAsync(func() event {
 		ctx, cancel := context.WithTimeout(p.work, gce.CallTimeout)
 		defer cancel()
-		e := watchEnded{zone: z, answers: map[*vm]gce.Operation{}}
+		e := watchEnded{zone: z, watched: append(slices.Clone(young), old...), answers: map[*vm]gce.Operation{}}
 		missing := young
 		if len(young) > 0 {
 			e.past, _ = p.GCE.Operations(ctx, z.name, z.prefix, since) // what it lacks is missing
@@ -145,10 +144,11 @@ func (p *Pool) takeOperations(e watchEnded, now time.Time) {
 	z := e.zone
 	z.watching = false
 	p.noticeOthers(e.past, now)
-	vms := slices.SortedFunc(maps.Keys(e.answers), func(a, b *vm) int { return strings.Compare(a.name, b.name) })
-	for _, v := range vms {
-		if v.phase == making || v.phase == deleting {
-			p.takeOperation(v.home, v, e.answers[v], now)
+	slices.SortFunc(e.watched, func(a, b watched) int { return strings.Compare(a.vm.name, b.vm.name) })
+	for _, w := range e.watched {
+		v := w.vm
+		if op, ok := e.answers[v]; ok && v.request == w.request && (v.phase == making || v.phase == deleting) {
+			p.takeOperation(v.home, v, op, now)
 		}
 	}
 	p.askByName(z, now)

@@ -21,8 +21,10 @@ type zone struct {
 	// Its lists.
 	listing  bool      // a list, or the questions that it gave rise to, are under way
 	asked    time.Time // when the last list was begun
+	awaited  time.Time // since when updates wait for it
 	late     bool      // and updates no longer wait for it
 	listed   bool      // it has been listed since it was taken into the configuration
+	seen     time.Time // when it was last listed
 	absent   bool      // Google says that it does not exist
 	unknown  time.Time // since when it cannot be seen; zero if it can
 	ownFault bool      // because of a refused token or the rate of calls, not of Google's side
@@ -67,6 +69,9 @@ func (z *zone) moved(v *vm, from phase) {
 	z.count[from]--
 	z.count[v.phase]++
 	z.note(v)
+	if z.out && (v.phase == live || v.phase == stopped) { // nothing is in flight there any more
+		z.drop(v)
+	}
 }
 
 // enter brings a row into a phase.

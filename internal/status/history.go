@@ -19,6 +19,9 @@ type history struct {
 	seconds     []second // a ring; the index is the second modulo its length
 }
 
+// unseen is the number of live VMs in a second in which no zone could be seen.
+const unseen = -1
+
 type second struct {
 	live, target        int32
 	vanished, exhausted uint16
@@ -44,30 +47,42 @@ func (h *history) at(t time.Time) *second {
 	return &h.seconds[h.last%ringLength]
 }
 
+// forget notes that nothing is known of the time between two others.
+func (h *history) forget(from, to time.Time) {
+	for i := max(from.Unix()+1, h.first); i < to.Unix(); i++ {
+		h.seconds[i%ringLength].live = unseen
+	}
+}
+
 // A Point of the plot stands for the time from its own to the next point's.
 type Point struct {
 	Time      time.Time `json:"time"`
-	Live      int       `json:"live"`   // the fewest
+	Live      *int      `json:"live"`   // the fewest; null if no zone could be seen for a part of the time
 	Target    int       `json:"target"` // the last
 	Vanished  int       `json:"vanished"`
 	Exhausted int       `json:"exhausted"`
 }
 
-// points returns the history up to now, evenly spaced.
-func (h *history) points(now time.Time) []Point {
+// points returns the history of some length up to now, evenly spaced.
+func (h *history) points(now time.Time, length time.Duration) []Point {
 	if h.last == 0 {
 		return nil
 	}
 	h.at(now)
-	step := (h.last-h.first)/(points-1) + 1
+	first := max(h.first, h.last-int64(length/time.Second)+1)
+	step := (h.last-first)/(points-1) + 1
 	var all []Point
-	for from := h.first; from <= h.last; {
+	for from := first; from <= h.last; {
 		next := from - from%step + step // the same whenever one looks, so that the plot does not jitter
-		p := Point{Time: time.Unix(from, 0).UTC(), Live: int(h.seconds[from%ringLength].live)}
+		p := Point{Time: time.Unix(from, 0).UTC()}
+		live := h.seconds[from%ringLength].live
 		for i := from; i < next && i <= h.last; i++ {
 			s := h.seconds[i%ringLength]
-			p.Live, p.Target = min(p.Live, int(s.live)), int(s.target)
+			live, p.Target = min(live, s.live), int(s.target)
 			p.Vanished, p.Exhausted = p.Vanished+int(s.vanished), p.Exhausted+int(s.exhausted)
+		}
+		if live != unseen {
+			p.Live = new(int(live))
 		}
 		all = append(all, p)
 		from = next

@@ -23,6 +23,8 @@ type metrics struct {
 	vanished, creates, deletes, holds, dropped, calls *prometheus.CounterVec
 	configErrors                                      prometheus.Counter
 	hooks                                             *prometheus.HistogramVec
+	drains                                            *prometheus.CounterVec
+	lifetimes                                         *prometheus.HistogramVec
 	creation, update                                  prometheus.Histogram
 }
 
@@ -45,6 +47,9 @@ func (m *metrics) expect(zone string) {
 // creationSeconds fit operations, which take from seconds to the ten minutes after which the pool gives up.
 var creationSeconds = []float64{2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600}
 
+// lifetimeSeconds fit Spot VMs, which live from minutes to weeks.
+var lifetimeSeconds = []float64{120, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400}
+
 func newMetrics(b *Board) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -64,6 +69,11 @@ func newMetrics(b *Board) *metrics {
 			Name: "prevmtable_hook_duration_seconds", Help: "How long hooks ran, by hook and result (ok, failed).",
 			Buckets: []float64{.1, .5, 1, 2, 5, 10, 30, 60, 120, 300},
 		}, []string{"hook", "result"}),
+		drains: counter("prevmtable_drains_total", "Drain hooks that ended, by result: ok (the VM may be deleted), failed (it is kept).", "result"),
+		lifetimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "prevmtable_vanished_lifetime_seconds", Help: "How long VMs had lived that vanished, by zone and reason.",
+			Buckets: lifetimeSeconds,
+		}, []string{"zone", "reason"}),
 		creation: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "prevmtable_create_duration_seconds", Help: "From the decision to create a VM to the end of its operation, of those that were created.",
 			Buckets: creationSeconds,
@@ -73,12 +83,15 @@ func newMetrics(b *Board) *metrics {
 			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30},
 		}),
 	}
-	for _, hook := range []string{"create", "delete", "vanished", "exhausted"} { // so that the first failure is an increase
+	for _, result := range []string{"ok", "failed"} {
+		m.drains.WithLabelValues(result)
+	}
+	for _, hook := range []string{"create", "delete", "vanished", "exhausted", "drain"} { // so that the first failure is an increase
 		m.dropped.WithLabelValues(hook)
 		m.hooks.WithLabelValues(hook, "ok")
 		m.hooks.WithLabelValues(hook, "failed")
 	}
-	m.registry.MustRegister(m.vanished, m.creates, m.deletes, m.holds, m.dropped, m.calls, m.configErrors, m.hooks, m.creation, m.update, gauges{b})
+	m.registry.MustRegister(m.vanished, m.creates, m.deletes, m.holds, m.dropped, m.calls, m.configErrors, m.hooks, m.drains, m.lifetimes, m.creation, m.update, gauges{b})
 	return m
 }
 
@@ -98,6 +111,9 @@ func (m *metrics) observe(e pool.Event) {
 	switch e.Kind {
 	case pool.Vanished:
 		m.vanished.WithLabelValues(e.Zone, string(e.Reason)).Inc()
+		if e.Lived > 0 {
+			m.lifetimes.WithLabelValues(e.Zone, string(e.Reason)).Observe(e.Lived.Seconds())
+		}
 	case pool.Created:
 		m.creates.WithLabelValues(e.Zone, "created").Inc()
 		m.creation.Observe(e.Took.Seconds())
@@ -111,8 +127,14 @@ func (m *metrics) observe(e pool.Event) {
 		m.holds.WithLabelValues(e.Zone, label(string(e.Class))).Inc()
 	case pool.HookEnded:
 		m.hooks.WithLabelValues(e.Hook, "ok").Observe(e.Took.Seconds())
+		if e.Hook == "drain" {
+			m.drains.WithLabelValues("ok").Inc()
+		}
 	case pool.HookFailed:
 		m.hooks.WithLabelValues(e.Hook, "failed").Observe(e.Took.Seconds())
+		if e.Hook == "drain" {
+			m.drains.WithLabelValues("failed").Inc()
+		}
 	case pool.HookDropped:
 		m.dropped.WithLabelValues(e.Hook).Inc()
 	case pool.UpdateEnded:
@@ -140,13 +162,16 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo   = gauge("build_info", "1, with the version of the daemon.", "version", "goversion")
 	targetVMs   = gauge("target_vms", "VMs to maintain.")
-	liveVMs     = gauge("live_vms", "VMs live and not being deleted, without those of zones that are written off.")
-	poolVMs     = gauge("vms", "VMs of the pool by zone and state (live, starting, deleting, stopped).", "zone", "state")
+	liveVMs     = gauge("live_vms", "VMs live and not being deleted, as last seen: the sum of prevmtable_vms{state=\"live\"}. Absent until a zone is listed.")
+	poolVMs     = gauge("vms", "VMs of the pool by zone and state (live, starting, deleting, stopped), as last seen; apart: live in a zone that is written off, and not counted.", "zone", "state")
+	templateVMs = gauge("template_vms", "Live VMs by version of their template (current, other) and, where there are alternatives, its rank.", "version", "rank")
+	blindNow    = gauge("blind", "1 if no zone could be listed at the last update.")
+	standingBy  = gauge("standing_by", "1 if an older daemon works on the pool, and this one only looks on.")
 	zoneUnknown = gauge("zone_unknown", "1 if the zone cannot be seen at present.", "zone")
 	zoneHeld    = gauge("zone_held", "1 if no VM is created in the zone for now, or because there is no such zone.", "zone")
-	holdEnds    = gauge("zone_hold_end_timestamp_seconds", "When the zone's hold ends; 0 without one.", "zone")
-	lastSuccess = gauge("last_successful_update_timestamp_seconds", "When an update last ended in which every zone was seen that is not written off; 0 if none has.")
-	configSince = gauge("configuration_in_force_timestamp_seconds", "Since when the configuration is in force; 0 if none is.")
+	holdEnds    = gauge("zone_hold_end_timestamp_seconds", "When the zone's hold ends; absent without one.", "zone")
+	lastSuccess = gauge("last_successful_update_timestamp_seconds", "When an update last ended in which every zone was seen that is not written off; absent if none has.")
+	configSince = gauge("configuration_in_force_timestamp_seconds", "Since when the configuration is in force; absent if none is.")
 	configBad   = gauge("configuration_refused", "1 if the newest configuration is refused.")
 	configRead  = gauge("configuration_readable", "1 if there was an answer when the configuration was last asked for.")
 	paused      = gauge("paused", "1 if the pool is paused because the configuration's attribute is absent.")
@@ -158,7 +183,7 @@ var (
 func (g gauges) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, targetVMs, liveVMs, poolVMs, zoneUnknown, zoneHeld, holdEnds, lastSuccess, configSince, configBad, configRead, paused, restSeconds,
-		hooksNow, restingNow,
+		hooksNow, restingNow, templateVMs, blindNow, standingBy,
 	} {
 		descs <- d
 	}
@@ -166,15 +191,18 @@ func (g gauges) Describe(descs chan<- *prometheus.Desc) {
 
 func (g gauges) Collect(metrics chan<- prometheus.Metric) {
 	g.board.mu.Lock()
-	s := g.board.state
+	s, f := g.board.state, g.board.facts(time.Now())
 	g.board.mu.Unlock()
 	set := func(d *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	set(buildInfo, 1, g.board.version, runtime.Version())
 	set(targetVMs, float64(s.Target))
-	set(lastSuccess, seconds(s.Succeeded))
-	set(configSince, seconds(s.Since))
+	for d, t := range map[*prometheus.Desc]time.Time{lastSuccess: s.Succeeded, configSince: s.Since} {
+		if !t.IsZero() {
+			set(d, seconds(t))
+		}
+	}
 	set(configBad, truth(s.Newest.Refusal != nil))
 	set(configRead, truth(s.Newest.Err == nil && (s.Newest.Absent || !s.Newest.Read.IsZero())))
 	set(paused, truth(s.Paused))
@@ -182,23 +210,50 @@ func (g gauges) Collect(metrics chan<- prometheus.Metric) {
 	set(hooksNow, float64(s.Hooks.Running), "running")
 	set(hooksNow, float64(s.Hooks.Waiting), "waiting")
 	set(restingNow, float64(len(s.Resting)))
-	live := 0
+	set(blindNow, truth(f.blind))
+	set(standingBy, truth(f.standingBy()))
 	for _, z := range s.Zones {
-		if z.View != pool.ViewWrittenOff {
-			live += z.Live
+		if f.counts(z) {
+			for state, n := range map[string]int{"live": z.Live, "starting": z.Starting, "deleting": z.Deleting, "stopped": z.Stopped} {
+				set(poolVMs, float64(n), z.Name, state)
+			}
+		} else if wasSeen(z) {
+			set(poolVMs, float64(z.Live), z.Name, "apart")
 		}
-		for state, n := range map[string]int{"live": z.Live, "starting": z.Starting, "deleting": z.Deleting, "stopped": z.Stopped} {
-			set(poolVMs, float64(n), z.Name, state)
-		}
-		set(zoneUnknown, truth(z.View == pool.ViewUnknown || z.View == pool.ViewUnlisted || z.View == pool.ViewWrittenOff), z.Name)
-		ends := time.Time{}
-		if z.Hold != nil {
-			ends = z.Hold.Until
-		}
+		set(zoneUnknown, truth(outOfSight(z)), z.Name)
 		set(zoneHeld, truth(z.Hold != nil || z.View == pool.ViewAbsent), z.Name)
-		set(holdEnds, seconds(ends), z.Name)
+		if z.Hold != nil {
+			set(holdEnds, seconds(z.Hold.Until), z.Name)
+		}
 	}
-	set(liveVMs, float64(live))
+	if f.anySeen {
+		set(liveVMs, float64(f.live))
+		for labels, n := range f.byTemplate() {
+			set(templateVMs, float64(n), labels[0], labels[1])
+		}
+	}
+}
+
+// byTemplate counts live VMs by template version and rank. The rank is empty where there are no alternatives, and for VMs that no
+// template in force has made.
+func (f *facts) byTemplate() map[[2]string]int {
+	n := map[[2]string]int{{"other", ""}: 0}
+	for _, z := range f.Zones {
+		if !f.counts(z) {
+			continue
+		}
+		for rank, live := range z.Ranks {
+			switch {
+			case rank == len(z.Ranks)-1:
+				n[[2]string{"other", ""}] += live
+			case len(z.Ranks) == 2:
+				n[[2]string{"current", ""}] += live
+			default:
+				n[[2]string{"current", strconv.Itoa(rank)}] += live
+			}
+		}
+	}
+	return n
 }
 
 func truth(b bool) float64 {
@@ -208,10 +263,5 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// seconds is a time as Prometheus counts it, 0 for one that never was.
-func seconds(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.UnixMilli()) / 1000
-}
+// seconds is a time as Prometheus counts it.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

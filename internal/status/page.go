@@ -2,13 +2,16 @@ package status
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,9 +37,15 @@ var (
 		"day":      day,
 		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"duration": duration,
-		"words":    wordsFor,
 		"short":    func(s string) string { return cut(s, maxMessage) },
 		"vms":      vms,
+		"ranks":    ranksOf,
+		"number": func(n *int) string {
+			if n == nil {
+				return "–"
+			}
+			return fmt.Sprint(*n)
+		},
 	}).ParseFS(files, "page/status.html"))
 )
 
@@ -57,48 +66,63 @@ func hash(s string) string {
 const (
 	// maxZones is how many zones the page shows; those that need attention come first where there are more.
 	maxZones = 100
-	// maxMessage is how much of a message the page shows, and maxMessages of how many zones it shows one. All is in /status.json.
+	// maxMessage is how much of an event's message the page shows, and maxMessages of how many zones it shows one, in full. All is in
+	// /status.json.
 	maxMessage  = 140
-	maxMessages = 50
+	maxMessages = 20
 	// maxNames is how many stopped VMs the page names, maxLost of how many zones it has the losses, those of the most first,
 	// and maxProblems how many problems of a configuration it lists.
-	maxNames, maxLost, maxProblems = 100, 30, 20
+	maxNames, maxLost, maxProblems = 100, 20, 20
 )
 
 // A page is what the template shows.
 type page struct {
 	Report
-	Now     time.Time
-	Plot    *plot
-	Rows    []row
-	More    int // zones that are not shown
-	Hours   []time.Time
-	Lost    []lostIn
-	AtRest  []Zone // with stopped VMs, as many as can be named
-	Named   int    // how many VMs these have
-	Filter  filterForm
-	Problem string // how bad it is: ok, busy or bad
-	Mood    string // the state in a few words
+	Now      time.Time
+	Plot     *plot
+	Range    string
+	Ranges   []string
+	Query    template.URL // of the page without a range
+	Rows     []row
+	More     int // zones that are not shown
+	Hours    []time.Time
+	Lost     []lostIn
+	AtRest   []Zone // with stopped VMs, as many as can be named
+	Named    int    // how many VMs these have
+	Filter   filterForm
+	Settings []setting
+	List     vmPage
+	Mark     string // what the state means: ok, busy, warn, bad or dry
+	Mood     string // the state in a few words
+	Short    string // the sentence without the problems
 }
 
-// moods are how bad each state is, and its name for people.
-var moods = map[string][2]string{
-	"at-target":  {"ok", "VMs live, at its target"},
-	"on-its-way": {"busy", "VMs live, on the way to the target"},
-	"waiting":    {"busy", "No pool yet"},
-	"unlisted":   {"busy", "VMs known so far"},
-	"short":      {"bad", "VMs live, short of the target"},
-	"held":       {"bad", "VMs live, every zone is held"},
-	"refused":    {"bad", "VMs live, every zone refuses more"},
-	"paused":     {"bad", "VMs live, paused"},
-	"stalled":    {"bad", "VMs live when last heard of"},
+// A vmPage is a part of the list of VMs.
+type vmPage struct {
+	Shown     bool
+	VMs       []VM
+	Time      time.Time
+	From, To  int // of Matching
+	Matching  int
+	Filter    vmFilter
+	Zones     []string
+	States    []pool.VMState
+	Next      string // the query of the next page, empty if there is none
+	Previous  string
+	WithRanks bool
 }
+
+// maxVMs is how many VMs the page shows at a time. Up to fewVMs are shown unasked.
+const maxVMs, fewVMs = 200, 50
 
 // A row is a zone with its bar. Widths are percent of the longest bar.
 type row struct {
 	Zone
 	LiveTo, StartingTo, DeletingTo, ShareAt string // where the parts of the bar end
+	Number                                  string // its VMs in words
+	Unseen                                  bool   // the bar shows what was seen last
 	Said                                    string // why it is held, or cannot be seen
+	Words                                   string
 }
 
 // lostIn is what a zone lost, hour by hour.
@@ -111,20 +135,28 @@ type lostIn struct {
 // A filterForm is what the filter of the events offers, and what is chosen.
 type filterForm struct {
 	Zone, Kind   string
+	All          bool // not only notable ones
 	Zones, Kinds []string
 }
 
 // offered are the kinds of events that can be chosen.
-var offered = []string{
-	string(pool.Created), string(pool.NotCreated), string(pool.Vanished), string(pool.Deleted), string(pool.NotDeleted), string(pool.ZoneHeld),
-	string(pool.ZoneInUse), string(pool.ZoneUnknown), string(pool.ZoneWrittenOff), string(pool.ZoneKnown), string(pool.HookFailed),
-	string(pool.ConfigInForce), string(pool.ConfigRefused),
-}
+var offered = func() (ids []string) {
+	for _, kind := range []pool.Kind{
+		pool.Created, pool.NotCreated, pool.Vanished, pool.Deleted, pool.NotDeleted, pool.ZoneHeld, pool.ZoneInUse, pool.ZoneUnknown, pool.ZoneWrittenOff,
+		pool.ZoneKnown, pool.HookFailed, pool.ConfigInForce, pool.ConfigRefused,
+	} {
+		ids = append(ids, kind.ID())
+	}
+	return ids
+}()
 
 func (b *Board) servePage(w http.ResponseWriter, r *http.Request) {
 	now, f := time.Now(), filterOf(r)
+	p := newPage(b.report(now, f), now, f)
+	p.List = b.vmPage(r)
+	p.Query = withoutRange(r.URL.Query())
 	var buffer bytes.Buffer
-	if err := pageTemplate.Execute(&buffer, newPage(b.report(now, f), now, f)); err != nil {
+	if err := pageTemplate.Execute(&buffer, p); err != nil {
 		http.Error(w, "the page cannot be made: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -132,12 +164,68 @@ func (b *Board) servePage(w http.ResponseWriter, r *http.Request) {
 	w.Write(buffer.Bytes())
 }
 
+func withoutRange(q url.Values) template.URL {
+	q.Del("range")
+	return template.URL(q.Encode())
+}
+
+// vmPage makes the part of the list of VMs that is asked for; none unless it is.
+func (b *Board) vmPage(r *http.Request) vmPage {
+	b.mu.Lock()
+	s := b.state
+	b.mu.Unlock()
+	p := vmPage{Filter: vmFilterOf(r), States: []pool.VMState{pool.VMLive, pool.VMStarting, pool.VMDeleting, pool.VMStopped}}
+	for _, z := range s.Zones[:min(len(s.Zones), maxZones)] {
+		p.Zones = append(p.Zones, z.Name)
+	}
+	q := r.URL.Query()
+	few := 0
+	for _, z := range s.Zones {
+		few += z.Live + z.Starting + z.Deleting + z.Stopped
+	}
+	if p.Shown = q.Has("vms") || few <= fewVMs; !p.Shown {
+		return p
+	}
+	var vms []pool.VM
+	vms, p.Time = b.vmsOf(s)
+	vms = slices.DeleteFunc(slices.Clone(vms), func(v pool.VM) bool { return !p.Filter.wants(v) })
+	p.Matching = len(vms)
+	from, _ := strconv.Atoi(q.Get("vms"))
+	from = min(max(from, 0), max(len(vms)-1, 0)) / maxVMs * maxVMs
+	to := min(from+maxVMs, len(vms))
+	for _, v := range vms[from:to] {
+		p.VMs = append(p.VMs, vmOf(v, s))
+	}
+	p.From, p.To = min(from+1, len(vms)), to
+	if s.Config != nil {
+		p.WithRanks = len(s.Config.Templates) > 1
+	}
+	link := func(from int) string {
+		q.Set("vms", strconv.Itoa(from))
+		return "?" + q.Encode() + "#vms-title"
+	}
+	if to < len(vms) {
+		p.Next = link(to)
+	}
+	if from > 0 {
+		p.Previous = link(from - maxVMs)
+	}
+	return p
+}
+
 func newPage(r Report, now time.Time, f filter) page {
-	p := page{Report: r, Now: now, Plot: newPlot(r.History), Filter: filterForm{Zone: f.zone, Kind: f.kind, Kinds: slices.Clone(offered)}}
-	mood := moods[r.State]
-	p.Problem, p.Mood = mood[0], mood[1]
-	for i := range span / time.Hour { // newest first
-		p.Hours = append(p.Hours, now.UTC().Truncate(time.Hour).Add(-i*time.Hour))
+	p := page{
+		Report: r, Now: now, Plot: newPlot(r.History), Settings: r.Configuration.InForce.words(), Mark: r.problem, Mood: r.mood, Short: r.short,
+		Filter: filterForm{Zone: f.zone, Kind: f.kind, All: !f.notable(), Kinds: slices.Clone(offered)},
+	}
+	for _, one := range ranges {
+		p.Ranges = append(p.Ranges, one.Name)
+		if f.length() == one.length {
+			p.Range = one.Name
+		}
+	}
+	for i := range span / time.Hour {
+		p.Hours = append(p.Hours, now.UTC().Truncate(time.Hour).Add((i+1)*time.Hour-span))
 	}
 	names := 0
 	for _, z := range r.Zones {
@@ -159,24 +247,26 @@ func newPage(r Report, now time.Time, f filter) page {
 	}
 	longest := 1.0
 	for _, z := range zones {
-		longest = max(longest, float64(z.Live+z.Starting+z.Deleting), z.Share)
+		longest = max(longest, float64(z.known()+z.Starting+z.Deleting), z.Share)
 	}
 	messages := 0
 	for _, z := range zones {
 		percent := func(n float64) string { return number(100 * n / longest) }
 		said := z.Why
-		if z.Hold != nil {
+		if z.Hold != nil && said == "" {
 			said = z.Hold.Message
 		}
+		said = cmp.Or(said, z.Obstacle)
 		if said != "" {
 			messages++
 		}
 		if messages > maxMessages {
 			said = ""
 		}
+		live := z.known()
 		p.Rows = append(p.Rows, row{
-			z, percent(float64(z.Live)), percent(float64(z.Live + z.Starting)), percent(float64(z.Live + z.Starting + z.Deleting)), percent(z.Share),
-			cut(said, maxMessage),
+			Zone: z, LiveTo: percent(float64(live)), StartingTo: percent(float64(live + z.Starting)), DeletingTo: percent(float64(live + z.Starting + z.Deleting)),
+			ShareAt: percent(z.Share), Number: numbersOf(z), Unseen: z.isUnseen(), Said: said, Words: wordsFor(z, now),
 		})
 		p.Filter.Zones = append(p.Filter.Zones, z.Zone)
 	}
@@ -192,7 +282,7 @@ func newPage(r Report, now time.Time, f filter) page {
 // attention is how much of it a zone needs.
 func attention(z Zone) int {
 	switch {
-	case z.Hold != nil || z.View != string(pool.ViewKnown):
+	case z.Hold != nil || z.Undeleted > 0 || z.View != string(pool.ViewKnown):
 		return 2
 	case z.Starting+z.Deleting+z.Stopped > 0:
 		return 1
@@ -214,6 +304,57 @@ func hourly(z Zone, hours []time.Time) lostIn {
 	return lost
 }
 
+// known is how many VMs were live when the zone was last seen.
+func (z Zone) known() int {
+	if z.Live != nil {
+		return *z.Live
+	}
+	return z.Apart
+}
+
+func (z Zone) isUnseen() bool {
+	return z.View != string(pool.ViewKnown) && z.View != string(pool.ViewAbsent)
+}
+
+// numbersOf puts a zone's numbers into words. There are none for a zone that was never seen.
+func numbersOf(z Zone) string {
+	if z.isUnseen() && z.Seen == nil {
+		return "not known"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d live", z.known())
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{z.Starting, "being created"}, {z.Deleting, "being deleted"}, {z.Stopped, "stopped"}, {z.Create, "to be created"}, {z.Remove, "to be deleted"}} {
+		if part.n > 0 {
+			fmt.Fprintf(&b, ", %d %s", part.n, part.what)
+		}
+	}
+	if z.isUnseen() {
+		fmt.Fprintf(&b, " when last seen, at %s", clock(*z.Seen))
+	}
+	return b.String()
+}
+
+// ranksOf says how the VMs are spread over ranks and older templates, where that is of interest.
+func ranksOf(z Zone) string {
+	var parts []string
+	if len(z.Ranks) == 0 || z.Ranks[0] == z.known() {
+		return "" // nothing else
+	}
+	for rank, n := range z.Ranks {
+		switch other := rank == len(z.Ranks)-1; {
+		case n == 0:
+		case other:
+			parts = append(parts, fmt.Sprintf("%d of another template", n))
+		case len(z.Ranks) > 2:
+			parts = append(parts, fmt.Sprintf("%d of rank %d", n, rank))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Otherwise is how many VMs vanished that are not known to be preempted.
 func (h Hour) Otherwise() int { return h.Vanished - h.Preempted }
 
@@ -221,17 +362,29 @@ func (h Hour) Otherwise() int { return h.Vanished - h.Preempted }
 func wordsFor(z Zone, now time.Time) string {
 	switch pool.View(z.View) {
 	case pool.ViewUnknown:
+		if z.Since == nil || z.WriteOff == nil {
+			return "cannot be seen"
+		}
 		return fmt.Sprintf("cannot be seen for %s; written off in %s", duration(now.Sub(*z.Since)), duration(z.WriteOff.Sub(now)))
 	case pool.ViewUnlisted:
 		return "not listed yet"
 	case pool.ViewWrittenOff:
-		return fmt.Sprintf("written off: not seen for %s, its VMs do not count", duration(now.Sub(*z.Since)))
+		text := "written off"
+		if z.Since != nil {
+			text = "cannot be seen for " + duration(now.Sub(*z.Since)) + "; written off"
+		}
+		if z.Live == nil {
+			text += ", not counted"
+		}
+		return text
 	case pool.ViewAbsent:
 		return "does not exist"
 	}
 	switch {
+	case z.Undeleted > 0 && z.Hold == nil:
+		return vms(z.Undeleted) + " could not be deleted"
 	case z.Hold != nil:
-		return fmt.Sprintf("held for %s: %s", duration(z.Hold.Until.Sub(now)), wordsOf(gce.Class(z.Hold.Class)))
+		return fmt.Sprintf("held for %s: %s", duration(z.Hold.Until.Sub(now)), strings.TrimPrefix(wordsOf(gce.Class(z.Hold.Class)).one, "is "))
 	case z.Trial:
 		return "on trial: one creation at a time"
 	}

@@ -2,10 +2,14 @@ package status
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -143,9 +147,11 @@ func TestPageForScreenReaders(t *testing.T) {
 		text := string(body(t, troubled(), "/"))
 		for _, want := range []string{
 			`<html lang="en">`, `<th scope="col">Zone`, `<th scope="row">us-central1-a`, `5 live, 3 being created`,
-			`role="img" aria-label="From 00:02:00 to 00:10:00 UTC: 12 to 15 VMs live, now 12 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`,
+			`role="group" aria-label="From 00:03:00 to 00:10:00 UTC: 13 to 15 VMs live, now 13 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`,
+			`role=img aria-label="00:03:56 to 00:04:04 UTC: 2 VMs vanished"`, `1 live when last seen, at 00:08:50`, `4 live when last seen, at 00:02:50`, `3 of rank 0, 1 of rank 1, 1 of another template`,
 			`The zone does not have enough resources available. (503 ZONE_RESOURCE_POOL_EXHAUSTED)`, `is refused:</p>`,
-			`Last error, at 00:09:00: configuration refused: prevmtable: line 7, column 18`,
+			`the newest configuration is refused, and the one of 00:01:00 UTC stays in force</summary><pre>line 7, column 18: targetVMCount: -1 is negative</pre></details> <a href="guide#configuration-refused">`,
+			`the vanished and delete hooks failed when last run</summary><pre>00:08:00 pool-5</pre>`,
 			`gcloud compute instances delete --project=demo --zone=us-central1-a pool-7 pool-8`, `cannot be seen for 40 s; written off in 20 s`,
 			`<td>1 preempted 1 lost `, `<td>1 no room`,
 		} {
@@ -180,4 +186,128 @@ func TestPageOfManyStopped(t *testing.T) {
 			t.Error("it says that some are left out")
 		}
 	})
+}
+
+// listed is a state whose loop lists VMs, so many in each of its zones.
+func listed(s pool.State, each int) pool.State {
+	s.VMs = func() (vms []pool.VM, ok bool) {
+		for _, z := range s.Zones {
+			for i := range each {
+				vms = append(vms, pool.VM{
+					Zone: z.Name, Name: fmt.Sprintf("pool-00000000-0000-8000-8000-%012d", i), State: pool.VMLive, Status: "RUNNING", Created: s.Time.Add(-time.Hour), Rank: i%3 - 1,
+				})
+			}
+		}
+		return vms, true
+	}
+	return s
+}
+
+// The list of VMs comes 200 at a time, and a filter narrows it; the page stays small, and quick to make.
+func TestVMList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(12 * time.Hour)
+		b := crowded(100)
+		s := listed(b.state, 100)
+		s.Zones[1].View, s.Zones[1].Seen, s.Zones[1].Unknown, s.Zones[1].WriteOff = pool.ViewUnknown, s.Time.Add(-time.Minute), s.Time, s.Time
+		asked := 0
+		list := s.VMs
+		s.VMs = func() ([]pool.VM, bool) {
+			asked++
+			return list()
+		}
+		b.Publish(s)
+		if text := string(body(t, b, "/")); asked > 0 || strings.Contains(text, "00-000000000001</code>") && strings.Contains(text, `id="vms-title"`) && strings.Contains(text, "1 to 200") {
+			t.Error("thousands of VMs are listed unasked")
+		}
+		for _, test := range []struct{ query, want string }{
+			{"?vms=0", "1 to 200 of 10000, at 12:00:00."},
+			{"?vms=200", "201 to 400 of 10000"},
+			{"?vms=-3", "1 to 200 of 10000"},
+			{"?vms=x", "1 to 200 of 10000"},
+			{"?vms=99999", "9801 to 10000 of 10000"},
+			{"?vms=0&vmzone=" + s.Zones[1].Name, "RUNNING at 11:59:00"},
+			{"?vms=0&vmzone=" + s.Zones[2].Name, "1 to 100 of 100"},
+			{"?vms=0&vmzone=" + s.Zones[2].Name + "&vmstate=starting", "None of these."},
+		} {
+			text := string(body(t, b, "/"+test.query))
+			if !strings.Contains(text, test.want) {
+				t.Errorf("%s: no %q", test.query, test.want)
+			}
+			if len(text) > 100_000 {
+				t.Errorf("%s: %d bytes", test.query, len(text))
+			}
+		}
+		if asked != 1 {
+			t.Errorf("the loop was asked %d times in a second", asked)
+		}
+		time.Sleep(time.Second)
+		var all VMList
+		if err := json.Unmarshal(body(t, b, "/vms.json"), &all); err != nil || len(all.VMs) != 10_000 || asked != 2 {
+			t.Fatalf("%d VMs, %v, asked %d times", len(all.VMs), err, asked)
+		}
+		if v := all.VMs[0]; v.Template != "other" || v.Rank != nil || v.State != "live" || v.Status != "RUNNING" || v.Created == nil {
+			t.Errorf("%+v", v)
+		}
+		if v := all.VMs[1]; v.Template != "current" || *v.Rank != 0 {
+			t.Errorf("%+v", v)
+		}
+		// A loop that does not answer leaves what was known.
+		s.VMs = func() ([]pool.VM, bool) { return nil, false }
+		b.Publish(s)
+		time.Sleep(time.Hour)
+		if text := string(body(t, b, "/?vms=0")); !strings.Contains(text, "1 to 200 of 10000, at 12:00:01.") {
+			t.Error("what was known before is gone")
+		}
+	})
+}
+
+// Every problem leads to its row of the guide, which comes along.
+func TestGuide(t *testing.T) {
+	text := string(body(t, New("v1", "prevmtable"), "/guide"))
+	if !strings.Contains(text, "When something is wrong") || strings.Contains(text, "<script") {
+		t.Error("no guide")
+	}
+}
+
+// Bars can be told from what is behind them: a contrast of three to one at least, in the light and in the dark.
+func TestContrast(t *testing.T) {
+	luminance := func(hex string) float64 {
+		n, _ := strconv.ParseUint(hex, 16, 32)
+		if len(hex) == 3 {
+			n = n>>8&15*0x110000 + n>>4&15*0x1100 + n&15*0x11
+		}
+		var sum float64
+		for i, weight := range []float64{.0722, .7152, .2126} {
+			c := float64(n>>(8*i)&255) / 255
+			if c <= .03928 {
+				c /= 12.92
+			} else {
+				c = math.Pow((c+.055)/1.055, 2.4)
+			}
+			sum += weight * c
+		}
+		return sum
+	}
+	contrast := func(a, b string) float64 {
+		x, y := luminance(a), luminance(b)
+		return (max(x, y) + .05) / (min(x, y) + .05)
+	}
+	themes := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(style, -1)
+	if len(themes) != 2 {
+		t.Fatal("no themes")
+	}
+	for _, theme := range themes {
+		colors := map[string]string{}
+		for _, c := range regexp.MustCompile(`--(\w+): #(\w+)`).FindAllStringSubmatch(theme[1], -1) {
+			colors[c[1]] = c[2]
+		}
+		for _, bar := range []string{"live", "starting", "deleting", "share", "target", "warn", "bad", "dim", "text"} {
+			for _, behind := range []string{"back", "panel"} {
+				if c := contrast(colors[bar], colors[behind]); c < 3 {
+					t.Errorf("%s on %s: %.1f", bar, behind, c)
+				}
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,7 +19,8 @@ const (
 // A plot is a history as the page draws it: the d attributes of paths, and the labels of the axes.
 type plot struct {
 	Live, Area, Target                      string
-	Vanished, Exhausted                     string
+	Gaps                                    string // when no zone could be seen
+	Marks                                   []mark
 	XTicks, YTicks                          []tick
 	Text                                    string // for those who do not see it
 	Lost, Full                              int    // how many marks there are in all
@@ -31,6 +33,16 @@ type tick struct {
 	Text string
 }
 
+// A mark is for what was lost, or found no room, in some time.
+type mark struct {
+	Class string // vanished or exhausted
+	Path  string
+	Text  string
+}
+
+// maxMarks is how many marks of a kind there are at the most.
+const maxMarks = 60
+
 // newPlot draws a history. It is nil as long as there is too little of it.
 func newPlot(history []Point) *plot {
 	if len(history) < 2 {
@@ -38,9 +50,15 @@ func newPlot(history []Point) *plot {
 	}
 	p := &plot{Left: plotLeft, Right: plotRight, Top: plotTop, Bottom: plotBottom, Width: plotWidth, Height: plotHeight}
 	first, last := history[0], history[len(history)-1]
-	most, least := 1, first.Live
+	most, highest, least := 1, -1, -1
 	for _, h := range history {
-		most, least = max(most, h.Live, h.Target), min(least, h.Live)
+		most = max(most, h.Target)
+		if h.Live != nil {
+			most, highest = max(most, *h.Live), max(highest, *h.Live)
+			if least < 0 || *h.Live < least {
+				least = *h.Live
+			}
+		}
 		p.Lost, p.Full = p.Lost+h.Vanished, p.Full+h.Exhausted
 	}
 	begin := first.Time
@@ -58,34 +76,82 @@ func newPlot(history []Point) *plot {
 	for t := begin.Truncate(every).Add(every); x(t) <= plotRight-labelHalf; t = t.Add(every) {
 		p.XTicks = append(p.XTicks, tick{number(x(t)), t.UTC().Format(format)})
 	}
-	p.Live = steps(history, x, y, func(h Point) int { return h.Live })
-	p.Target = steps(history, x, y, func(h Point) int { return h.Target })
-	p.Area = fmt.Sprintf("%sV%dH%dz", p.Live, plotBottom, plotLeft)
-	for _, h := range history {
-		if h.Vanished > 0 {
-			p.Vanished += fmt.Sprintf("M%s %dh8l-4 8z", number(x(h.Time)-4), vanishedY-4) // a triangle that points down
+	end := begin.Add(length)
+	for rest := history; len(rest) > 0; {
+		known := rest[0].Live != nil
+		n := 0
+		for n < len(rest) && (rest[n].Live != nil) == known {
+			n++
 		}
-		if h.Exhausted > 0 {
-			p.Exhausted += fmt.Sprintf("M%s %dh7v7h-7z", number(x(h.Time)-3.5), exhaustedY-3) // a square
+		until := end
+		if n < len(rest) {
+			until = rest[n].Time
 		}
+		if known {
+			line := steps(rest[:n], until, x, y, func(h Point) int { return *h.Live })
+			p.Live += line
+			p.Area += fmt.Sprintf("%sV%dH%sz", line, plotBottom, number(x(rest[0].Time)))
+		} else {
+			p.Gaps += fmt.Sprintf("M%s %dH%sV%dH%sz", number(x(rest[0].Time)), plotTop, number(x(until)), plotBottom, number(x(rest[0].Time)))
+		}
+		rest = rest[n:]
 	}
-	p.Text = fmt.Sprintf("From %s to %s UTC: %d to %d VMs live, now %d of %d. %d vanished, %d creations found no room.",
-		clock(first.Time), clock(last.Time), least, most, last.Live, last.Target, p.Lost, p.Full)
+	p.Target = steps(history, end, x, y, func(h Point) int { return h.Target })
+	p.Marks = marks(history, end, x)
+	p.Text = fmt.Sprintf("From %s to %s UTC: ", clock(first.Time), clock(last.Time))
+	if highest >= 0 {
+		p.Text += fmt.Sprintf("%d to %d VMs live, ", least, highest)
+	}
+	if last.Live != nil {
+		p.Text += fmt.Sprintf("now %d of %d. ", *last.Live, last.Target)
+	} else {
+		p.Text += "now not to be seen. "
+	}
+	p.Text += fmt.Sprintf("%d vanished, %s found no room.", p.Lost, creations(p.Full))
 	return p
 }
 
+func creations(n int) string {
+	if n == 1 {
+		return "1 creation"
+	}
+	return fmt.Sprint(n, " creations")
+}
+
+// marks puts a mark for what happened at, or soon after, each point.
+func marks(history []Point, end time.Time, x func(time.Time) float64) (all []mark) {
+	for group := range slices.Chunk(history, (len(history)-1)/maxMarks+1) {
+		vanished, exhausted := 0, 0
+		for _, h := range group {
+			vanished, exhausted = vanished+h.Vanished, exhausted+h.Exhausted
+		}
+		from, to := group[0].Time, end
+		if i := len(group); !group[i-1].Time.Equal(history[len(history)-1].Time) {
+			to = group[i-1].Time.Add(history[1].Time.Sub(history[0].Time))
+		}
+		when := clock(from) + " to " + clock(to) + " UTC: "
+		if vanished > 0 { // a triangle that points down
+			all = append(all, mark{"vanished", fmt.Sprintf("M%s %dh8l-4 8z", number(x(from)-4), vanishedY-4), when + vms(vanished) + " vanished"})
+		}
+		if exhausted > 0 { // a square
+			all = append(all, mark{"exhausted", fmt.Sprintf("M%s %dh7v7h-7z", number(x(from)-3.5), exhaustedY-3), when + creations(exhausted) + " found no room"})
+		}
+	}
+	return all
+}
+
 // steps draws a quantity that stays the same until it changes.
-func steps(history []Point, x func(time.Time) float64, y func(int) float64, of func(Point) int) string {
+func steps(history []Point, end time.Time, x func(time.Time) float64, y func(int) float64, of func(Point) int) string {
 	var b strings.Builder
 	was := of(history[0])
-	fmt.Fprintf(&b, "M%d %s", plotLeft, number(y(was)))
+	fmt.Fprintf(&b, "M%s %s", number(x(history[0].Time)), number(y(was)))
 	for _, h := range history[1:] {
 		if n := of(h); n != was {
 			fmt.Fprintf(&b, "H%sV%s", number(x(h.Time)), number(y(n)))
 			was = n
 		}
 	}
-	fmt.Fprintf(&b, "H%d", plotRight)
+	fmt.Fprintf(&b, "H%s", number(x(end)))
 	return b.String()
 }
 

@@ -2,16 +2,13 @@ package status
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"prevmtable/internal/config"
 	"prevmtable/internal/pool"
 )
 
@@ -23,14 +20,18 @@ type Report struct {
 	Project  string    `json:"project"`
 	Prefix   string    `json:"prefix"`
 	DryRun   bool      `json:"dryRun"`
-	State    string    `json:"state"`    // one word of those in stateOf
+	State    string    `json:"state"`    // one word of those in facts.state
 	Sentence string    `json:"sentence"` // the same for people, with the reasons
 
-	Target   int `json:"target"`
-	Live     int `json:"live"` // without those of zones that are written off
-	Starting int `json:"starting"`
-	Deleting int `json:"deleting"`
-	Stopped  int `json:"stopped"`
+	Problems []Problem `json:"problems"` // what is wrong now
+
+	Target   int        `json:"target"`
+	Live     *int       `json:"live"`  // the sum of the zones that count; null if none was ever listed
+	Seen     *time.Time `json:"seen"`  // when a zone was last listed
+	Apart    int        `json:"apart"` // live when last seen, in zones that are written off
+	Starting int        `json:"starting"`
+	Deleting int        `json:"deleting"`
+	Stopped  int        `json:"stopped"`
 
 	Healthy  bool   `json:"healthy"`
 	Ready    bool   `json:"ready"`
@@ -42,8 +43,9 @@ type Report struct {
 	Hooks         Hooks         `json:"hooks"`
 	RateLimits    []RateLimit   `json:"rateLimits"`
 	History       []Point       `json:"history"`
-	LastError     *Event        `json:"lastError"` // the last event that was one
-	Events        []Event       `json:"events"`    // newest first
+	Events        []Event       `json:"events"` // newest first
+
+	problem, mood, short string // for the page
 }
 
 // Updates says when the pool was, and will be, looked at.
@@ -65,21 +67,32 @@ type Configuration struct {
 	Warnings  []string   `json:"warnings"`
 	Absent    bool       `json:"absent"` // the attribute is not there: the pool is paused
 	Error     string     `json:"error"`  // why the metadata server cannot be asked
+	InForce   *Settings  `json:"inForce"`
 }
 
 // A Zone is one that VMs are created in.
 type Zone struct {
 	Zone     string     `json:"zone"`
 	View     string     `json:"view"`     // known, unknown, unlisted, written off, absent
-	Since    *time.Time `json:"since"`    // when it could last be seen, if it cannot
+	Seen     *time.Time `json:"seen"`     // when it was last listed; null if it never was
+	Since    *time.Time `json:"since"`    // when it went out of sight, if it is
 	WriteOff *time.Time `json:"writeOff"` // when the pool goes on without it
 	Why      string     `json:"why"`
 
 	Share    float64 `json:"share"` // of the target, were it spread evenly
-	Live     int     `json:"live"`
+	Live     *int    `json:"live"`  // null if the zone does not count, or was never listed
 	Starting int     `json:"starting"`
 	Deleting int     `json:"deleting"`
 	Stopped  int     `json:"stopped"`
+	// Undeleted are VMs that could not be deleted, and Obstacle is why one of them could not.
+	Undeleted int    `json:"undeleted,omitempty"`
+	Obstacle  string `json:"obstacle,omitempty"`
+	Apart     int    `json:"apart"` // live when last seen, in a zone that does not count
+	// Create and Remove are what a dry run would do.
+	Create int `json:"create,omitempty"`
+	Remove int `json:"remove,omitempty"`
+	// Ranks are the live VMs by rank; the last are those of another template.
+	Ranks []int `json:"ranks,omitempty"`
 	// StoppedNames are those of the first hundred, and Delete is a command that deletes them.
 	StoppedNames []string `json:"stoppedNames,omitempty"`
 	Delete       string   `json:"delete,omitempty"`
@@ -109,23 +122,32 @@ type RateLimit struct {
 	Until  time.Time `json:"until"`
 }
 
-// An Event as a program reads it.
-type Event struct {
-	Number   int               `json:"number"` // from 1, counting from the daemon's start
-	Time     time.Time         `json:"time"`
-	Severity string            `json:"severity"`
-	Kind     string            `json:"kind"`
-	Zone     string            `json:"zone,omitempty"`
-	Name     string            `json:"name,omitempty"`
-	Facts    map[string]string `json:"facts,omitempty"`
-	Text     string            `json:"-"` // the facts for people
+// A filter chooses what to show. An empty field lets all events pass.
+type filter struct {
+	zone, kind string
+	all        bool   // events as they came, not the notable ones in batches
+	plot       string // how far back the plot goes, in the words of ranges
 }
 
-// A filter chooses events; an empty field lets all pass.
-type filter struct{ zone, kind string }
-
 func (f filter) wants(e pool.Event) bool {
-	return (f.zone == "" || f.zone == e.Zone) && (f.kind == "" || f.kind == string(e.Kind))
+	return (f.zone == "" || f.zone == e.Zone) && (f.kind == "" || f.kind == e.Kind.ID())
+}
+
+func (f filter) notable() bool { return !f.all && f.zone == "" && f.kind == "" }
+
+// ranges are how far back the plot may go; the first is chosen unless another is asked for.
+var ranges = []struct {
+	Name   string
+	length time.Duration
+}{{"6 h", span}, {"1 h", time.Hour}, {"10 min", 10 * time.Minute}}
+
+func (f filter) length() time.Duration {
+	for _, r := range ranges {
+		if r.Name == f.plot {
+			return r.length
+		}
+	}
+	return ranges[0].length
 }
 
 func (b *Board) serveJSON(w http.ResponseWriter, r *http.Request) {
@@ -136,43 +158,44 @@ func (b *Board) serveJSON(w http.ResponseWriter, r *http.Request) {
 }
 
 func filterOf(r *http.Request) filter {
-	return filter{zone: r.FormValue("zone"), kind: r.FormValue("kind")}
+	return filter{zone: r.FormValue("zone"), kind: r.FormValue("kind"), all: r.FormValue("events") == "all", plot: r.FormValue("range")}
 }
 
-// report gathers the facts.
+// report gathers what there is to see.
 func (b *Board) report(now time.Time, f filter) Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := b.state
+	s, facts := b.state, b.facts(now)
 	r := Report{
 		Time: utc(now), Version: b.version, Started: utc(b.started), Project: s.Project, Prefix: s.Prefix, DryRun: s.DryRun, Target: s.Target,
-		Healthy: unhealthy(s, now) == "", NotReady: unready(s, now), RateLimits: []RateLimit{}, Zones: []Zone{}, Events: []Event{},
+		State: facts.state(), Seen: moment(facts.lastSeen), Apart: facts.apart, Starting: facts.starting, Deleting: facts.deleting, Stopped: facts.stopped,
+		Healthy: unhealthy(s, now) == "", NotReady: unready(s, now), RateLimits: []RateLimit{}, Zones: []Zone{},
 		Updates:       Updates{moment(s.Updated), moment(s.Succeeded), moment(s.Next), s.Rest.Seconds()},
 		Configuration: b.configuration(),
 		Hooks:         Hooks{s.Hooks.Running, s.Hooks.Waiting},
-		History:       b.history.points(now),
+		problem:       facts.problem(), mood: facts.mood(),
 	}
+	r.Sentence, r.short, r.Problems = facts.sentence()
 	r.Ready = r.NotReady == ""
+	if facts.anySeen {
+		r.Live = &facts.live
+	}
+	if !r.Healthy {
+		now = s.Time // nothing is known of the time since
+	}
+	r.History = b.history.points(now, f.length())
 	for _, z := range s.Zones {
-		zone := b.zone(z, now)
-		r.Zones = append(r.Zones, zone)
-		r.Stopped += z.Stopped
-		if z.View != pool.ViewWrittenOff {
-			r.Live, r.Starting, r.Deleting = r.Live+z.Live, r.Starting+z.Starting, r.Deleting+z.Deleting
-		}
+		r.Zones = append(r.Zones, b.zone(z, facts))
 	}
 	for region, until := range s.Resting {
 		r.RateLimits = append(r.RateLimits, RateLimit{region, utc(until)})
 	}
 	slices.SortFunc(r.RateLimits, func(a, b RateLimit) int { return strings.Compare(a.Region, b.Region) })
-	for _, n := range b.newestFirst(f.wants, shown) {
-		r.Events = append(r.Events, eventOf(n))
+	if f.notable() {
+		r.Events = b.events.notable()
+	} else {
+		r.Events = b.events.newestFirst(f.wants, shown)
 	}
-	if b.failed != nil {
-		e := eventOf(*b.failed)
-		r.LastError = &e
-	}
-	r.State, r.Sentence = stateOf(s, now), sentence(&r, s, now)
 	return r
 }
 
@@ -192,13 +215,9 @@ func (b *Board) configuration() Configuration {
 	s, n := b.state, b.state.Newest
 	c := Configuration{
 		Attribute: b.attribute, Version: s.Version, Since: moment(s.Since), Newest: n.Version, Read: moment(n.Read), Absent: n.Absent,
-		Refused: []string{}, Warnings: []string{},
+		Refused: []string{}, Warnings: []string{}, InForce: settingsOf(s.Config),
 	}
-	if refusal, ok := errors.AsType[*config.Refusal](n.Refusal); ok {
-		for _, p := range refusal.Problems {
-			c.Refused = append(c.Refused, p.Error())
-		}
-	}
+	c.Refused = append(c.Refused, refusals(n)...)
 	for _, w := range n.Warnings {
 		c.Warnings = append(c.Warnings, w.Error())
 	}
@@ -208,63 +227,31 @@ func (b *Board) configuration() Configuration {
 	return c
 }
 
-func (b *Board) zone(z pool.ZoneState, now time.Time) Zone {
-	share := float64(b.state.Target) / float64(len(b.state.Zones))
+func (b *Board) zone(z pool.ZoneState, f *facts) Zone {
+	share := float64(f.Target) / float64(len(f.Zones))
 	zone := Zone{
-		Zone: z.Name, View: string(z.View), Since: moment(z.Unknown), WriteOff: moment(z.WriteOff), Why: z.Why, Share: math.Round(share*100) / 100,
-		Live: z.Live, Starting: z.Starting, Deleting: z.Deleting, Stopped: z.Stopped, StoppedNames: z.StoppedNames, Trial: z.Trial,
-		Hours: append([]Hour{}, b.losses.recent(z.Name, now)...),
+		Zone: z.Name, View: string(z.View), Seen: moment(z.Seen), Since: moment(z.Unknown), WriteOff: moment(z.WriteOff), Why: z.Why,
+		Share: math.Round(share*100) / 100, Trial: z.Trial, Hours: append([]Hour{}, b.losses.recent(z.Name, f.now)...),
 	}
-	if len(z.StoppedNames) > 0 {
-		zone.Delete = fmt.Sprintf("gcloud compute instances delete --project=%s --zone=%s %s", b.state.Project, z.Name, strings.Join(z.StoppedNames, " "))
+	if f.counts(z) {
+		zone.Live, zone.Starting, zone.Deleting, zone.Stopped, zone.StoppedNames = &z.Live, z.Starting, z.Deleting, z.Stopped, z.StoppedNames
+		zone.Undeleted, zone.Obstacle = z.Undeleted, z.Obstacle
+	} else if wasSeen(z) {
+		zone.Apart = z.Live
+	}
+	if len(z.Ranks) > 0 && f.counts(z) {
+		zone.Ranks = z.Ranks
+	}
+	if f.DryRun {
+		zone.Create, zone.Remove = z.WouldCreate, z.WouldDelete
+	}
+	if len(zone.StoppedNames) > 0 {
+		zone.Delete = fmt.Sprintf("gcloud compute instances delete --project=%s --zone=%s %s", f.Project, z.Name, strings.Join(z.StoppedNames, " "))
 	}
 	if h := z.Hold; h != nil {
 		zone.Hold = &Hold{string(h.Class), h.Message, utc(h.Since), utc(h.Until)}
 	}
 	return zone
-}
-
-func eventOf(n numbered) Event {
-	e := Event{Number: n.number, Time: utc(n.Time), Kind: string(n.Kind), Zone: n.Zone, Name: n.Name, Severity: severity(n.Level), Facts: map[string]string{}}
-	var text []string
-	facts := n.Attributes()
-	for i := 0; i+1 < len(facts); i += 2 {
-		name, fact := fmt.Sprint(facts[i]), facts[i+1]
-		switch name {
-		case "zone", "name":
-			continue
-		case "err":
-			text = append(text, show(fact))
-		default:
-			text = append(text, name+" "+show(fact))
-		}
-		e.Facts[name] = show(fact)
-		if t, ok := fact.(time.Time); ok {
-			e.Facts[name] = t.UTC().Format(time.RFC3339)
-		}
-	}
-	e.Text = strings.Join(text, ", ")
-	return e
-}
-
-func severity(l slog.Level) string {
-	if l == slog.LevelWarn {
-		return "WARNING" // as Cloud Logging has it
-	}
-	return l.String()
-}
-
-// show writes a fact for people.
-func show(fact any) string {
-	switch f := fact.(type) {
-	case time.Time:
-		return clock(f)
-	case time.Duration:
-		return f.String()
-	case []string:
-		return strings.Join(f, " ")
-	}
-	return fmt.Sprint(fact)
 }
 
 // clock shows a time of day.

@@ -1,26 +1,19 @@
 // Package status shows a pool to people and programs: a page, the same facts as JSON, metrics for Prometheus, and health.
 //
-// A [Board] takes what the pool's loop publishes, and keeps a little history. It never asks the loop for anything, and nothing
-// in it can change the pool. What it shows has no template in it, no output of hooks, no token and no environment.
+// A [Board] takes what the pool's loop publishes, and keeps a little history. It asks the loop for nothing but the list
+// of VMs, at most once a second, and nothing in it can change the pool. What it shows has no template in it, no output of hooks, no token and no environment.
 package status
 
 import (
-	"log/slog"
 	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
-	"prevmtable/internal/gce"
 	"prevmtable/internal/pool"
 )
 
 const (
-	// kept is how many events are remembered, and shown is how many of them are at once.
-	kept  = 1000
-	shown = 100
-
 	// stalled is how old a state may be before the loop counts as stuck: it publishes every 10 s at least.
 	stalled = time.Minute
 	// leastReady is how old the last successful update may be in any case, whatever SecondsToRest is: a slow answer of one zone
@@ -36,17 +29,12 @@ type Board struct {
 
 	mu      sync.Mutex
 	state   pool.State
-	events  []numbered // a ring, full when it has its final length
-	number  int        // of the newest event, from 1
-	failed  *numbered  // the last event that was an error
+	events  events
+	failing []pool.Event // the last run of each hook that failed
 	history history
 	losses  losses
-}
 
-// A numbered event can be told from all others.
-type numbered struct {
-	pool.Event
-	number int
+	vms vmList
 }
 
 // New returns a board for a daemon of this version that reads its configuration from this attribute.
@@ -61,59 +49,49 @@ func (b *Board) Observe(e pool.Event) {
 	b.metrics.observe(e)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case e.Kind == pool.Vanished:
-		b.history.at(e.Time).vanished++
-		hour := b.losses.at(e.Zone, e.Time)
-		hour.Vanished++
-		if e.Reason == pool.Preempted {
-			hour.Preempted++
-		}
-	case e.Kind == pool.NotCreated && e.Class == gce.Exhausted:
-		b.history.at(e.Time).exhausted++
-		b.losses.at(e.Zone, e.Time).Exhausted++
-	}
-	if e.Level < slog.LevelInfo {
-		return
-	}
-	b.number++
-	n := numbered{e, b.number}
-	if e.Level >= slog.LevelError {
-		b.failed = &n
-	}
-	if len(b.events) < kept {
-		b.events = append(b.events, n)
-	} else {
-		b.events[(b.number-1)%kept] = n
-	}
+	b.observe(e)
 }
 
 // Publish takes the state of the pool.
 func (b *Board) Publish(s pool.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	before := b.state.Time
 	b.state = s
+	f := b.facts(s.Time)
 	now := b.history.at(s.Time)
-	now.live, now.target = 0, int32(s.Target)
+	if !before.IsZero() && s.Time.Sub(before) > stalled {
+		b.history.forget(before, s.Time)
+	}
+	now.live, now.target = int32(f.live), int32(s.Target)
+	if f.blind || !f.anySeen {
+		now.live = unseen
+	}
 	zones := map[string]bool{}
 	for _, z := range s.Zones {
-		if z.View != pool.ViewWrittenOff {
-			now.live += int32(z.Live)
-		}
 		zones[z.Name] = true
 		b.metrics.expect(z.Name)
 	}
 	maps.DeleteFunc(b.losses, func(zone string, _ []Hour) bool { return !zones[zone] })
 }
 
+// facts returns the facts of the last state.
+func (b *Board) facts(now time.Time) *facts {
+	f := factsOf(b.state, now)
+	f.attribute, f.failing = b.attribute, b.failing
+	return f
+}
+
 // APICall counts a call of the Compute Engine API, by the name of its method and the HTTP status, 0 if there was no answer.
 func (b *Board) APICall(method string, status int) { b.metrics.apiCall(method, status) }
 
-// Handler serves the page at /, and /status.json, /metrics, /healthz and /readyz.
+// Handler serves the page at /, and /status.json, /vms.json, /metrics, /healthz and /readyz.
 func (b *Board) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", b.servePage)
 	mux.HandleFunc("/status.json", b.serveJSON)
+	mux.HandleFunc("/vms.json", b.serveVMs)
+	mux.HandleFunc("/guide", serveGuide)
 	mux.Handle("/metrics", b.metrics.handler())
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) { answerHealth(w, b.unhealthy(time.Now())) })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) { answerHealth(w, b.unready(time.Now())) })
@@ -169,6 +147,8 @@ func unready(s pool.State, now time.Time) string {
 		return "the daemon does not know yet which project it is in"
 	case s.Version == "":
 		return "there is no valid configuration yet"
+	case now.Before(s.StandBy):
+		return "an older daemon works on the pool: this one stands by until " + clock(s.StandBy) + " UTC at least"
 	case s.Paused:
 		return "the configuration's attribute is absent: the pool is paused"
 	case s.Succeeded.IsZero():
@@ -177,15 +157,4 @@ func unready(s pool.State, now time.Time) string {
 		return "the last successful update was " + duration(age) + " ago"
 	}
 	return ""
-}
-
-// newestFirst returns the events, newest first, that a filter wants; at most so many.
-func (b *Board) newestFirst(want func(pool.Event) bool, most int) []numbered {
-	var found []numbered
-	for i := b.number; i > max(0, b.number-kept) && len(found) < most; i-- {
-		if n := b.events[(i-1)%kept]; want(n.Event) {
-			found = append(found, n)
-		}
-	}
-	return slices.Clip(found)
 }

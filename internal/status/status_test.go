@@ -73,15 +73,15 @@ func troubled() *Board {
 	time.Sleep(10 * time.Minute)
 	stockout := &gce.Failure{Class: gce.Exhausted, Code: "ZONE_RESOURCE_POOL_EXHAUSTED", Message: "The zone does not have enough resources available.", Status: 503}
 	s := pool.State{
-		Time: ago(8 * time.Minute), Project: "demo", Summary: pool.OnItsWay, Version: "0123456789ab", Since: ago(9 * time.Minute),
+		Time: ago(7 * time.Minute), Project: "demo", Summary: pool.OnItsWay, Version: "0123456789ab", Since: ago(9 * time.Minute),
 		Prefix: "pool-", Target: 15, Rest: 30 * time.Second, Updated: ago(8 * time.Minute), Next: ago(450 * time.Second), Succeeded: ago(8 * time.Minute),
 		Newest: pool.Newest{Version: "0123456789ab", Read: ago(9 * time.Minute)},
-		Zones:  []pool.ZoneState{{Name: "us-central1-a", View: pool.ViewKnown, Live: 15}},
+		Zones:  []pool.ZoneState{{Name: "us-central1-a", View: pool.ViewKnown, Live: 15}, {Name: "us-central1-b", View: pool.ViewKnown}},
 	}
 	b.Publish(s)
 	for _, e := range []pool.Event{
 		{Time: ago(9 * time.Minute), Kind: pool.ConfigInForce, Facts: []any{"prefix", "pool-", "target", 15}},
-		{Time: ago(6 * time.Minute), Kind: pool.Vanished, Level: slog.LevelWarn, Zone: "us-central1-a", Name: "pool-1", Reason: pool.Preempted, Facts: []any{"status", "STOPPING"}},
+		{Time: ago(6 * time.Minute), Kind: pool.Vanished, Level: slog.LevelWarn, Zone: "us-central1-a", Name: "pool-1", Reason: pool.Preempted, Lived: 3 * time.Hour, Facts: []any{"status", "STOPPING"}},
 		{Time: ago(6 * time.Minute), Kind: pool.Vanished, Level: slog.LevelWarn, Zone: "us-central1-a", Name: "pool-2", Reason: pool.NoReason, Facts: []any{"status", "gone"}},
 		{Time: ago(5 * time.Minute), Kind: pool.Created, Zone: "us-central1-c", Name: "pool-3", Took: 12 * time.Second},
 		{Time: ago(4 * time.Minute), Kind: pool.NotCreated, Level: slog.LevelWarn, Zone: "us-central1-b", Name: "pool-4", Class: gce.Exhausted, Took: 7 * time.Second, Err: stockout},
@@ -95,6 +95,10 @@ func troubled() *Board {
 		{Time: ago(time.Minute), Kind: pool.ConfigRefused, Level: slog.LevelError, Err: errors.New("prevmtable: line 7, column 18: targetVMCount: -1 is negative")},
 	} {
 		b.Observe(e)
+		if e.Time.After(s.Time) {
+			s.Time = e.Time
+			b.Publish(s)
+		}
 	}
 	b.APICall("instances.list", 200)
 	b.APICall("instances.list", 200)
@@ -109,13 +113,13 @@ func troubled() *Board {
 	s.Hooks.Running, s.Hooks.Waiting = 2, 5
 	s.Resting = map[string]time.Time{"europe-west1": ago(-40 * time.Second)}
 	s.Zones = []pool.ZoneState{
-		{Name: "us-central1-a", View: pool.ViewKnown, Live: 5, Deleting: 1, Stopped: 2, StoppedNames: []string{"pool-7", "pool-8"}},
+		{Name: "us-central1-a", View: pool.ViewKnown, Live: 5, Ranks: []int{3, 1, 1}, Deleting: 1, Stopped: 2, StoppedNames: []string{"pool-7", "pool-8"}},
 		{Name: "us-central1-b", View: pool.ViewKnown, Live: 2, Trial: true, Hold: &pool.Hold{
 			Class: gce.Exhausted, Message: stockout.Error(), Since: ago(20 * time.Second), Until: ago(-100 * time.Second),
 		}},
 		{Name: "us-central1-c", View: pool.ViewKnown, Live: 5, Starting: 3},
-		{Name: "us-east1-b", View: pool.ViewUnknown, Unknown: ago(40 * time.Second), WriteOff: ago(-20 * time.Second), Why: "list us-east1-b: backend error (500)"},
-		{Name: "us-east1-c", View: pool.ViewWrittenOff, Live: 4, Unknown: ago(400 * time.Second), WriteOff: ago(340 * time.Second), Why: "list us-east1-c: no answer"},
+		{Name: "us-east1-b", View: pool.ViewUnknown, Live: 1, Seen: ago(70 * time.Second), Unknown: ago(40 * time.Second), WriteOff: ago(-20 * time.Second), Why: "list us-east1-b: backend error (500)"},
+		{Name: "us-east1-c", View: pool.ViewWrittenOff, Live: 4, Seen: ago(430 * time.Second), Unknown: ago(400 * time.Second), WriteOff: ago(340 * time.Second), Why: "list us-east1-c: no answer"},
 	}
 	b.Publish(s)
 	return b
@@ -166,7 +170,12 @@ func TestMetricsOfWhatIsMissing(t *testing.T) {
 				}
 			}
 		}
-		has("prevmtable_configuration_readable 0", "prevmtable_last_successful_update_timestamp_seconds 0")
+		has("prevmtable_configuration_readable 0", "prevmtable_blind 0", "prevmtable_standing_by 0")
+		for _, never := range []string{"prevmtable_last_successful_update_timestamp_seconds ", "prevmtable_configuration_in_force_timestamp_seconds ", "prevmtable_live_vms "} {
+			if strings.Contains(string(body(t, b, "/metrics")), "\n"+never) {
+				t.Errorf("%s, which never was", never)
+			}
+		}
 		b.Publish(pool.State{Time: time.Now(), Newest: pool.Newest{Absent: true}, Paused: true})
 		has("prevmtable_configuration_readable 1", "prevmtable_paused 1")
 		b.Publish(pool.State{Time: time.Now(), Newest: pool.Newest{Absent: true, Err: errors.New("no")}})
@@ -254,6 +263,10 @@ func TestHealth(t *testing.T) {
 		s.Time, s.Succeeded, s.Paused = time.Now(), time.Now(), true
 		b.Publish(s)
 		check("paused", true, false, "paused")
+		s.StandBy = time.Now().Add(10 * time.Minute)
+		b.Publish(s)
+		check("standing by", true, false, "an older daemon works on the pool")
+		s.StandBy = time.Time{}
 		s.Paused, s.Rest = false, time.Second
 		b.Publish(s)
 		time.Sleep(14 * time.Second)
@@ -305,7 +318,7 @@ func TestEvents(t *testing.T) {
 		n           int
 		first, last string
 	}{
-		{filter{}, 100, "vm2500", "vm2401"},
+		{filter{all: true}, 100, "vm2500", "vm2401"},
 		{filter{kind: "vanished"}, 2, "vm2001", "vm1501"},
 		{filter{zone: "z-b"}, 2, "vm2001", "vm1501"},
 		{filter{zone: "z-a", kind: "created"}, 100, "vm2500", "vm2401"},
@@ -315,5 +328,47 @@ func TestEvents(t *testing.T) {
 		if len(r.Events) != test.n || test.n > 0 && (r.Events[0].Name != test.first || r.Events[test.n-1].Name != test.last) {
 			t.Errorf("%+v: %d events", test.filter, len(r.Events))
 		}
+	}
+}
+
+// Like events that come one after another are one: a thousand VMs are a line, and what else happens is not lost among them.
+func TestNotableEvents(t *testing.T) {
+	b := New("v1", "prevmtable")
+	b.Observe(pool.Event{Time: epoch, Kind: pool.ConfigInForce, Facts: []any{"target", 1000}})
+	for i := range 2000 {
+		e := pool.Event{Time: epoch.Add(time.Duration(i) * 50 * time.Millisecond), Kind: pool.Creating, Zone: fmt.Sprint("z-", i%9), Name: fmt.Sprint("vm", i)}
+		b.Observe(e)
+		e.Kind, e.Took = pool.Created, 3*time.Second
+		b.Observe(e)
+		if i%100 == 0 {
+			e.Kind, e.Reason, e.Took = pool.Vanished, pool.Preempted, 0
+			b.Observe(e)
+		}
+	}
+	b.Observe(pool.Event{Time: epoch.Add(10 * time.Minute), Kind: pool.Created, Zone: "z-0", Name: "late", Took: 2 * time.Second})
+	got := b.report(epoch, filter{}).Events
+	if len(got) != 4 {
+		t.Fatalf("%+v", got)
+	}
+	if e := got[0]; e.Kind != "created" || e.Name != "late" || e.Count != 0 || e.Zone != "z-0" || e.Facts["took"] != 2.0 || e.Text != "took 2 s" {
+		t.Errorf("%+v", e)
+	}
+	if e := got[1]; e.Kind != "created" || e.Count != 2000 || len(e.Zones) != 9 || e.Zone != "" || e.Name != "" || e.Text != "2000 in 9 zones" || !e.Since.Equal(epoch) {
+		t.Errorf("%+v", e)
+	}
+	if e := got[2]; e.Kind != "vanished" || e.Count != 20 || e.Text != "20 in 9 zones, reason preempted" {
+		t.Errorf("%+v", e)
+	}
+	if e := got[3]; e.Kind != "configuration-in-force" || e.Facts["target"] != 1000 {
+		t.Errorf("%+v", e)
+	}
+	if all := b.report(epoch, filter{all: true}).Events; len(all) != 100 || all[2].Kind != "creating" {
+		t.Errorf("%d events, %+v", len(all), all[2])
+	}
+	for i := range 300 { // each says something of its own
+		b.Observe(pool.Event{Time: epoch.Add(time.Hour), Kind: pool.ZoneHeld, Zone: fmt.Sprint("z-", i)})
+	}
+	if got := b.report(epoch, filter{}).Events; len(got) != 100 || got[0].Zone != "z-299" {
+		t.Errorf("%d events", len(got))
 	}
 }

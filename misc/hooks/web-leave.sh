@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# The delete and the vanished hook of the test drive: a VM leaves the load balancer. See web-join.sh for its groups.
+# The drain, delete and vanished hook of the test drive: a VM leaves the load balancer. See web-join.sh for its groups.
+#
+# As the drain hook it runs before the VM is deleted: it waits a minute at most for another VM behind the balancer, and when the VM has
+# left, for the requests under way.
 #
 # A Spot VM that is preempted takes up to 30 seconds to stop; until the health check notices, it would get requests. A VM
 # that exists no longer may have left by itself, and one whose create hook was lost never joined. That is as good.
@@ -10,9 +13,22 @@ set -euo pipefail
 group=${NAME%-vm-*}
 endpoints() { gcloud compute network-endpoint-groups "$@" --project="$PROJECT" --zone="$ZONE" --quiet; }
 
+# others succeeds if there are VMs behind the balancer beside this one.
+others() {
+	gcloud compute network-endpoint-groups list --project="$PROJECT" --filter="name=$group" --format='value(size)' |
+		awk '{ n += $1 } END { exit n < 2 }'
+}
+
+if [[ ${HOOK:-} == drain ]]; then
+	for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		others && break
+		sleep 5
+	done
+fi
 for try in 1 2 3; do
 	if said=$(endpoints update "$group" --remove-endpoint="instance=$NAME" 2>&1); then
 		echo "$NAME left $group in $ZONE"
+		[[ ${HOOK:-} != drain ]] || sleep 5
 		exit 0
 	fi
 	if members=$(endpoints list-network-endpoints "$group" --format='value(networkEndpoint.instance.basename())' 2>&1) &&

@@ -3,9 +3,15 @@
 // reader's place is kept.
 const every = 2000, patience = 5000;
 const lost = document.getElementById("lost");
-const filter = document.getElementById("filter");
-filter.addEventListener("change", () => filter.requestSubmit());
-filter.querySelector("button").hidden = true;
+const filters = document.querySelectorAll("form.filter");
+const plot = document.getElementById("plot"), mark = document.getElementById("mark");
+for (const filter of filters) filter.addEventListener("change", () => filter.requestSubmit());
+for (const kind of ["mouseover", "focusin", "click"]) plot.addEventListener(kind, e => mark.textContent = e.target.closest(".mark")?.getAttribute("aria-label") ?? "");
+hideButton();
+let title = document.title;
+
+// hideButton hides the button that the filter of the events needs without scripts.
+function hideButton() { document.querySelector("#filter button").hidden = true }
 
 async function refresh() {
   try {
@@ -13,26 +19,32 @@ async function refresh() {
     if (!answer.ok) throw answer.status;
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (next.body.dataset.started !== document.body.dataset.started) return location.reload(); // another daemon, with another page
-    document.title = next.title;
+    document.title = title = next.title;
+    document.body.classList.remove("stale");
     const place = scrollY > 0 ? document.elementFromPoint(innerWidth / 2, innerHeight / 2)?.closest("[id]") : null;
     const top = place?.getBoundingClientRect().top;
     for (const part of document.querySelectorAll("[data-live]")) {
       const to = next.getElementById(part.id);
-      if (to && !(part === filter && part.contains(document.activeElement))) adapt(part, to);
+      if (to && !(part.matches("form.filter") && part.contains(document.activeElement))) adapt(part, to);
     }
-    filter.querySelector("button").hidden = true;
+    hideButton();
     lost.hidden = true;
     if (place?.isConnected) scrollBy(0, place.getBoundingClientRect().top - top);
   } catch {
     lost.hidden = false;
+    document.title = "? " + title;
+    document.body.classList.add("stale");
   }
   setTimeout(refresh, document.hidden ? 5 * every : every);
 }
 
+// isReaders tells the reader's own choice: which details are open.
+function isReaders(element, attribute) { return attribute === "open" && element.nodeName === "DETAILS" }
+
 // adapt makes an element like another one, child by child; children with an id are the same if the id is.
 function adapt(old, now) {
-  for (const {name, value} of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  for (const {name} of [...old.attributes]) if (!now.hasAttribute(name)) old.removeAttribute(name);
+  for (const {name, value} of now.attributes) if (old.getAttribute(name) !== value && !isReaders(old, name)) old.setAttribute(name, value);
+  for (const {name} of [...old.attributes]) if (!isReaders(old, name) && !now.hasAttribute(name)) old.removeAttribute(name);
   const named = new Map([...old.children].filter(c => c.id).map(c => [c.id, c]));
   let at = old.firstChild;
   for (const want of [...now.childNodes]) {
