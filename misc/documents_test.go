@@ -18,7 +18,7 @@ var notHere = regexp.MustCompile(`^# needs (the cloud|a container engine)`)
 
 // elsewhere are blocks that something else runs.
 var elsewhere = map[string]string{
-	"go run ./cmd/gcesim -- go run ./cmd/prevmtable": "the step demo of .ci/run",
+	"./gcesim -- ./prevmtable ": "the step demo of .ci/run",
 }
 
 // TestDocuments runs the commands that README and guide show, block by block, in a copy of this tree and a simulated project.

@@ -37,7 +37,7 @@ func TestCluster(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Files:    []string{filepath.Join("testdata", "cluster.txtar")},
-		Deadline: time.Now().Add(9 * time.Minute), // before go test's own, so that a script that hangs shows how far it came
+		Deadline: time.Now().Add(20 * time.Minute), // before go test's own in .ci/run, so that a script that hangs shows how far it came
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("MISC", misc)

@@ -94,7 +94,7 @@ func documented(t *testing.T, section string) set {
 	rest, _, _ = strings.Cut(rest, "\n## ")
 	found := set{}
 	table := ""
-	for _, line := range strings.Split(rest, "\n") {
+	for line := range strings.SplitSeq(rest, "\n") {
 		cells := strings.Split(line, "|")
 		if len(cells) < 3 {
 			table = ""

@@ -137,7 +137,7 @@ var adversities = []adversity{
 		before := series()
 		s.spoilWith(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.HasPrefix(r.URL.Path, "/compute/") {
-				refuse(w, []int{400, 403, 404, 429, 500, 503}[rand.IntN(6)], fmt.Sprintf("code%d", rand.Uint32()), "No.")
+				refuse(w, 400+rand.IntN(200), fmt.Sprintf("code%d", rand.Uint32()), "No.")
 				return true
 			}
 			return false
@@ -149,8 +149,8 @@ var adversities = []adversity{
 			s.t.Errorf("%d more series", more)
 		}
 	}},
-	{name: "operations of other VMs", target: 9, prepare: "fault insert * op-other times 6\nfault operation * op-other times 6", play: func(s *stage) {
-		s.settle(patience)
+	{name: "operations of other VMs", target: 9, prepare: "capacity us-central1-a 0\nstockout-time 1s 2s\nfault insert * op-other times 6\nfault operation * op-other times 6", play: func(s *stage) {
+		s.settle(patience) // the creations that another VM's operation seems to end well fail in one zone
 		s.do("fault delete * op-other times 3")
 		s.setTarget(4)
 	}},

@@ -2,9 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,25 +51,6 @@ func build(t *testing.T, programs ...string) (dir string) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return dir
-}
-
-// start starts the daemon in a simulated project that this process serves. The shell script must end with exec prevmtable.
-func start(t *testing.T, project http.Handler, stderr io.Writer, script string, env ...string) *exec.Cmd {
-	server := httptest.NewServer(project)
-	cmd := exec.Command("sh", "-c", script)
-	cmd.Stderr = stderr
-	cmd.Env = append(os.Environ(), "PATH="+build(t, "prevmtable")+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"PREVMTABLE_COMPUTE_ENDPOINT="+server.URL+"/compute/v1", "GCE_METADATA_HOST="+strings.TrimPrefix(server.URL, "http://"))
-	cmd.Env = append(cmd.Env, env...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		server.Close()
-	})
-	return cmd
 }
 
 // eventually waits until a file has a line that matches: eventually PATTERN FILE [TIMES]

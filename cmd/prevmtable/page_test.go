@@ -153,7 +153,7 @@ func TestSecrets(t *testing.T) {
 	d.await(`"line":"` + outputSecret)
 	d.await(`"reason":"preempted"`)
 	token := strings.TrimSpace(regexp.MustCompile(`"access_token":"([^"]+)"`).FindStringSubmatch(d.metadata("instance/service-accounts/default/token"))[1])
-	for _, path := range []string{"", "?kind=vanished", "status.json", "metrics", "healthz", "readyz", "nothing"} {
+	for _, path := range []string{"", "?kind=vanished", "?events=all&vms=0", "status.json", "vms.json", "guide", "metrics", "healthz", "readyz", "nothing"} {
 		text := d.get(path)
 		for _, secret := range []string{templateSecret, outputSecret, environmentSecret, token} {
 			if strings.Contains(text, secret) {
@@ -190,14 +190,16 @@ func TestPage(t *testing.T) {
 	}
 	d := startDemo(t)
 	b := newBrowser(t, chromium)
-	b.look(1280, 1000, d.page)
+	b.look(1280, 1000, d.page+"?events=all")
 	b.until("the pool is full", `document.getElementById("sentence").textContent === "6 of 6 VMs live."`)
 	b.holds("a bar for each zone, with words", `document.querySelectorAll("#zones .bar path.live").length === 3 &&
 		[...document.querySelectorAll("#zones td:nth-child(2)")].every(td => /[0-9] live/.test(td.textContent))`)
 	b.holds("bars as long as their zones are full", `[...document.querySelectorAll("#zones tbody tr")].every(tr =>
 		Math.abs(tr.querySelector("path.live").getBBox().width - 100 * parseInt(tr.cells[1].textContent) / 2) < 1)`)
 	b.holds("the plot's line has risen", `document.querySelector(".plot .line").getBBox().height > 80`)
-	b.holds("nothing is lost yet", `!document.querySelector(".plot .vanished").getAttribute("d") && document.title.startsWith("6/6 pool-")`)
+	b.holds("nothing is lost yet", `!document.querySelector(".plot .vanished") && document.title.startsWith("6/6 pool-") && document.querySelector("h1").className === "ok"`)
+	b.holds("each VM is listed", `document.querySelectorAll("#vms tbody tr").length === 6 && [...document.querySelectorAll("#vms tbody tr")].every(tr => /RUNNING|STAGING/.test(tr.innerText) && /current/.test(tr.innerText))`)
+	b.holds("the configuration is in words", `/e2-micro, Spot/.test(document.getElementById("config").innerText) && /create \(attribute hook\)/.test(document.getElementById("config").innerText)`)
 	b.picture("fill-1280.png")
 
 	// The reader's place: a row in the middle of the window stays there, as the same element, while rows come in above it.
@@ -207,15 +209,17 @@ func TestPage(t *testing.T) {
 	b.until("and what was made instead", `document.getElementById("sentence").textContent === "6 of 6 VMs live."`)
 	b.holds("the row is where it was", `row.isConnected && Math.abs(row.getBoundingClientRect().top - at) < 2 && scrollY > 100`)
 	b.holds("the loss is in the plot", `document.querySelector(".plot .vanished").getBBox().width > 0`)
+	b.js(`document.querySelector(".plot .vanished").dispatchEvent(new MouseEvent("mouseover", {bubbles: true}))`)
+	b.holds("which says what it is", `/^[0-9:]+ to [0-9:]+ UTC: 1 VM vanished$/.test(document.getElementById("mark").textContent)`)
 	b.holds("and by the hour", `/us-central1-a\s+1 preempted/.test(document.getElementById("losses").innerText)`)
 	b.until("the stopped VM's command", `/^gcloud compute instances delete --project=gcesim-project --zone=us-central1-a pool-\S+$/.test(document.querySelector("#stopped pre code")?.textContent)`)
 
 	// One zone without room, then all of them.
 	d.sim("capacity us-central1-b 1")
 	d.sim("preempt us-central1-b 2")
-	b.until("a zone is exhausted", `/us-central1-b exhausted, (tried again in|left alone for) \d+ s/.test(document.getElementById("sentence").textContent)`)
+	b.until("a zone is exhausted", `/us-central1-b is exhausted, (tried again in|left alone for) \d+ s/.test(document.getElementById("problems")?.innerText)`)
 	b.until("in Google's words", `/held for \d+ s: exhausted\s*The zone .* does not have enough resources/.test(document.getElementById("zones").innerText)`)
-	b.until("the others take over", `/^6 of 6 VMs live; us-central1-b exhausted/.test(document.getElementById("sentence").textContent)`)
+	b.until("the others take over", `document.getElementById("sentence").textContent === "6 of 6 VMs live." && /us-central1-b is exhausted/.test(document.getElementById("problems")?.innerText)`)
 	b.holds("it is in the plot", `document.querySelector(".plot .exhausted").getBBox().width > 0`)
 	b.holds("no script was lost on the way", `row.ownerDocument === document`) // the page was never loaded anew
 	b.js(`scrollTo(0, 0)`)
@@ -223,8 +227,8 @@ func TestPage(t *testing.T) {
 	d.sim("capacity * 2")
 	d.sim("replace-metadata prevmtable 6 9")
 	b.until("every zone is held", `document.querySelector("h1").textContent.includes("every zone is held") && document.querySelector("h1").className === "bad"`)
-	b.holds("and why", `/exhausted, the first tried again in/.test(document.getElementById("sentence").textContent)`)
-	b.holds("no row too many", `fetch("status.json").then(r => r.json()).then(s => window.events = s.events.length) && true`)
+	b.holds("and why", `/every zone is exhausted, the first tried again in/.test(document.getElementById("problems").innerText) && document.querySelector("#problems details").open`)
+	b.holds("no row too many", `fetch("status.json?events=all").then(r => r.json()).then(s => window.events = s.events.length) && true`)
 	b.until("no row too many", `Math.abs(document.querySelectorAll("#events tbody tr").length - window.events) < 5`)
 	b.picture("held-1280.png")
 
@@ -273,5 +277,6 @@ func TestPage(t *testing.T) {
 	b.until("it is there", `document.getElementById("lost").hidden`)
 	d.stop()
 	b.until("it is gone", `!document.getElementById("lost").hidden && document.getElementById("lost").innerText.includes("no longer hears")`)
+	b.holds("in the tab too", `document.title.startsWith("? ") && document.body.className === "stale"`)
 	b.holds("what was known", `document.getElementById("sentence").textContent.includes("VMs live")`)
 }

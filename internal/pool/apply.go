@@ -19,9 +19,9 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 	if v.phase != from {
 		z.moved(v, from)
 		delete(z.questions, v.name)
-		by(&p.due.reconcile, o.at)
+		schedule(&p.due.reconcile, o.at)
 	}
-	if from == deleting && o.sight == callUnsent && v.phase != deleting && !v.drained {
+	if from == deleting && o.sight == callNotSent && v.phase != deleting && !v.drained {
 		p.mayDelete++
 	}
 	switch out {
@@ -29,7 +29,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		z.questions[v.name] = true
 	case forget:
 		z.drop(v)
-		by(&p.due.reconcile, o.at)
+		schedule(&p.due.reconcile, o.at)
 	case outcomeUnknown:
 		p.emit(Event{Level: slog.LevelWarn, Kind: OutcomeUnknown, Zone: z.name, Name: v.name, Err: o.failure})
 	case turnedUp:

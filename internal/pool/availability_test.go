@@ -231,13 +231,13 @@ func BenchmarkAvailability(b *testing.B) {
 
 // BenchmarkFallback measures what alternatives are worth: in the usual market, and in a scarce one.
 func BenchmarkFallback(b *testing.B) {
-	for _, scarce := range []bool{false, true} {
+	for _, scarce := range []bool{true, false} {
 		for _, m := range []market{{}, {second: true}, {onDemand: true}, {second: true, onDemand: true}} {
-			m.scarce, m.life, m.span = scarce, 6*time.Hour, 48*time.Hour
+			m.scarce, m.life, m.span = scarce, 2*time.Hour, 12*time.Hour
 			b.Run(fmt.Sprintf("scarce=%v/second=%v/on-demand=%v", m.scarce, m.second, m.onDemand), func(b *testing.B) {
 				for b.Loop() {
 					var share, onDemand float64
-					const seeds = 3
+					const seeds = 2
 					for m.seed = 1; m.seed <= seeds; m.seed++ {
 						inBubble(b, func(t *testing.T) {
 							a := m.measure(t)

@@ -31,15 +31,15 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (
 	due("create", ours && !vm.Ready.After(until) && !a.gaveUp)
 	switch {
 	case !ended || a.gaveUp:
-	case a.doomed.IsZero():
+	case a.deleteAt.IsZero():
 		due("vanished", true)
 	case a.hooks["vanished"] == 0: // lost before it could be deleted, or deleted
 		told := vm.Gone
 		switch { // what becomes of the deletion, its operation may never say: then 70 minutes are enough
 		case vm.DeletedBy != "api":
-			told = latest(told, a.doomed.Add(71*time.Minute))
+			told = latest(told, a.deleteAt.Add(71*time.Minute))
 		case endless[key{vm.Zone, vm.Name}]:
-			told = latest(told, latest(a.doomed, vm.Ended).Add(71*time.Minute))
+			told = latest(told, latest(a.deleteAt, vm.Ended).Add(71*time.Minute))
 		}
 		due("delete", !vm.Gone.IsZero() && told.Before(until))
 	}
@@ -83,7 +83,7 @@ func (m *monitor) excuse(zone string) {
 			continue
 		}
 		a := m.vm(key{zone, vm.Name})
-		if lost := !vm.Ended.IsZero() && vm.DeletedBy != "api"; lost && !a.doomed.IsZero() && !underWay[key{zone, vm.Name}] {
+		if lost := !vm.Ended.IsZero() && vm.DeletedBy != "api"; lost && !a.deleteAt.IsZero() && !underWay[key{zone, vm.Name}] {
 			a.excused["delete"] = true // its deletion may have been called off, whenever it was decided
 		}
 		for _, kind := range m.pending(vm, now, endless) {
@@ -157,7 +157,7 @@ func (m *monitor) forget() {
 	m.w.sim.Forget(before)
 	kept := count(-1)
 	maps.DeleteFunc(m.vms, func(k key, a *account) bool {
-		return !kept[k] && latest(a.decided, a.doomed).Before(before) && a.wire == 0 && a.hooking == ""
+		return !kept[k] && latest(a.decided, a.deleteAt).Before(before) && a.wire == 0 && a.hooking == ""
 	})
 }
 

@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	callTime    = 30 * time.Second // the longest that a call may take, the wait for its token included
+	callTime    = 30 * time.Second // the longest that a call may take; a read may wait for a token meanwhile
 	callsAtOnce = 32               // inserts on the wire to one zone, and as many deletes
 )
 
-// A wireCall is one request to Compute Engine about a zone, from the begin of its deadline to its answer.
+// A wireCall is one request to Compute Engine about a zone. An insert or a delete begins when it leaves the daemon. A read begins with its
+// deadline, since it may wait for a token.
 type wireCall struct {
 	kind  string // insert, delete, list, get or ""
 	lane  string // "region reads" or "region writes"
@@ -37,7 +38,7 @@ func readCall(r *http.Request) (c wireCall) {
 	}
 	c = wireCall{key: key{zone: parts[0]}, lane: config.Region(parts[0]) + " reads", left: time.Now()}
 	c.begun, c.id = c.left, r.URL.Query().Get("requestId")
-	if end, ok := r.Context().Deadline(); ok {
+	if end, ok := r.Context().Deadline(); ok && (r.Method == http.MethodGet || time.Until(end) > callTime) {
 		c.begun = end.Add(-callTime)
 	}
 	switch {
@@ -58,8 +59,8 @@ func readCall(r *http.Request) (c wireCall) {
 	return c
 }
 
-// hears takes a call's answer, before the daemon has it.
-func (m *monitor) hears(c wireCall, resp *http.Response, err error) {
+// answered takes a call's answer, before the daemon has it.
+func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 	if c.lane == "" {
 		return
 	}

@@ -28,7 +28,7 @@ func (m *monitor) decidedDeletion(k key) {
 	if t, ok := m.tries[k]; ok && time.Since(t.since) < t.distance {
 		m.wrong("%s is deleted again after %v, to be left alone for %v", k.name, time.Since(t.since), t.distance)
 	}
-	a.doomed, a.calls = time.Now(), 0
+	a.deleteAt, a.calls = time.Now(), 0
 	m.outside[k], m.going[k] = true, true
 	m.counts["deletions"]++
 }
@@ -60,8 +60,8 @@ func (m *monitor) stay(at time.Time) (n int) {
 			// A configuration that came into force after the decision may have withdrawn a deletion that had no effect. One that could
 			// not be asked for in time, for want of a token, has been given up.
 			a := m.vm(k)
-			unasked := a.calls == 0 && time.Since(a.doomed) >= 10*time.Minute
-			going := m.going[k] && !(live[name] && (unasked || m.recalled.After(a.doomed)))
+			unasked := a.calls == 0 && time.Since(a.deleteAt) >= 10*time.Minute
+			going := m.going[k] && !(live[name] && (unasked || m.recalled.After(a.deleteAt)))
 			if strings.HasPrefix(name, m.force.Prefix) && k != m.self && !going && !m.starting[k] {
 				n++
 			}

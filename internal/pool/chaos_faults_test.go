@@ -213,6 +213,21 @@ var userChanges = []func(*teller) episode{
 	func(r *teller) episode {
 		return episode{kind: "by hand", first: []string{fmt.Sprintf("by-hand %s %s", r.oneOf("delete", "stop"), r.zone())}}
 	},
+	func(r *teller) episode { // VMs of the old template are replaced, and those of the new one then
+		return episode{kind: "surge", end: r.span(5*time.Minute, time.Hour), first: []string{fmt.Sprintf("config MaxSurge=%d Instance=stop DeleteStopped=true", 1+r.IntN(3))},
+			last: []string{"config MaxSurge= Instance=delete"}}
+	},
+	func(r *teller) episode { // VMs are asked before they are deleted, and those of a zone refuse
+		return episode{kind: "drain", end: r.span(5*time.Minute, time.Hour), first: []string{
+			fmt.Sprintf("config Drain=x TargetVMCount=%d", r.vms-1-r.IntN(5)), "keep " + r.zone()},
+			last: []string{"keep none", fmt.Sprintf("config Drain= TargetVMCount=%d", r.vms)}}
+	},
+	func(r *teller) episode { // one type of machine runs out, and another one is allowed
+		zones := r.some()
+		return episode{kind: "alternatives", end: r.span(5*time.Minute, 2*time.Hour), first: append(each(zones, "sim capacity %s %d e2-micro", r.IntN(3)),
+			`alternatives [{"Instance": {"machineType": "zones/{zone}/machineTypes/e2-small"}}]`, r.oneOf("config", "config MaxSurge=1"), "sim preempt "+r.zone()),
+			last: append(each(zones, "sim capacity %s unlimited e2-micro"), "alternatives []", "config MaxSurge=")}
+	},
 	func(r *teller) episode {
 		return episode{kind: "template", end: r.span(time.Second, 20*time.Minute), first: []string{"config Instance=stop DeleteStopped=true", "sim preempt " + r.zone() + " 3"},
 			last: []string{"config Instance=delete", "sim preempt " + r.zone() + " 2"}}

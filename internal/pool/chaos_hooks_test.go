@@ -30,7 +30,7 @@ func (m *monitor) hook(e hook.Event) (done func()) {
 	}
 	k := key{e.Zone, e.Name}
 	a := m.vm(k)
-	if a.hooks[e.Kind]++; a.hooks[e.Kind] > 1 {
+	if a.hooks[e.Kind]++; a.hooks[e.Kind] > 1 && e.Kind != "drain" {
 		m.wrong("%d %s hooks of %s", a.hooks[e.Kind], e.Kind, e.Name)
 	}
 	if a.hooking != "" {
@@ -39,7 +39,7 @@ func (m *monitor) hook(e hook.Event) (done func()) {
 	if e.Kind == "create" && a.hooks["vanished"]+a.hooks["delete"] > 0 {
 		m.wrong("the create hook of %s comes last", e.Name)
 	}
-	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && e.Kind != "create" && (lives(vm.Status) || e.Kind == "delete") {
+	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && e.Kind != "create" && e.Kind != "drain" && (lives(vm.Status) || e.Kind == "delete") {
 		m.wrong("a %s hook of %s, which is %s", e.Kind, e.Name, vm.Status)
 	} else if ok && e.Kind == "create" && vm.Failed {
 		m.wrong("a create hook of %s, whose creation fails", e.Name)
@@ -47,6 +47,13 @@ func (m *monitor) hook(e hook.Event) (done func()) {
 	a.hooking = e.Kind
 	ended = func() { a.hooking = "" }
 	return done
+}
+
+// drained notes that a VM's drain hook has agreed to its deletion.
+func (m *monitor) drained(k key) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.vm(k).drained = true
 }
 
 // hookParallelism is how many hooks may run at once.
@@ -59,7 +66,7 @@ func (m *monitor) startedByHand(k key) (may bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a := m.vm(k)
-	if a.hooks["vanished"] != 1 || a.hooking != "" || !a.doomed.IsZero() {
+	if a.hooks["vanished"] != 1 || a.hooking != "" || !a.deleteAt.IsZero() {
 		return false
 	}
 	a.hooks["vanished"], a.excused["vanished"] = 0, true

@@ -60,8 +60,9 @@ type account struct {
 	wire     int            // inserts of it on their way
 	calls    int            // inserts or deletes of it since the last decision
 	deletion string         // the requestId of its last deletion
-	doomed   time.Time      // when that was decided
+	deleteAt time.Time      // when that was decided
 	spared   time.Time      // when that failed
+	drained  bool           // its drain hook has agreed to its deletion
 	gaveUp   bool           // its creation had no answer in time, or none was waited for
 	hooks    map[string]int
 	hooking  string          // the hook that runs

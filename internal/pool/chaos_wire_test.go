@@ -12,14 +12,13 @@ import (
 	"prevmtable/internal/config"
 )
 
-// This file holds the daemon to its promises about inserts and deletes as they leave it, after whatever it waited for. It goes by what
-// passes through the transport, by the documents written and the events emitted, and by what is true in the simulated project.
+// The checks in this file compare inserts and deletes, as they leave the daemon, with the daemon's promises. They use what passes through the
+// transport, the documents written, the events emitted, and the truth of the simulated project.
 //
-// What the daemon knows at an instant, it may not know yet at that same instant: only what it knew before a call began counts
-// against the call. So the time on the wire is the one excuse, and it is short: see wireCall.
+// Only what the daemon knew before the instant at which a call left counts against the call. So the time on the wire is the only excuse.
 
-// sends sees a call off.
-func (m *monitor) sends(r *http.Request) wireCall {
+// sent checks a call as it leaves the daemon.
+func (m *monitor) sent(r *http.Request) wireCall {
 	c := readCall(r)
 	if c.lane == "" {
 		return c
@@ -73,8 +72,7 @@ func (m *monitor) checkForce(c wireCall) {
 	}
 }
 
-// checkInsert compares an insert with views, holds, template and target. A configuration that came into force while the call was on its way
-// excuses it.
+// checkInsert compares an insert with views, template, holds and target. At the instant at which a configuration comes into force nothing is checked.
 func (m *monitor) checkInsert(c wireCall) {
 	m.counts["inserts"]++
 	if m.force == nil || !m.inForce(c.key) || !m.since.Before(c.begun) {
@@ -160,7 +158,7 @@ type trial struct {
 	since, at time.Time
 }
 
-// published learns from the state that is shown when the last timed update was: a hold lasts until one begins at least.
+// published reads from the published state when the last timed update began. A hold lasts until the next one at least.
 func (m *monitor) published(s State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -175,7 +173,7 @@ func (m *monitor) published(s State) {
 	m.trials = nil
 }
 
-// checkTrial checks that after a failed creation one at a time is tried in a zone, until one has succeeded.
+// checkTrial checks that after a failed creation a zone gets one VM at a time until one succeeds.
 func (m *monitor) checkTrial(c wireCall) {
 	failures := m.failures(c.key.zone)
 	for _, rank := range []int{m.vm(c.key).rank, everyRank} {
@@ -194,7 +192,7 @@ func (m *monitor) checkTrial(c wireCall) {
 	}
 }
 
-// samePool reports whether a VM was asked for under the prefix that is in force. What another one's daemon has under way, this one lets go.
+// samePool reports whether a VM was asked for under the prefix in force. Creations under another prefix are no longer the pool's.
 func (m *monitor) samePool(a *account) bool { return a.made != nil && a.made.Prefix == m.force.Prefix }
 
 // unfinished are the VMs whose insert Google has taken on and not ended.
@@ -208,9 +206,8 @@ func (m *monitor) unfinished() map[key]bool {
 	return vms
 }
 
-// checkTarget checks that an insert makes no more VMs than the configuration in force allows: of those that the daemon can know of, the ones
-// that live, and the ones whose creation is on the wire or under way. A VM that is being deleted counts only if the daemon has heard before
-// the call began that it stays.
+// checkTarget checks that an insert makes no more VMs than the configuration in force allows. VMs count that the daemon can know of and that
+// live, or whose creation is on the wire or under way. A VM that is being deleted counts only if the daemon knew that the deletion had failed.
 func (m *monitor) checkTarget(c wireCall) {
 	known := map[key]bool{c.key: true}
 	counts := func(zone string) bool { // one that has just come back does not yet
@@ -248,18 +245,17 @@ func (m *monitor) checkTarget(c wireCall) {
 	}
 }
 
-// goingAt reports whether a daemon need not count a VM that lives, since it is being deleted, or nobody has told of it.
+// goingAt reports whether the daemon need not count a VM that lives: it is being deleted, or the daemon cannot know of it.
 func (m *monitor) goingAt(k key, at time.Time) bool {
 	if !m.going[k] && !m.outside[k] {
 		return false
 	}
 	a := m.vm(k)
-	stays := !a.spared.IsZero() && a.spared.Before(at) && a.spared.After(a.doomed)
-	return !stays && (!a.noticed.After(a.doomed) || !a.noticed.Before(at))
+	stays := !a.spared.IsZero() && a.spared.Before(at) && a.spared.After(a.deleteAt)
+	return !stays && (!a.noticed.After(a.deleteAt) || !a.noticed.Before(at))
 }
 
-// checkDelete checks a delete that leaves for the first time since it was decided: its zone must be seen, and of the VMs in the zones that are
-// seen enough must stay.
+// checkDelete checks the first call of a deletion. The VM's zone must be visible, and enough VMs must stay in the visible zones.
 func (m *monitor) checkDelete(c wireCall) {
 	a := m.vm(c.key)
 	if a.calls > 0 || m.force == nil || !m.inForce(c.key) || !m.since.Before(c.begun) {
@@ -272,11 +268,11 @@ func (m *monitor) checkDelete(c wireCall) {
 	if vm, ok := m.w.sim.VM(c.key.zone, c.key.name); ok && !lives(vm.Status) || !ok && !z.shown[c.key.name] {
 		return // it is stopped
 	}
-	if m.force.Hooks.Drain != "" { // it does not work any more, whatever the target is now
-		if !m.w.agreed[c.key.name] {
-			m.wrong("delete of %s in %s, whose drain hook has not agreed", c.key.name, c.key.zone)
-		}
+	switch {
+	case a.drained: // it does not work any more, whatever the target is now
 		return
+	case m.force.Hooks.Drain != "":
+		m.wrong("delete of %s in %s, whose drain hook has not agreed", c.key.name, c.key.zone)
 	}
 	if n := m.stay(c.begun); n < m.force.Target {
 		m.wrong("delete of %s in %s, and %d VMs stay, target %d", c.key.name, c.key.zone, n, m.force.Target)

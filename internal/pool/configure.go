@@ -16,7 +16,7 @@ import (
 func (p *Pool) configure(d config.Document) {
 	now := time.Now()
 	p.newest.Absent, p.newest.Err = d.Absent, d.Err
-	by(&p.due.publish, p.shown.Add(publishEvery))
+	schedule(&p.due.publish, p.shown.Add(publishEvery))
 	attribute := []any{"attribute", p.Attribute}
 	switch {
 	case d.Err != nil:
@@ -108,7 +108,7 @@ func (p *Pool) setZones(now time.Time) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(old)) {
 		if z := old[name]; p.zones[name] != z {
-			p.letGo(z)
+			p.release(z)
 		}
 	}
 	for _, former := range p.former {
@@ -123,8 +123,8 @@ func (p *Pool) setZones(now time.Time) {
 	}
 }
 
-// letGo stops managing the VMs of a zone, but for what is in flight there. Tombstones stay, for the zone may come back.
-func (p *Pool) letGo(z *zone) {
+// release stops managing a zone. Operations in flight there finish. Tombstones stay, for the zone may come back.
+func (p *Pool) release(z *zone) {
 	if n := z.count[live] + z.count[draining] + z.count[deleting]; n > 0 {
 		p.emit(Event{Kind: VMsLetGo, Zone: z.name, Facts: []any{"prefix", z.prefix, "vms", n}})
 	}

@@ -9,8 +9,8 @@ import (
 // KeptByDrain is the class of deletions that the drain hook did not agree to.
 const KeptByDrain gce.Class = "drain"
 
-// retire begins the end of a VM that a plan has chosen: a live one is deleted only when its drain hook, if there is one, agrees.
-func (p *Pool) retire(k key, now time.Time) {
+// startDeletion drains a live VM if a drain hook is configured, and deletes it otherwise.
+func (p *Pool) startDeletion(k key, now time.Time) {
 	z := p.zones[k.zone]
 	v := z.vms[k.name]
 	if v.phase != live || p.config.Hooks.Drain == "" {
@@ -30,7 +30,7 @@ func (p *Pool) retire(k key, now time.Time) {
 // takeDrain takes what the drain hook of a VM says. Another VM is chosen at once in place of one that is kept.
 func (p *Pool) takeDrain(v *vm, err error) {
 	now := time.Now()
-	by(&p.due.reconcile, now)
+	schedule(&p.due.reconcile, now)
 	switch {
 	case v.phase != draining: // it was lost meanwhile
 	case v.home.out || p.accepting.Err() != nil: // nothing is deleted any more

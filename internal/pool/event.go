@@ -84,7 +84,7 @@ const (
 	AllRefusing Kind = "all zones refused"
 )
 
-// emit makes an event known to the log and to the status page.
+// emit sends an event to the log and to Observe.
 func (p *Pool) emit(e Event) {
 	e.Time = time.Now()
 	p.Log.Log(p.work, e.Level, string(e.Kind), e.Attributes()...)

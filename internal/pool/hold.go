@@ -56,8 +56,8 @@ type cause struct {
 	class gce.Class
 }
 
-// A hold leaves zones alone for a while. When its time is over, one VM at a time is tried there, until one succeeds that was begun
-// after the hold. Its length follows from the configuration in force.
+// A hold stops creation in its scope. Afterwards one creation at a time is tried there, until one that began after the hold succeeds. The
+// length of a hold follows from the configuration in force.
 type hold struct {
 	cause
 	failure *gce.Failure
@@ -99,8 +99,8 @@ func (p *Pool) lasts(h *hold, now time.Time) bool {
 	return !h.trial && (p.updates == h.updates || now.Before(p.until(h)))
 }
 
-// hold leaves alone what a failed creation, begun at born, says something about. Failures of creations that were under way at the
-// first one count as one with it; that of a later one, a trial, may double the hold.
+// hold starts or extends the hold for a creation that began at born and failed. Failures of creations that were in flight at the first
+// one count as one with it. The failure of a later one, a trial, may double the hold.
 func (p *Pool) hold(s scope, f *gce.Failure, born, now time.Time) {
 	c := cause{s, f.Class}
 	h := p.holds[c]
@@ -130,7 +130,7 @@ func (p *Pool) endTrials(v *vm) {
 	})
 }
 
-// endShortLived ends the holds for short-lived VMs in whose scope one that was made since has lived long enough.
+// endShortLived ends the holds for short-lived VMs after a newer VM has survived two minutes.
 func (p *Pool) endShortLived(now time.Time) {
 	maps.DeleteFunc(p.holds, func(c cause, h *hold) bool {
 		if c.class != ShortLived || p.lasts(h, now) {
@@ -201,7 +201,7 @@ func (p *Pool) longest(zone string, rank int, now time.Time) (longest *hold) {
 	return longest
 }
 
-// A start-up script that powers off must not burn money at full speed. A zone is held that loses VMs within youth of their creation
+// A start-up script that powers off must not cause a loop of creations. A zone is held that loses VMs within youth of their creation
 // at earlyMost times within earlyWindow. If a second zone has lost some repeatedly too, the template is at fault, and the whole pool is held.
 const (
 	youth       = 2 * time.Minute

@@ -51,7 +51,7 @@ func identityOf(request string, now time.Time) (i identity, ok bool) {
 	return i, i.start.Before(now.Add(24 * time.Hour))
 }
 
-// olderThan says which of two daemons goes on.
+// olderThan reports whether i takes precedence over other.
 func (i identity) olderThan(other identity) bool {
 	if i.start.Equal(other.start) {
 		return i.id < other.id

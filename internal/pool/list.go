@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// relistTime is when a zone that could not be listed is listed again, should the next update be later.
+	// relistTime is the retry delay after a failed list.
 	relistTime = 20 * time.Second
 	// maxQuestions is how many VMs of a zone are asked for by name at once.
 	maxQuestions = 100
-	// manyQuestions is from how many on the zone's operations are asked first: one list of them confirms most of a mass loss.
+	// manyQuestions is the number of missing VMs above which the zone's operations are listed first. One list confirms most of a mass loss.
 	manyQuestions = 10
 )
 
@@ -42,7 +42,7 @@ func (p *Pool) update(timed bool) {
 			p.list(z, now)
 		}
 	}
-	by(&p.due.grace, now.Add(grace))
+	schedule(&p.due.grace, now.Add(grace))
 }
 
 // forgetOld drops what no list can still show, and zones taken out in which nothing is in flight any more.
@@ -66,14 +66,14 @@ func (p *Pool) relist(now time.Time) {
 			p.list(z, now)
 		}
 	}
-	by(&p.due.grace, now.Add(grace))
+	schedule(&p.due.grace, now.Add(grace))
 }
 
 // list lists one zone. At first, and when another daemon may be at work, it asks for the operations as well, before the VMs, so that no
 // VM is missing from both.
 func (p *Pool) list(z *zone, now time.Time) {
-	withPast := !z.listed || z.crowded || p.standingBy(now)
-	z.listing, z.late, z.crowded, z.asked, z.awaited = true, false, false, now, now
+	withPast := !z.listed || z.hasStrangers || p.standingBy(now)
+	z.listing, z.late, z.hasStrangers, z.asked, z.awaited = true, false, false, now, now
 	p.goAsync(func() event {
 		e := listEnded{zone: z}
 		if withPast {
@@ -147,19 +147,19 @@ func (p *Pool) warnOfStrangers(z *zone) {
 		p.emit(Event{Level: slog.LevelWarn, Kind: Strangers, Zone: z.name,
 			Facts: []any{"vms", len(z.strangers), "names", z.strangers[:min(len(z.strangers), 10)]}})
 	}
-	z.crowded = z.crowded || z.listed && len(z.strangers) > 0
+	z.hasStrangers = z.hasStrangers || z.listed && len(z.strangers) > 0
 	z.strangers = nil
 }
 
 // listTaken ends the list of a zone that is known now.
 func (p *Pool) listTaken(z *zone, now time.Time) {
-	if z.trouble != "" || z.lost {
+	if z.lastError != "" || z.writeOffLogged {
 		p.emit(Event{Kind: ZoneKnown, Zone: z.name})
 	}
-	if p.view(z, now) == writtenOff && z.lost {
+	if p.view(z, now) == writtenOff && z.writeOffLogged {
 		p.lookAgain(z, now)
 	}
-	z.unknown, z.ownFault, z.lost, z.absent, z.trouble, z.why, z.listed = time.Time{}, false, false, false, "", "", true
+	z.unknown, z.ownFault, z.writeOffLogged, z.absent, z.lastError, z.why, z.listed = time.Time{}, false, false, false, "", "", true
 	z.seen = z.asked
 	p.warnOfStrangers(z)
 	hidden := 0
@@ -186,14 +186,14 @@ func (p *Pool) listFailed(z *zone, err error, now time.Time) {
 	}
 	f, isFailure := errors.AsType[*gce.Failure](err)
 	z.ownFault = isFailure && (f.Class == gce.RateLimited || f.Class == gce.NotSent || f.Status == http.StatusUnauthorized)
-	by(&p.due.relist, now.Add(relistTime))
+	schedule(&p.due.relist, now.Add(relistTime))
 	trouble := err.Error()
 	if isFailure && f.Code != "" {
 		trouble = f.Code // Google's messages may differ each time
 	}
 	z.why = err.Error()
-	if trouble != z.trouble {
-		z.trouble = trouble
+	if trouble != z.lastError {
+		z.lastError = trouble
 		if z.absent {
 			p.emit(Event{Level: slog.LevelError, Kind: ZoneAbsent, Zone: z.name, Err: err})
 		} else {
@@ -222,7 +222,7 @@ func (p *Pool) giveUpWaiting(now time.Time) {
 		switch end := z.awaited.Add(grace); {
 		case !z.listing || z.late:
 		case end.After(now):
-			by(&p.due.grace, end)
+			schedule(&p.due.grace, end)
 		default:
 			gaveUp, z.late = true, true
 			_, resting := p.GCE.Resting()[config.Region(z.name)]
@@ -258,11 +258,11 @@ func (p *Pool) updateEnded(now time.Time) {
 		p.begun = time.Time{}
 	}
 	p.fresh = true
-	by(&p.due.reconcile, now)
+	schedule(&p.due.reconcile, now)
 }
 
-// lookAgain lists the other zones that were written off like this one, which is seen again. All that is missing would else be made in
-// the first zone that comes back after a fault that they share.
+// lookAgain lists the other zones that were written off like this one, which is seen again. Otherwise the first zone to return would get every
+// replacement.
 func (p *Pool) lookAgain(back *zone, now time.Time) {
 	p.returned = now
 	for _, z := range p.sortedZones() {
@@ -274,7 +274,7 @@ func (p *Pool) lookAgain(back *zone, now time.Time) {
 		} else {
 			p.list(z, now)
 		}
-		by(&p.due.grace, now.Add(grace))
+		schedule(&p.due.grace, now.Add(grace))
 	}
 }
 
@@ -293,10 +293,10 @@ func (p *Pool) writeOffZones(now time.Time) {
 	for _, z := range p.sortedZones() {
 		if p.view(z, now) != writtenOff {
 			if !z.unknown.IsZero() {
-				by(&p.due.reconcile, z.unknown.Add(p.writeOffTime(z)))
+				schedule(&p.due.reconcile, z.unknown.Add(p.writeOffTime(z)))
 			}
-		} else if !z.lost {
-			z.lost = true
+		} else if !z.writeOffLogged {
+			z.writeOffLogged = true
 			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneWrittenOff, Zone: z.name, Facts: []any{"vms", z.count[live] + z.count[draining]}})
 		}
 	}
@@ -310,7 +310,7 @@ type answer struct {
 	err   error
 }
 
-// askByName asks for VMs of a zone by name, those first that were not asked for longest.
+// askByName asks for VMs of a zone by name, least recently asked first.
 func (p *Pool) askByName(z *zone, now time.Time) {
 	if z.asking || len(z.questions) == 0 {
 		return
@@ -363,7 +363,7 @@ func (p *Pool) takeAnswers(e questionsEnded, now time.Time) {
 	for name, reason := range e.ended {
 		if v := z.vms[name]; v != nil && e.canEnd[name] && (v.phase == live || v.phase == draining) {
 			v.loss = reason
-			p.apply(z, v, observation{sight: endedBy, at: now})
+			p.apply(z, v, observation{sight: operationEnded, at: now})
 		}
 	}
 	for _, a := range e.answers {
@@ -390,7 +390,7 @@ func (p *Pool) takeAnswers(e questionsEnded, now time.Time) {
 	default:
 		p.warnOfStrangers(z)
 		p.explain(z, now)
-		by(&p.due.reconcile, now)
+		schedule(&p.due.reconcile, now)
 	}
 }
 

@@ -58,7 +58,7 @@ func endings(ops []gce.Operation) map[string]ending {
 const reasonTime = 2 * time.Second
 
 // explain finds out why VMs of a zone were lost. One list of the zone's operations says it; such lists may be incomplete.
-// Until then nothing is done to what is left of the VMs, or that would be taken for the reason.
+// Until then the pool leaves the remains alone: deleting them would hide the reason.
 func (p *Pool) explain(z *zone, now time.Time) {
 	if z.explaining {
 		return
@@ -101,7 +101,7 @@ func (p *Pool) takeReasons(e reasonsEnded, now time.Time) {
 	}
 	p.tellLosses(e.zone, e.vms, now)
 	p.explain(e.zone, now) // those lost meanwhile
-	by(&p.due.reconcile, now)
+	schedule(&p.due.reconcile, now)
 }
 
 // tellLosses tells of VMs that were lost, and why.
@@ -112,7 +112,7 @@ func (p *Pool) tellLosses(z *zone, vms []*vm, now time.Time) {
 			continue
 		}
 		z := v.home
-		if v.loss.reason == DeletedByHand && p.isMine(v.loss.request) { // called off, and accepted all the same
+		if v.loss.reason == DeletedByHand && p.isMine(v.loss.request) { // our deletion, given up but accepted by Google
 			v.ended = true
 			z.enter(v, gone, now)
 			p.emit(Event{Kind: Deleted, Zone: z.name, Name: v.name})

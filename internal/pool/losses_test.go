@@ -111,3 +111,25 @@ func TestHooksInOrder(t *testing.T) {
 		}
 	})
 }
+
+// A loss says how long the VM had lived, by Google's times, and nothing if its beginning is not known.
+func TestLived(t *testing.T) {
+	now := time.Now()
+	p := tablePool(t, fiveZonesConfig(30, 120))
+	for _, test := range []struct{ created, ended time.Time }{{now.Add(-time.Hour), now}, {now.Add(-time.Hour), time.Time{}}, {time.Time{}, now}} {
+		var lived time.Duration
+		p.Observe = func(e Event) { lived = e.Lived }
+		z := p.zones["us-central1-a"]
+		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: "gone", alive: now, created: test.created, loss: ending{reason: Preempted, at: test.ended}}
+		z.add(v)
+		p.tellLosses(z, []*vm{v}, now)
+		want := time.Hour
+		if test.created.IsZero() {
+			want = 0
+		}
+		if lived.Round(time.Minute) != want {
+			t.Errorf("created %v, ended %v: lived %v, want %v", test.created, test.ended, lived, want)
+		}
+		z.drop(v)
+	}
+}

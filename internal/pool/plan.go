@@ -18,8 +18,8 @@ import (
 // and about the pool, where starting counts creations in flight and live leaves out deletions in flight:
 //
 //	live + starting < target    create the difference, less what is unsure. Each VM is of the best rank that
-//	                            has an open zone, in the one with the fewest VMs, ties round-robin; first, for each creation
-//	                            that found no room, where Google says that there is some
+//	                            has an open zone, in the one with the fewest VMs, ties round-robin; zones that Google
+//	                            suggested come first
 //	live + starting > target    scale in: those starting first (when they have started), then by class (see candidate), then
 //	                            those of the fullest zone, oldest first; beside an unknown zone only what the known ones alone have beyond the target
 //	live + starting = target    with surge: replace VMs of an older template or a lesser rank, the new one first
@@ -145,10 +145,10 @@ func (s *situation) totals() totals {
 	return t
 }
 
-// short reports whether VMs are missing. Those of creations in flight, which may fail, are.
+// short reports whether VMs are missing. VMs being created count as missing.
 func (t totals) short(target int) bool { return t.live < target }
 
-// excess is how many VMs are too many for certain. Creations in flight are the first to go, once they have ended. A VM is replaced
+// excess is the number of surplus VMs. Creations in flight are the first to go, once they have ended. A VM is replaced
 // only when the new one runs.
 func (t totals) excess(s situation) int {
 	n := t.live

@@ -1,10 +1,20 @@
-// Package pool keeps the VMs of a pool at their number. This is the heart of prevmtable.
+// Package pool keeps a pool of VMs at its target size. This is the heart of prevmtable.
 //
-// One goroutine, in Run, owns all state. What it knows of each VM is a row of one table, and [vm.observe] says what an observation
-// does to a row (vm.go). At each turn the loop handles the events that have come in and then does what is due: it lists the zones (list.go),
-// makes a plan (plan.go) and sends as much of it as the API's pace allows now (send.go), and watches the operations under way
-// (watch.go). What does not fit is not kept: it is planned again at the next turn. Calls and hooks run in goroutines of their own and
-// come back as events, so that nothing slow keeps the pool from being looked after.
+// One goroutine, in Run, owns all state. Each VM is one row of a table, and [vm.observe] says what an observation does to a row. At each
+// turn the loop handles the events that have come in, then does what is due. Calls and hooks run in goroutines of their own and come back
+// as events, so slow calls never block the loop. Nothing is queued: the loop sends as much of a plan as may leave now, and the next turn
+// plans the rest again.
+//
+// The files, in the order in which to read them:
+//
+//   - vm.go: the life of a VM, as a table. apply.go: what follows from each outcome, such as events, hooks and holds.
+//   - zone.go: the rows of a zone, and how far the zone can be seen. list.go: what its lists and questions by name bring.
+//   - hold.go: why, and for how long, no VM is created in a zone.
+//   - plan.go: what is wanted, as a pure function. reconcile.go: what it is made from, and how it is carried out.
+//   - send.go: the calls. drain.go: VMs that are asked before they are deleted. watch.go: operations in flight.
+//   - losses.go: VMs that vanished, and why.
+//   - start.go: what a restart knows. identity.go: other daemons on the same pool. configure.go: new configurations.
+//   - report.go, event.go and publish.go: hooks, log and status page.
 package pool
 
 import (
@@ -19,11 +29,11 @@ import (
 )
 
 const (
-	// grace is how long an update waits for zones that do not answer before it goes on with those that have.
+	// grace is how long an update waits for slow zones.
 	grace = 5 * time.Second
-	// drainTime is what operations and hooks in flight get at the end. Container engines kill after 10 s.
+	// drainTime is how long shutdown waits for operations and hooks. Container engines kill after 10 s.
 	drainTime = 8 * time.Second
-	// maxCreations and maxDeletions bound those in flight, and with them the work that a wrong target can do.
+	// maxCreations and maxDeletions limit the operations in flight, and so the damage of a wrong target.
 	maxCreations = 2_000
 	maxDeletions = 10_000
 )
@@ -38,9 +48,9 @@ type Options struct {
 	// second, and at least every 10 s as long as the loop turns. Neither may block.
 	Observe func(Event)
 	Publish func(State)
-	// Documents brings the configuration's text, and each change of it.
+	// Documents delivers the configuration, at first and on each change.
 	Documents <-chan config.Document
-	// Self says which VM the daemon runs on; an empty name means that it runs on none. It is asked until it answers.
+	// Self returns the VM that the daemon runs on; an empty name means off GCE. The pool retries it until it succeeds.
 	Self func(context.Context) (zone, name string, err error)
 	// Hook runs one hook to its end; HookParallelism of them may run at once.
 	Hook            func(context.Context, hook.Event) error
@@ -49,7 +59,7 @@ type Options struct {
 	DryRun bool
 	// Once ends Run after one update, when its operations and hooks have ended.
 	Once bool
-	// Seed is what names and the zone to begin with are drawn from.
+	// Seed seeds the VMs' names and the first zone.
 	Seed [32]byte
 }
 
@@ -61,7 +71,7 @@ type Pool struct {
 	since   time.Time      // when it came into force
 	version string         // of its document
 	text    []byte         // of the last document, valid or not
-	newest  Newest         // what there is to know of that one
+	newest  Newest         // state of the last document
 	paused  bool           // the attribute is absent
 
 	zones    map[string]*zone // those of the configuration
@@ -75,24 +85,24 @@ type Pool struct {
 	started     time.Time
 	identity    identity
 	standby     time.Time // until then, an older daemon works on the same pool
-	warned      bool      // of a younger one
+	warned      bool      // the log has warned of a younger daemon
 
-	random     *rand.ChaCha8
-	next       int                // zone that is the first among equals
-	hints      []hint             // zones that Google recommended for what could not be made elsewhere since the last plan
-	passes     int                // updates begun
-	updates    int                // of these, timed ones
-	timed      time.Time          // when the last timed update began
-	begun      time.Time          // when the last update of any kind did; zero once it has ended
-	succeeded  time.Time          // when the last one ended in which every zone that counts was seen
-	returned   time.Time          // when a zone that was written off was last seen again
-	fresh      bool               // no plan was made yet from the last snapshot
-	mayDelete  int                // deletions that the last snapshot still allows
-	shut       []time.Time        // for each rank, since when no better one has had an open zone
-	blocked    map[lane]time.Time // calls that the API's pace does not allow, and until when
-	onWire     map[zoneLane]int   // calls, of which a zone has so many slots
-	tokenAfter time.Time          // no mutation is sent before, for want of a token
-	tokenWait  time.Duration
+	random           *rand.ChaCha8
+	next             int                // index of the zone that wins ties
+	hints            []hint             // zones that Google recommended for what could not be made elsewhere since the last plan
+	passes           int                // updates begun
+	updates          int                // of these, timed ones
+	timed            time.Time          // when the last timed update began
+	begun            time.Time          // start of the update in progress; zero if none is
+	succeeded        time.Time          // when the last one ended in which every zone that counts was seen
+	returned         time.Time          // when a zone that was written off was last seen again
+	fresh            bool               // no plan was made yet from the last snapshot
+	mayDelete        int                // deletions that the last snapshot still allows
+	unavailableSince []time.Time        // for each rank, since when no better one has had an open zone
+	blocked          map[lane]time.Time // calls that the API's pace does not allow, and until when
+	onWire           map[zoneLane]int   // calls on the wire, at most slotsPerZone each
+	tokenAfter       time.Time          // no mutation leaves before this, since there was no token
+	tokenWait        time.Duration
 
 	settled bool // the last plan left nothing to be sent, or there can be no plan
 	enough  bool // and the pool was not short of VMs
@@ -116,8 +126,8 @@ type Pool struct {
 // due says when each of the loop's duties is due; zero is never.
 type due struct{ update, grace, relist, watch, reconcile, publish time.Time }
 
-// by brings a duty forward to a time.
-func by(duty *time.Time, at time.Time) {
+// schedule brings a duty forward to a time.
+func schedule(duty *time.Time, at time.Time) {
 	if duty.IsZero() || at.Before(*duty) {
 		*duty = at
 	}
@@ -177,7 +187,7 @@ func (p *Pool) turn() {
 			return false
 		}
 		*duty = time.Time{}
-		by(&p.due.publish, p.shown.Add(publishEvery))
+		schedule(&p.due.publish, p.shown.Add(publishEvery))
 		return true
 	}
 	if isDue(&p.due.update) && !p.Once {
@@ -201,7 +211,7 @@ func (p *Pool) turn() {
 	var first time.Time
 	for _, at := range []time.Time{p.due.update, p.due.grace, p.due.relist, p.due.watch, p.due.reconcile, p.due.publish} {
 		if !at.IsZero() {
-			by(&first, at)
+			schedule(&first, at)
 		}
 	}
 	p.wake.Reset(time.Until(first))
@@ -293,7 +303,7 @@ func (p *Pool) handle(e event) {
 	case hookEnded:
 		p.takeHook(e)
 	}
-	by(&p.due.publish, p.shown.Add(publishEvery))
+	schedule(&p.due.publish, p.shown.Add(publishEvery))
 }
 
 // handleWaiting handles all events that have come in, so that one plan is made of them.
@@ -314,7 +324,7 @@ func (p *Pool) goAsync(f func() event) {
 	go func() { p.events <- f() }()
 }
 
-// idle reports whether nothing is in flight that would be lost by ending.
+// idle reports whether shutdown would lose nothing.
 func (p *Pool) idle() bool { return p.inFlight() == 0 && p.hooks.Running()+p.hooks.Len() == 0 }
 
 // inFlight counts the operations under way, and the losses whose reasons are being found out.

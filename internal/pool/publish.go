@@ -14,13 +14,13 @@ import (
 const (
 	// publishEvery is the least time between two publications of the state.
 	publishEvery = time.Second
-	// heartbeat is the most; that they come at all shows that the loop turns.
+	// heartbeat is the longest time between two publications.
 	heartbeat = 10 * time.Second
 	// maxStopped is how many stopped VMs of a zone are published by name.
 	maxStopped = 100
 )
 
-// A State is the pool as the loop sees it. It shares nothing with the loop, and nobody changes it any more.
+// A State is the pool as the loop sees it. It is immutable and shares no memory with the loop.
 type State struct {
 	Time    time.Time // when it was so
 	Project string
@@ -173,12 +173,12 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 			s.Ranks[min(v.rank, len(s.Ranks)-1)]++
 		}
 		switch {
-		case v.phase == draining, v.phase == deleting && !v.resting:
+		case v.phase == draining, v.phase == deleting && !v.wasStopped:
 			s.Deleting++
 		case v.phase == deleting:
 			s.Stopped++
 		}
-		if v.phase == stopped || v.phase == deleting && v.resting {
+		if v.phase == stopped || v.phase == deleting && v.wasStopped {
 			s.StoppedNames = append(s.StoppedNames, name)
 		}
 		if v.failure == nil || v.phase == gone || v.phase == deleting || now.Sub(v.retry) > p.config.Rest {
@@ -236,7 +236,7 @@ func (p *Pool) listVMs() (vms []VM) {
 				one.State = VMStarting
 			case v.phase == live:
 				one.State = VMLive
-			case v.phase == stopped, v.phase == deleting && v.resting:
+			case v.phase == stopped, v.phase == deleting && v.wasStopped:
 				one.State = VMStopped
 			case v.phase == draining, v.phase == deleting:
 				one.State = VMDeleting

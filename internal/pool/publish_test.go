@@ -145,11 +145,11 @@ func TestStateOfRateLimit(t *testing.T) {
 		w.play("sim fault insert * status 403 rateLimitExceeded for 4s", "start", "wait 3s")
 		s := w.state.Load()
 		if until, ok := s.Resting["us-central1"]; !ok || time.Until(until) <= 0 || time.Until(until) > 70*time.Second {
-			t.Errorf("resting: %v", s.Resting)
+			t.Errorf("wasStopped: %v", s.Resting)
 		}
 		w.play("within 3m hooks create 6", "wait 3s")
 		if s := w.state.Load(); len(s.Resting) > 0 {
-			t.Errorf("still resting: %v", s.Resting)
+			t.Errorf("still wasStopped: %v", s.Resting)
 		}
 	})
 }

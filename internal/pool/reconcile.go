@@ -40,7 +40,7 @@ func (p *Pool) reconcile(now time.Time) {
 	p.next = plan.next
 	p.deleteDrained(now)
 	for _, k := range slices.Concat(plan.scaleIn, plan.stopped) {
-		p.retire(k, now)
+		p.startDeletion(k, now)
 	}
 	for _, c := range plan.create {
 		p.create(p.zones[c.zone], c.rank, now)
@@ -62,10 +62,10 @@ func (p *Pool) situation(now time.Time) situation {
 	for _, h := range holds {
 		s.permits = append(s.permits, p.permits(h, now))
 	}
-	doomed := 0
+	deletions := 0
 	for _, z := range p.allZones() {
 		s.room -= z.starting(allRanks)
-		doomed += z.count[deleting] + z.count[draining]
+		deletions += z.count[deleting] + z.count[draining]
 	}
 	for _, name := range p.config.Zones {
 		z := p.zones[name]
@@ -84,7 +84,7 @@ func (p *Pool) situation(now time.Time) situation {
 			}
 		}
 		for _, vm := range z.busy {
-			if vm.phase == deleting && vm.resting {
+			if vm.phase == deleting && vm.wasStopped {
 				v.deleting--
 			} else if vm.phase == deleting && vm.accepted.IsZero() || vm.phase == draining || vm.phase == lost {
 				v.unsure++
@@ -94,7 +94,7 @@ func (p *Pool) situation(now time.Time) situation {
 	}
 	p.openRanks(&s, now)
 	if p.selfKnown && (p.fresh || p.mayDelete > 0) {
-		s.mayDelete = maxDeletions - doomed
+		s.mayDelete = maxDeletions - deletions
 		if !p.fresh {
 			s.mayDelete = min(s.mayDelete, p.mayDelete)
 		}
@@ -108,21 +108,21 @@ func (p *Pool) openRanks(s *situation, now time.Time) {
 	templates := p.config.Templates
 	s.ranks, s.best = make([]rankView, len(templates)), len(templates)
 	short := s.totals().short(s.target)
-	if len(p.shut) != len(templates) {
-		p.shut = make([]time.Time, len(templates))
+	if len(p.unavailableSince) != len(templates) {
+		p.unavailableSince = make([]time.Time, len(templates))
 	}
 	anyOpen := false
 	for rank, t := range templates {
 		if !short || anyOpen {
-			p.shut[rank] = time.Time{}
-		} else if p.shut[rank].IsZero() {
-			p.shut[rank] = now
+			p.unavailableSince[rank] = time.Time{}
+		} else if p.unavailableSince[rank].IsZero() {
+			p.unavailableSince[rank] = now
 		}
 		if t.After > 0 {
-			since := p.shut[rank]
+			since := p.unavailableSince[rank]
 			s.ranks[rank].closed = since.IsZero() || now.Sub(since) < t.After
 			if !since.IsZero() && s.ranks[rank].closed {
-				by(&p.due.reconcile, since.Add(t.After))
+				schedule(&p.due.reconcile, since.Add(t.After))
 			}
 		}
 		for _, z := range s.zones {
@@ -180,21 +180,21 @@ func (v *vm) class(ranks int, versioned bool) int {
 	return c
 }
 
-// wakeForNext has a plan made when the next hold ends, or when calls may leave again.
+// wakeForNext schedules a plan for the next hold's end and for when calls may leave again.
 func (p *Pool) wakeForNext(now time.Time) {
 	for _, h := range p.holds {
 		if end := p.until(h); p.lasts(h, now) && end.After(now) {
-			by(&p.due.reconcile, end)
+			schedule(&p.due.reconcile, end)
 		}
 	}
 	for lane, until := range p.blocked {
 		if until.After(now) {
-			by(&p.due.reconcile, until)
+			schedule(&p.due.reconcile, until)
 		} else {
 			delete(p.blocked, lane)
 		}
 	}
 	if p.tokenAfter.After(now) {
-		by(&p.due.reconcile, p.tokenAfter)
+		schedule(&p.due.reconcile, p.tokenAfter)
 	}
 }

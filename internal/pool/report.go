@@ -62,7 +62,7 @@ func (p *Pool) takeHook(e hookEnded) {
 	p.emit(ended)
 	p.hooks.Done(e.hook)
 	p.runHooks()
-	by(&p.due.reconcile, time.Now())
+	schedule(&p.due.reconcile, time.Now())
 	if e.hook.Kind == "drain" {
 		for _, z := range p.allZones() {
 			if v := z.vms[e.hook.Name]; v != nil && z.name == e.hook.Zone {
@@ -137,7 +137,7 @@ func (p *Pool) heldFor(zone string, now time.Time) (f *gce.Failure, held bool) {
 	return f, true
 }
 
-// print says what a plan would do, if it is not what the last one would have done.
+// print logs the plan of a dry run, unless it is unchanged.
 func (p *Pool) print(plan plan) {
 	p.planned = plan
 	said := fmt.Sprint(plan)

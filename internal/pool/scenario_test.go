@@ -130,14 +130,14 @@ func (w *world) step(words []string, line string) error {
 		return w.secondStep(args)
 	case "zones": // read before the first step
 	case "late":
-		return w.wire.setLate(args)
+		return w.network.setLate(args)
 	case "flap":
 		n, err := strconv.ParseUint(args[0], 10, 32)
-		w.wire.setFlap(uint32(n))
+		w.network.setFlap(uint32(n))
 		return err
 	case "slow-lists":
 		d, err := time.ParseDuration(args[0])
-		w.wire.setSlow(d)
+		w.network.setSlow(d)
 		return err
 	case "hide-vms":
 		return w.hideVMs(args[0], args[1])

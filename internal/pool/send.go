@@ -8,7 +8,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// slots returns how many calls of a kind may leave for a zone now. For deletions they go by the same pace. A dry run shows the whole plan.
+// slots returns how many calls of a kind may leave for a zone now. A dry run shows the whole plan.
 func (p *Pool) slots(z *zone, m gce.Mutation, now time.Time) int {
 	if p.DryRun {
 		return maxCreations
@@ -69,13 +69,13 @@ func (p *Pool) delete(z *zone, v *vm, now time.Time) {
 
 // begin notes a new mutation of a VM.
 func (p *Pool) begin(z *zone, v *vm, m gce.Mutation, now time.Time) {
-	v.mutation = mutation{begun: now, request: p.me().requestID(p.random), resting: v.phase == stopped}
+	v.mutation = mutation{begun: now, request: p.me().requestID(p.random), wasStopped: v.phase == stopped}
 	if m == gce.Creation {
 		v.born = now
 	} else {
 		z.enter(v, deleting, now)
 	}
-	by(&p.due.watch, now.Add(watchEvery))
+	schedule(&p.due.watch, now.Add(watchEvery))
 }
 
 // call makes the call that asks for a mutation.
@@ -109,7 +109,7 @@ func (p *Pool) takeCall(e callEnded, now time.Time) {
 	z := v.home
 	p.onWire[zoneLane{z.name, e.kind}]--
 	delete(p.blocked, lane{config.Region(z.name), e.kind})
-	by(&p.due.reconcile, now)
+	schedule(&p.due.reconcile, now)
 	f, isFailure := errors.AsType[*gce.Failure](e.err)
 	if isFailure && f.Class == gce.NotSent {
 		p.tokenWait = min(max(2*p.tokenWait, time.Second), 30*time.Second)
@@ -137,9 +137,9 @@ func (p *Pool) takeCall(e callEnded, now time.Time) {
 			p.emit(Event{Kind: kind, Zone: z.name, Name: v.name, Facts: p.rankFacts(v.rank)})
 		}
 	case !isFailure || f.Class == gce.Uncertain:
-		o.sight = callOpen
+		o.sight = callUncertain
 	case f.Class == gce.NotSent || f.Class == gce.RateLimited:
-		o.sight = callUnsent
+		o.sight = callNotSent
 	default:
 		o.sight = callRefused
 	}
@@ -150,7 +150,7 @@ func (p *Pool) takeCall(e callEnded, now time.Time) {
 	p.askByName(z, now)
 }
 
-// backOff puts off the next call or question of a mutation.
+// backOff doubles the delay before the next call or question, up to 30 s.
 func (v *vm) backOff(now time.Time) {
 	v.backoff = min(max(2*v.backoff, time.Second), 30*time.Second)
 	v.next = now.Add(v.backoff)
@@ -169,7 +169,7 @@ func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
 	if p.isWanted(z, v, t, now) {
 		if p.take(z, m, now) {
 			p.call(z, v, m)
-			if m == gce.Deletion && !v.resting {
+			if m == gce.Deletion && !v.wasStopped {
 				t.unsure-- // so that no more deletions are repeated than are wanted
 			}
 		}
@@ -179,12 +179,12 @@ func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
 	z.questions[v.name] = true
 }
 
-// isWanted reports whether a mutation with an unknown outcome would still be asked for.
+// isWanted reports whether the plan still needs a mutation whose outcome is unknown.
 func (p *Pool) isWanted(z *zone, v *vm, t *totals, now time.Time) bool {
 	switch {
 	case p.accepting.Err() != nil, p.paused, p.standingBy(now), z.out, p.view(z, now) != known:
 		return false
-	case v.phase == deleting && v.resting:
+	case v.phase == deleting && v.wasStopped:
 		return p.config.DeleteStopped
 	case v.phase == deleting:
 		return t.live+t.unsure > p.config.Target

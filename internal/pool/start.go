@@ -11,8 +11,9 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// restore makes rows of what a zone's operations, newest first, say to a daemon that sees it for the first time: which creations and
-// deletions are under way, and which VMs have come or gone so lately that a list may not show it. Of what was done to a VM the last counts.
+// restore makes rows of a zone's operations, newest first, when the daemon sees the zone for the first time: creations and deletions in
+// flight, and recently created or deleted VMs that a stale list may misreport. For each VM the newest operation wins. A restart knows
+// nothing of holds, early losses, drained VMs or retries of deletions.
 func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 	for _, v := range z.vms {
 		if v.phase == live && !v.listed && v.alive.IsZero() { // known from an earlier answer like this one only

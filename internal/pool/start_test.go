@@ -109,8 +109,8 @@ func TestAdopt(t *testing.T) {
 	if v == nil || v.phase != making || v.rank != 1 || v.request != "theirs" || v.operation != "operation-1" || !v.inserted.Equal(inserted) {
 		t.Fatalf("%+v", v)
 	}
-	if d := v.accepted.Sub(inserted).Abs(); d > time.Second || now.Sub(v.heard) > time.Second || v.open {
-		t.Errorf("accepted %v, heard of %v", v.accepted, v.heard)
+	if d := v.accepted.Sub(inserted).Abs(); d > time.Second || now.Sub(v.lastReported) > time.Second || v.open {
+		t.Errorf("accepted %v, heard of %v", v.accepted, v.lastReported)
 	}
 	if z.starting(1) != 1 || z.starting(0) != 0 || len(z.strangers) > 0 {
 		t.Errorf("%d and %d starting, strangers %v", z.starting(0), z.starting(1), z.strangers)

@@ -18,7 +18,7 @@ type mortal struct {
 	http.RoundTripper
 	dead    context.Context
 	lie     func(*http.Request, *http.Response) *http.Response
-	wire    *wire
+	network *network
 	monitor *monitor
 	chaos   bool // calls that change something outlive the daemon
 }
@@ -31,13 +31,13 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	var s wireCall
 	if m.monitor != nil {
-		s = m.monitor.sends(r)
+		s = m.monitor.sent(r)
 	}
 	resp, err := m.call(r.WithContext(ctx))
 	stop()
-	m.wire.holdUp(r)
+	m.network.holdUp(r)
 	if m.monitor != nil && m.dead.Err() == nil {
-		m.monitor.hears(s, resp, err)
+		m.monitor.answered(s, resp, err)
 	}
 	if err == nil && m.lie != nil {
 		resp = m.lie(r, resp)
@@ -47,10 +47,10 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // call makes a call. One that changes something is on its way whatever becomes of the daemon: it may have its effect after a kill.
 func (m mortal) call(r *http.Request) (*http.Response, error) {
-	if m.wire.flaps(r) {
+	if m.network.flaps(r) {
 		return unavailable(r), nil
 	}
-	if late, how := m.wire.late(r.Method); how != "" {
+	if late, how := m.network.late(r.Method); how != "" {
 		time.AfterFunc(late, func() {
 			if resp, err := m.RoundTripper.RoundTrip(r.WithContext(context.WithoutCancel(r.Context()))); err == nil {
 				resp.Body.Close()
@@ -93,8 +93,8 @@ func unavailable(r *http.Request) *http.Response {
 	return &http.Response{StatusCode: 503, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}
 }
 
-// A wire is what goes wrong between the daemons and the server.
-type wire struct {
+// A network is what goes wrong between the daemons and the server.
+type network struct {
 	mu     sync.Mutex
 	method string        // of the calls that have their effect later than their answer
 	by     time.Duration // how much later
@@ -105,43 +105,43 @@ type wire struct {
 }
 
 // setLate reads: insert|delete DURATION cut|503 times N, or off.
-func (w *wire) setLate(args []string) (err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.left = 0; len(args) == 1 && args[0] == "off" {
+func (n *network) setLate(args []string) (err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.left = 0; len(args) == 1 && args[0] == "off" {
 		return nil
 	}
 	if len(args) != 5 || args[2] != "cut" && args[2] != "503" || args[3] != "times" {
 		return errors.New("want insert|delete DURATION cut|503 times N, or off")
 	}
-	w.how, w.method = args[2], map[string]string{"insert": http.MethodPost, "delete": http.MethodDelete}[args[0]]
-	if w.by, err = time.ParseDuration(args[1]); err == nil {
-		w.left, err = strconv.Atoi(args[4])
+	n.how, n.method = args[2], map[string]string{"insert": http.MethodPost, "delete": http.MethodDelete}[args[0]]
+	if n.by, err = time.ParseDuration(args[1]); err == nil {
+		n.left, err = strconv.Atoi(args[4])
 	}
 	return err
 }
 
 // late says how much later a call has its effect, and how it is answered until then; how is empty if nothing is wrong with it.
-func (w *wire) late(method string) (by time.Duration, how string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.left == 0 || w.method != method {
+func (n *network) late(method string) (by time.Duration, how string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.left == 0 || n.method != method {
 		return 0, ""
 	}
-	w.left--
-	return w.by, w.how
+	n.left--
+	return n.by, n.how
 }
 
-func (w *wire) setFlap(n uint32) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.flap = n
+func (n *network) setFlap(one uint32) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.flap = one
 }
 
-func (w *wire) setSlow(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.slow = d
+func (n *network) setSlow(d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.slow = d
 }
 
 func isList(r *http.Request) bool {
@@ -149,23 +149,23 @@ func isList(r *http.Request) bool {
 }
 
 // holdUp holds up the answer to a list, which says how it was when the server read it.
-func (w *wire) holdUp(r *http.Request) {
-	w.mu.Lock()
-	slow := w.slow
-	w.mu.Unlock()
+func (n *network) holdUp(r *http.Request) {
+	n.mu.Lock()
+	slow := n.slow
+	n.mu.Unlock()
 	if slow > 0 && isList(r) {
 		time.Sleep(slow)
 	}
 }
 
 // flaps draws whether a list fails, from its zone and the time.
-func (w *wire) flaps(r *http.Request) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.flap == 0 || !isList(r) {
+func (n *network) flaps(r *http.Request) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.flap == 0 || !isList(r) {
 		return false
 	}
 	h := fnv.New32a()
 	fmt.Fprint(h, r.URL.Path, time.Now().Unix())
-	return h.Sum32()%w.flap == 0
+	return h.Sum32()%n.flap == 0
 }

@@ -36,7 +36,7 @@ type vm struct {
 	since   time.Time // when it came into this phase
 	status  string    // as Google last gave it
 	created time.Time // by Google's clock; zero if unknown
-	alive   time.Time // when it was last known to be live; zero if only a finished insert says so
+	alive   time.Time // when it was last known to be live; zero if known only from its insert operation
 	listed  bool      // a list has shown it
 	hidden  bool      // the last list lacked it, though it was live
 	rank    int       // of the template that it was made from; the number of ranks if none in force
@@ -57,38 +57,38 @@ type vm struct {
 
 // A mutation is the creation or deletion of a VM that is under way, or was the last one.
 type mutation struct {
-	begun     time.Time     // when the daemon decided on it, or adopted it
-	request   string        // the requestId that all its calls share
-	wire      bool          // a call is on the wire
-	answered  time.Time     // when the last call ended
-	open      bool          // a call's outcome is unknown
-	refusal   *gce.Failure  // of a call after one whose outcome is unknown
-	next      time.Time     // when to call, or to ask for the VM, again
-	backoff   time.Duration // before that
-	accepted  time.Time     // when Google accepted it; zero if that is not known
-	operation string        // Google's name of it; empty if unknown
-	inserted  time.Time     // when Google accepted it, by Google's clock
-	heard     time.Time     // when Google last reported the operation as under way
-	slow      time.Duration // what the log has said of how long it takes
-	ended     bool          // the deletion has ended well; that the VM is gone is still to be confirmed, or was
-	resting   bool          // the VM was stopped when its deletion began
+	begun        time.Time     // when the daemon decided on it, or adopted it
+	request      string        // the requestId that all its calls share
+	wire         bool          // a call is on the wire
+	answered     time.Time     // when the last call ended
+	open         bool          // a call's outcome is unknown
+	refusal      *gce.Failure  // of a call after one whose outcome is unknown
+	next         time.Time     // when to call, or to ask for the VM, again
+	backoff      time.Duration // before that
+	accepted     time.Time     // when Google accepted it; zero if that is not known
+	operation    string        // Google's name of it; empty if unknown
+	inserted     time.Time     // when Google accepted it, by Google's clock
+	lastReported time.Time     // when Google last reported the operation as under way
+	slow         time.Duration // duration that the log last gave
+	ended        bool          // Google calls the deletion finished, or the VM was not found
+	wasStopped   bool          // the VM was stopped when its deletion began
 }
 
 // A sight is a kind of observation.
 type sight int
 
 const (
-	listShows     sight = iota // a list shows the VM
-	listLacks                  // a complete list lacks it
-	getFinds                   // asked for by name, it exists
-	getMisses                  // asked for by name, it does not exist
-	endedBy                    // one of the zone's finished operations ended it
-	callAccepted               // Google has accepted the call, or reports its operation as under way
-	callUnsent                 // the call had no effect: no token, or too many calls
-	callOpen                   // the call's outcome is unknown
-	callRefused                // the call, or its operation, has failed
-	operationDone              // its operation has ended well
-	drainRefused               // its drain hook wants it to be kept
+	listShows      sight = iota // a list shows the VM
+	listLacks                   // a complete list lacks it
+	getFinds                    // asked for by name, it exists
+	getMisses                   // asked for by name, it does not exist
+	operationEnded              // one of the zone's finished operations ended it
+	callAccepted                // Google has accepted the call, or reports its operation as under way
+	callNotSent                 // the call had no effect: no token, or too many calls
+	callUncertain               // the call's outcome is unknown
+	callRefused                 // the call, or its operation, has failed
+	operationDone               // its operation has ended well
+	drainRefused                // its drain hook wants it to be kept
 )
 
 // An observation is what the daemon has learnt of one VM.
@@ -113,7 +113,7 @@ const (
 	creationFailed         // hold, and exhausted hook
 	isDeleted              // delete hook
 	deletionFailed         // it stays a member
-	isLost                 // find the reason, then run the vanished hook
+	isLost                 // losses.go finds the reason, then the vanished hook runs
 	turnedUp               // a member that no creation explains
 	forget                 // drop the row
 	outcomeUnknown         // say so
@@ -125,15 +125,15 @@ const (
 //	listed live      –  [1]          –  [1]          live            –               –        ask      ask
 //	listed leaving   –               –               isLost          –               –        –        –
 //	listed stopped   –               –               isLost          –               –        stopped  stopped [2]
-//	unlisted         –               –               ask             –               –        forget   –
+//	unlisted         –               –               ask             – [6]           –        forget   –
 //	found live       making          –  [3]          live            [4]             –        turnedUp turnedUp
 //	found leaving    making          –  [3]          isLost          deleting        –        –        –
 //	found stopped    making          –  [3]          isLost          [4]             –        stopped  stopped [2]
 //	not found        [5]             creationFailed  isLost          isDeleted       –        forget   –
-//	over             –               –               isLost          –               –        –        –
+//	operation ended  –               –               isLost          –               –        –        –
 //	accepted         making          making          –               deleting        –        –        –
-//	unsent           forget [6]      –               –               live [6]        –        –        –
-//	unknown          asked           –               –               deleting        –        –        –
+//	not sent         forget [6]      –               –               live [6]        –        –        –
+//	uncertain        asked           –               –               deleting        –        –        –
 //	refused          creationFailed  creationFailed  –               deletionFailed  –        –        –
 //	                 [6]                             –               [6]
 //	done             isLive          isLive          –               ask             –        –        –
@@ -142,9 +142,14 @@ const (
 // [1] RUNNING means isLive if the operation is not known: a VM whose creation will fail is listed briefly, too.
 // [2] Unless this daemon deleted it.
 // [3] RUNNING means isLive, and anything else creationFailed once the time is over.
-// [4] deletionFailed if Google calls the deletion finished, refuses it or says nothing of it for too long.
+// [4] deletionFailed if Google calls the deletion finished, refuses it or says nothing of it for too long. A stopped VM counts as leaving
+// unless it was stopped before.
 // [5] creationFailed if Google refused a repeat; forget once no call can be on the wire any more.
-// [6] If an earlier call's outcome is unknown, that stays so, and ask decides.
+// [6] While a call's outcome is unknown, retry in send.go repeats the call or asks for the VM by name, and ask decides. So it does where
+// Google says that a new VM exists, or that one to be deleted does not.
+//
+// A list that was begun before the VM came into its phase is stale and changes nothing. A VM that was never known to be live is gone at its
+// loss, without isLost: the daemon before this one told of it.
 func (v *vm) observe(o observation) outcome {
 	if o.sight == listShows || o.sight == getFinds {
 		v.see(o)
@@ -183,11 +188,11 @@ func (v *vm) observeCreation(o observation) outcome {
 		v.accept(o)
 	case operationDone:
 		return v.comeAlive(o)
-	case callUnsent:
+	case callNotSent:
 		if v.phase == asked && !v.open {
 			return forget
 		}
-	case callOpen:
+	case callUncertain:
 		if v.phase == asked {
 			return v.leaveOpen()
 		}
@@ -241,7 +246,7 @@ func (v *vm) observeLive(o observation) outcome {
 		if !o.stale {
 			return ask
 		}
-	case getMisses, endedBy:
+	case getMisses, operationEnded:
 		return v.lose(o)
 	case drainRefused:
 		if v.phase == draining {
@@ -258,11 +263,11 @@ func (v *vm) observeDeletion(o observation) outcome {
 	case operationDone:
 		v.ended = true
 		return ask
-	case callUnsent:
+	case callNotSent:
 		if !v.open {
-			v.keep(o)
+			v.abortDeletion(o)
 		}
-	case callOpen:
+	case callUncertain:
 		return v.leaveOpen()
 	case callRefused:
 		if o.failure.Class == gce.NotFound {
@@ -290,22 +295,22 @@ func (v *vm) observeDeletion(o observation) outcome {
 
 // foundInDeletion decides by the VM's state, which was asked for because its operation does not say enough.
 func (v *vm) foundInDeletion(o observation) outcome {
-	leaving := !o.vm.Live() && !(v.resting && o.vm.Stopped())
+	leaving := !o.vm.Live() && !(v.wasStopped && o.vm.Stopped())
 	switch {
 	case leaving && v.accepted.IsZero():
 		v.accept(observation{at: o.at})
 	case leaving:
-		v.heard = o.at
+		v.lastReported = o.at
 	case v.ended:
 		return v.failDeletion(o, livesOn)
-	case v.refusal != nil && v.resting && v.refusal.Status >= 500:
+	case v.refusal != nil && v.wasStopped && v.refusal.Status >= 500:
 		v.refusal = nil // a stopped VM looks the same while it is being deleted: repeat the call
 	case v.refusal != nil:
 		return v.failDeletion(o, v.refusal)
 	case o.overdue && !v.accepted.IsZero():
 		return v.failDeletion(o, stillThere)
 	case v.open && !v.wire && o.at.Sub(v.answered) >= gce.CallTimeout:
-		v.keep(o)
+		v.abortDeletion(o)
 	}
 	return nothing
 }
@@ -340,7 +345,7 @@ func (v *vm) accept(o observation) {
 	if v.accepted.IsZero() {
 		v.accepted = o.at
 	}
-	v.open, v.refusal, v.heard, v.next, v.backoff = false, nil, o.at, time.Time{}, 0
+	v.open, v.refusal, v.lastReported, v.next, v.backoff = false, nil, o.at, time.Time{}, 0
 	if o.operation.Name != "" {
 		v.operation, v.inserted = o.operation.Name, o.operation.Inserted
 	}
@@ -380,22 +385,22 @@ func (v *vm) failCreation(o observation, f *gce.Failure) outcome {
 
 // lose ends the life of a VM that this daemon did not delete.
 func (v *vm) lose(o observation) outcome {
-	if v.alive.IsZero() { // only a list of operations has told of it, and the daemon before this one of its loss
+	if v.alive.IsZero() { // known only from operations; the previous daemon reported its loss
 		v.enter(gone, o.at)
 		return nothing
 	}
-	if o.sight == getMisses || o.sight == endedBy {
+	if o.sight == getMisses || o.sight == operationEnded {
 		v.status = "gone"
 	}
 	v.enter(lost, o.at)
 	return isLost
 }
 
-// keep ends a deletion that came to nothing. A VM that has been drained does not work any more: it is deleted later, whatever the target.
-func (v *vm) keep(o observation) {
+// abortDeletion ends a deletion that came to nothing. A VM that has been drained does not work any more: it is deleted later, whatever the target.
+func (v *vm) abortDeletion(o observation) {
 	p := live
 	switch {
-	case v.resting:
+	case v.wasStopped:
 		p = stopped
 	case v.drained:
 		p = draining
@@ -409,7 +414,7 @@ func (v *vm) failDeletion(o observation, f *gce.Failure) outcome {
 	v.failure = f
 	v.distance = min(max(2*v.distance, o.distance), maxDistance)
 	v.retry = o.at.Add(v.distance)
-	v.keep(o)
+	v.abortDeletion(o)
 	return deletionFailed
 }
 
@@ -439,5 +444,5 @@ func (v *vm) overdue(now time.Time) bool {
 	if v.phase == making {
 		limit = creationTime
 	}
-	return now.Sub(v.heard) >= silence || now.Sub(v.accepted) >= limit
+	return now.Sub(v.lastReported) >= silence || now.Sub(v.accepted) >= limit
 }

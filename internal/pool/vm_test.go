@@ -71,10 +71,10 @@ var sights = map[string]observation{
 	"found leaving":  {sight: getFinds, vm: gce.VM{Status: "STOPPING"}},
 	"found stopped":  {sight: getFinds, vm: gce.VM{Status: "TERMINATED"}},
 	"not found":      {sight: getMisses},
-	"over":           {sight: endedBy},
+	"over":           {sight: operationEnded},
 	"accepted":       {sight: callAccepted, operation: gce.Operation{Name: "operation-1", Inserted: epoch}},
-	"unsent":         {sight: callUnsent, failure: &gce.Failure{Class: gce.RateLimited}},
-	"unknown":        {sight: callOpen, failure: &gce.Failure{Class: gce.Uncertain}},
+	"unsent":         {sight: callNotSent, failure: &gce.Failure{Class: gce.RateLimited}},
+	"unknown":        {sight: callUncertain, failure: &gce.Failure{Class: gce.Uncertain}},
 	"refused":        {sight: callRefused, failure: &gce.Failure{Class: gce.Forbidden}, distance: 30 * time.Second},
 	"done":           {sight: operationDone},
 	"kept":           {sight: drainRefused, failure: &gce.Failure{Class: KeptByDrain}, distance: 30 * time.Second},
@@ -86,7 +86,7 @@ func rowIn(p phase) *vm {
 	v.mutation = mutation{begun: epoch, answered: epoch}
 	switch p {
 	case making:
-		v.accepted, v.heard, v.operation = epoch, epoch, "operation-1"
+		v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-1"
 	case live, draining, deleting:
 		v.alive, v.status, v.listed = epoch, "RUNNING", true
 	case stopped:
@@ -137,9 +137,9 @@ func TestObserveNotes(t *testing.T) {
 	open := func(v *vm) { v.open = true }
 	onWire := func(v *vm) { v.wire = true }
 	ended := func(v *vm) { v.ended = true }
-	resting := func(v *vm) { v.resting, v.status = true, "TERMINATED" }
+	resting := func(v *vm) { v.wasStopped, v.status = true, "TERMINATED" }
 	drained := func(v *vm) { v.drained = true }
-	accepted := func(v *vm) { v.accepted, v.heard, v.operation = epoch, epoch, "operation-2" }
+	accepted := func(v *vm) { v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-2" }
 	unseen := func(v *vm) { v.alive, v.listed = time.Time{}, false }
 	refused := func(f *gce.Failure) func(*vm) { return func(v *vm) { v.open, v.refusal = true, f } }
 	see := func(name string, changes ...func(*observation)) observation {
@@ -276,21 +276,21 @@ func TestObserveFields(t *testing.T) {
 	v = rowIn(asked)
 	v.open, v.backoff, v.next = true, time.Second, at
 	if v.observe(observation{sight: callAccepted, at: at, operation: gce.Operation{Name: "o", Inserted: created}}); v.open || v.backoff > 0 ||
-		!v.next.IsZero() || v.accepted != at || v.heard != at || v.operation != "o" || v.inserted != created {
+		!v.next.IsZero() || v.accepted != at || v.lastReported != at || v.operation != "o" || v.inserted != created {
 		t.Errorf("accepted: %+v", v)
 	}
 	later := at.Add(time.Minute)
-	if v.observe(observation{sight: callAccepted, at: later, operation: gce.Operation{Name: "o", Inserted: created}}); v.accepted != at || v.heard != later {
-		t.Errorf("still under way: accepted %v, heard of %v", v.accepted, v.heard)
+	if v.observe(observation{sight: callAccepted, at: later, operation: gce.Operation{Name: "o", Inserted: created}}); v.accepted != at || v.lastReported != later {
+		t.Errorf("still under way: accepted %v, heard of %v", v.accepted, v.lastReported)
 	}
 	if v.observe(observation{sight: operationDone, at: later}); v.status != "STAGING" || v.created != created || v.alive != later {
 		t.Errorf("created: %+v", v)
 	}
 
 	v = rowIn(stopped)
-	v.loss, v.failure, v.resting, v.ended, v.drained = ending{reason: Preempted}, &gce.Failure{}, true, true, true
+	v.loss, v.failure, v.wasStopped, v.ended, v.drained = ending{reason: Preempted}, &gce.Failure{}, true, true, true
 	if v.observe(observation{sight: getFinds, at: at, vm: gce.VM{Status: "RUNNING", Created: created}}); v.loss.reason != "" ||
-		v.alive != at || v.created != created || v.failure != nil || v.resting || v.ended || v.drained {
+		v.alive != at || v.created != created || v.failure != nil || v.wasStopped || v.ended || v.drained {
 		t.Errorf("started again: %+v", v)
 	}
 }
@@ -312,7 +312,7 @@ func TestOverdue(t *testing.T) {
 		{deleting, 69 * time.Minute, 70*time.Minute - time.Second, false},
 		{deleting, 69 * time.Minute, 70 * time.Minute, true},
 	} {
-		v := &vm{phase: test.phase, mutation: mutation{accepted: epoch, heard: epoch.Add(test.heard)}}
+		v := &vm{phase: test.phase, mutation: mutation{accepted: epoch, lastReported: epoch.Add(test.heard)}}
 		if got := v.overdue(epoch.Add(test.now)); got != test.expected {
 			t.Errorf("%s, heard of after %v, at %v: %v", phaseNames[test.phase], test.heard, test.now, got)
 		}
@@ -363,7 +363,7 @@ func (l *lifeStory) draw(t *rapid.T) observation {
 		o.vm.Created = rapid.SampledFrom([]time.Time{{}, epoch}).Draw(t, "created")
 	case callAccepted, operationDone:
 		o.operation.Name = rapid.SampledFrom([]string{"", "o"}).Draw(t, "operation")
-	case callUnsent, callOpen, callRefused, drainRefused:
+	case callNotSent, callUncertain, callRefused, drainRefused:
 		o.failure = &gce.Failure{
 			Class:  rapid.SampledFrom([]gce.Class{gce.Exhausted, gce.Forbidden, gce.NotFound, gce.Exists, gce.Transient}).Draw(t, "class"),
 			Status: rapid.SampledFrom([]int{0, 403, 503}).Draw(t, "status"),
@@ -376,7 +376,7 @@ func (l *lifeStory) draw(t *rapid.T) observation {
 func (l *lifeStory) act(t *rapid.T) {
 	switch a := rapid.IntRange(0, 5).Draw(t, "act"); {
 	case l.phase == live && a == 0, l.phase == stopped && a < 2, l.phase == draining && a < 2:
-		l.mutation, l.drained = mutation{begun: l.now, resting: l.phase == stopped}, l.phase == draining
+		l.mutation, l.drained = mutation{begun: l.now, wasStopped: l.phase == stopped}, l.phase == draining
 		l.enter(deleting, l.now)
 	case l.phase == live && a == 1:
 		l.drained = false
@@ -470,7 +470,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 	case deletionFailed:
 		from(deleting, draining)
 		switch {
-		case before.resting:
+		case before.wasStopped:
 			became(stopped)
 		case before.drained:
 			became(draining)
@@ -485,7 +485,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 		became(before.phase)
 	case forget:
 		from(asked, stopped)
-		if before.phase == asked && (before.wire && o.sight != callUnsent || before.open && o.sight == callUnsent) {
+		if before.phase == asked && (before.wire && o.sight != callNotSent || before.open && o.sight == callNotSent) {
 			fail("dropped while a call may have its effect")
 		}
 	case outcomeUnknown:

@@ -22,7 +22,7 @@ const (
 	clockSkew = 2 * time.Minute
 )
 
-// watch sees to the mutations under way, and to losses whose reasons are not known.
+// watch polls the operations in flight and retries calls whose outcome is unknown.
 func (p *Pool) watch(now time.Time) {
 	var t totals
 	if p.config != nil {
@@ -33,7 +33,7 @@ func (p *Pool) watch(now time.Time) {
 		if len(z.busy) == 0 {
 			continue
 		}
-		by(&p.due.watch, now.Add(watchEvery))
+		schedule(&p.due.watch, now.Add(watchEvery))
 		var under []*vm
 		for _, v := range z.sortedBusy() {
 			switch {
@@ -76,7 +76,7 @@ func (p *Pool) watchZone(z *zone, vms []*vm, now time.Time) {
 		}
 		since = earlier(since, inserted)
 	}
-	slices.SortStableFunc(old, func(a, b watched) int { return a.vm.heard.Compare(b.vm.heard) })
+	slices.SortStableFunc(old, func(a, b watched) int { return a.vm.lastReported.Compare(b.vm.lastReported) })
 	z.watching = true
 	p.goAsync(func() event {
 		ctx, cancel := context.WithTimeout(p.work, gce.CallTimeout)

@@ -43,7 +43,7 @@ func TestTakeOperation(t *testing.T) {
 		said  int
 	}{{10*time.Minute - time.Second, 0}, {10 * time.Minute, 1}, {19 * time.Minute, 1}, {20 * time.Minute, 2}, {40 * time.Minute, 3}} {
 		p.takeOperation(z, v, gce.Operation{Name: "operation-1", Kind: gce.Creation}, now.Add(test.after))
-		if said != test.said || v.phase != making || v.heard != now.Add(test.after) {
+		if said != test.said || v.phase != making || v.lastReported != now.Add(test.after) {
 			t.Errorf("after %v: said %d times, want %d: %+v", test.after, said, test.said, v)
 		}
 	}

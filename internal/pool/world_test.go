@@ -49,8 +49,8 @@ type world struct {
 	vanished func(zone, name string)
 
 	// lie changes answers on their way to the daemon.
-	lie  func(*http.Request, *http.Response) *http.Response
-	wire wire // what goes wrong on the way to the server
+	lie     func(*http.Request, *http.Response) *http.Response
+	network network // what goes wrong on the way to the server
 
 	// A second daemon: the attribute with its configuration, its end, and what it does.
 	second                 string
@@ -62,10 +62,9 @@ type world struct {
 	mu     sync.Mutex
 	events map[Kind]int // as observed
 	hooks  []hook.Event
-	agreed map[string]bool // VMs whose drain hook has ended well
-	keep   string          // zone whose VMs the drain hook keeps
-	hang   string          // kind of the hooks that hang
-	slow   string          // kind of the hooks that take pause
+	keep   string // zone whose VMs the drain hook keeps
+	hang   string // kind of the hooks that hang
+	slow   string // kind of the hooks that take pause
 	pause  time.Duration
 }
 
@@ -77,7 +76,7 @@ const template = `{
 }`
 
 func newWorld(t *testing.T, o gcesim.Options) *world {
-	w := &world{t: t, sim: gcesim.New(o), start: time.Now(), logged: &record{start: time.Now()}, events: map[Kind]int{}, agreed: map[string]bool{}, fields: map[string]any{
+	w := &world{t: t, sim: gcesim.New(o), start: time.Now(), logged: &record{start: time.Now()}, events: map[Kind]int{}, fields: map[string]any{
 		"SecondsToRest": 30, "SecondsForExhaustion": 120, "Prefix": "pool-", "TargetVMCount": 6,
 		"AllowedZones": []string{"us-central1-a", "us-central1-b", "us-central1-c"},
 		"Hooks":        map[string]string{"Create": "c", "Delete": "d", "Vanished": "v", "Exhausted": "e"},
@@ -163,7 +162,7 @@ type options struct {
 func (w *world) daemon(attribute string, o options) (stop, kill func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	dead, die := context.WithCancel(context.Background())
-	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, &w.wire, o.monitor, w.chaos}}
+	hc := &http.Client{Transport: mortal{w.sim.Client().Transport, dead, w.lie, &w.network, o.monitor, w.chaos}}
 	meta := metadata.NewClient(&http.Client{Transport: hc.Transport, Timeout: 5 * time.Second})
 	withToken := &http.Client{Transport: gce.WithToken(hc.Transport, func() (oauth2.TokenSource, error) { return gce.ServiceAccount(meta), nil })}
 	api, err := gce.New(ctx, withToken, "http://gce/compute/v1", "demo", func() time.Duration { return time.Second })
@@ -268,10 +267,8 @@ func (w *world) runHook(ctx context.Context, e hook.Event) error {
 	if keep {
 		return errors.New("exit status 1: a job is running")
 	}
-	if e.Kind == "drain" && ctx.Err() == nil {
-		w.mu.Lock()
-		w.agreed[e.Name] = true
-		w.mu.Unlock()
+	if e.Kind == "drain" && ctx.Err() == nil && w.monitor != nil {
+		w.monitor.drained(key{e.Zone, e.Name})
 	}
 	return ctx.Err()
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// slotsPerZone bounds the calls of one kind that are on the wire to one zone, so that a zone that does not answer ties up no other.
+// slotsPerZone bounds the calls of one kind that are on the wire to one zone, so one hung zone cannot block the others.
 const slotsPerZone = 32
 
 // A zone is what the pool knows of the VMs of one prefix in one zone.
@@ -19,20 +19,20 @@ type zone struct {
 	busy  map[string]*vm // rows under way: asked, making, draining, deleting, lost
 
 	// Its lists.
-	listing  bool      // a list, or the questions that it gave rise to, are under way
-	asked    time.Time // when the last list was begun
-	awaited  time.Time // since when updates wait for it
-	late     bool      // and updates no longer wait for it
-	listed   bool      // it has been listed since it was taken into the configuration
-	seen     time.Time // when it was last listed
-	absent   bool      // Google says that it does not exist
-	unknown  time.Time // since when it cannot be seen; zero if it can
-	ownFault bool      // because of a refused token or the rate of calls, not of Google's side
-	lost     bool      // it has been written off, and the log says so
-	why      string    // it cannot be seen
-	trouble  string    // a short form of why, as last logged
-	crowded  bool      // members have turned up that this daemon did not make
-	hiding   bool      // its lists lack VMs that exist
+	listing        bool      // a list, or the questions that it gave rise to, are under way
+	asked          time.Time // when the last list was begun
+	awaited        time.Time // since when updates wait for it
+	late           bool      // and updates no longer wait for it
+	listed         bool      // it has been listed since it was taken into the configuration
+	seen           time.Time // when it was last listed
+	absent         bool      // Google says that it does not exist
+	unknown        time.Time // since when it cannot be seen; zero if it can
+	ownFault       bool      // because of a refused token or the rate of calls, not of Google's side
+	writeOffLogged bool      // it has been written off, and the log says so
+	why            string    // it cannot be seen
+	lastError      string    // a short form of why, as last logged
+	hasStrangers   bool      // members have turned up that this daemon did not make
+	hiding         bool      // its lists lack VMs that exist
 
 	verifying  bool            // its last list waits for answers
 	strangers  []string        // members that this daemon did not make, not yet said
@@ -157,8 +157,8 @@ func (p *Pool) sortedZones() []*zone {
 // allZones returns the configured zones, and those in which something is still in flight.
 func (p *Pool) allZones() []*zone { return append(p.sortedZones(), p.former...) }
 
-// isMember reports whether a VM is the pool's. The prefix is ownership: every VM that carries it belongs to the pool, except the one
-// that the daemon runs on.
+// isMember reports whether a VM is the pool's. A VM belongs to the pool if its name has the prefix, unless the daemon
+// runs on it.
 func (p *Pool) isMember(z *zone, name string) bool {
 	return strings.HasPrefix(name, z.prefix) && (key{z.name, name}) != p.self
 }

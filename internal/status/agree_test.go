@@ -143,13 +143,14 @@ func checkAgreement(t interface {
 	}
 	for _, f := range families {
 		for _, m := range f.Metric {
-			name := f.GetName()
+			var name strings.Builder
+			name.WriteString(f.GetName())
 			for _, l := range m.Label {
 				if l.GetName() == "state" {
-					name += " " + l.GetValue()
+					name.WriteString(" " + l.GetValue())
 				}
 			}
-			values[name] += m.GetGauge().GetValue()
+			values[name.String()] += m.GetGauge().GetValue()
 		}
 	}
 	live, shown := values["prevmtable_live_vms"]

@@ -61,7 +61,7 @@ func newMetrics(b *Board) *metrics {
 		deletes:  counter("prevmtable_deletes_total", "Deletions that ended, by zone and result: deleted, or the class of the failure.", "zone", "result"),
 		holds:    counter("prevmtable_holds_total", "Times that a zone was put on hold, by zone and class of the failure.", "zone", "class"),
 		dropped:  counter("prevmtable_hooks_dropped_total", "Hooks that were not run because too many were waiting.", "hook"),
-		calls:    counter("prevmtable_api_requests_total", "Calls of the Compute Engine API, by method and HTTP status; none if there was no answer.", "method", "code"),
+		calls:    counter("prevmtable_api_requests_total", "Calls of the Compute Engine API, by method and HTTP status: none if there was no answer, other if it is no known status.", "method", "code"),
 		configErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "prevmtable_configuration_errors_total", Help: "Configurations that were refused.",
 		}),
@@ -145,9 +145,12 @@ func (m *metrics) observe(e pool.Event) {
 }
 
 func (m *metrics) apiCall(method string, status int) {
-	code := "none"
-	if status > 0 {
-		code = strconv.Itoa(status)
+	code := strconv.Itoa(status)
+	switch {
+	case status == 0:
+		code = "none"
+	case http.StatusText(status) == "": // some server sends any numbers
+		code = "other"
 	}
 	m.calls.WithLabelValues(method, code).Inc()
 }

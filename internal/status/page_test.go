@@ -73,6 +73,9 @@ func TestPageSize(t *testing.T) {
 				t.Errorf("%d zones: %d bytes", zones, len(text))
 			}
 			t.Logf("%d zones: %d bytes", zones, len(text))
+			if all := body(t, crowded(zones), "/?events=all"); len(all) > 100_000 || !bytes.Contains(all, []byte(`STOCKOUT, resource type:compute)&#39;. (503 ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS)</details>`)) {
+				t.Errorf("%d zones, all events: %d bytes, or no message in full", zones, len(all))
+			}
 			if shown := bytes.Count(text, []byte(`class=bar`)); shown != min(zones, maxZones) {
 				t.Errorf("%d of %d zones shown", shown, zones)
 			}
@@ -262,7 +265,7 @@ func TestVMList(t *testing.T) {
 	})
 }
 
-// Every problem leads to its row of the guide, which comes along.
+// The guide comes along.
 func TestGuide(t *testing.T) {
 	text := string(body(t, New("v1", "prevmtable"), "/guide"))
 	if !strings.Contains(text, "When something is wrong") || strings.Contains(text, "<script") {

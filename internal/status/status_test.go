@@ -104,6 +104,8 @@ func troubled() *Board {
 	b.APICall("instances.list", 200)
 	b.APICall("instances.insert", 503)
 	b.APICall("instances.insert", 0)
+	b.APICall("instances.insert", 599)
+	b.APICall("instances.insert", 987)
 	s.Time, s.Updated, s.Next, s.Succeeded = ago(time.Second), ago(10*time.Second), ago(-20*time.Second), ago(10*time.Second)
 	s.Newest = pool.Newest{
 		Version: "ba9876543210", Read: ago(time.Minute),
@@ -345,9 +347,10 @@ func TestNotableEvents(t *testing.T) {
 			b.Observe(e)
 		}
 	}
+	b.Observe(pool.Event{Time: epoch.Add(90 * time.Second), Kind: pool.Vanished, Zone: "z-1", Name: "other", Reason: pool.DeletedByHand})
 	b.Observe(pool.Event{Time: epoch.Add(10 * time.Minute), Kind: pool.Created, Zone: "z-0", Name: "late", Took: 2 * time.Second})
 	got := b.report(epoch, filter{}).Events
-	if len(got) != 4 {
+	if len(got) != 5 || got[3].Name != "other" || got[3].Facts["reason"] != "deleted" {
 		t.Fatalf("%+v", got)
 	}
 	if e := got[0]; e.Kind != "created" || e.Name != "late" || e.Count != 0 || e.Zone != "z-0" || e.Facts["took"] != 2.0 || e.Text != "took 2 s" {
@@ -359,11 +362,11 @@ func TestNotableEvents(t *testing.T) {
 	if e := got[2]; e.Kind != "vanished" || e.Count != 20 || e.Text != "20 in 9 zones, reason preempted" {
 		t.Errorf("%+v", e)
 	}
-	if e := got[3]; e.Kind != "configuration-in-force" || e.Facts["target"] != 1000 {
+	if e := got[4]; e.Kind != "configuration-in-force" || e.Facts["target"] != 1000 {
 		t.Errorf("%+v", e)
 	}
-	if all := b.report(epoch, filter{all: true}).Events; len(all) != 100 || all[2].Kind != "creating" {
-		t.Errorf("%d events, %+v", len(all), all[2])
+	if all := b.report(epoch, filter{all: true}).Events; len(all) != 100 || all[3].Kind != "creating" {
+		t.Errorf("%d events, %+v", len(all), all[3])
 	}
 	for i := range 300 { // each says something of its own
 		b.Observe(pool.Event{Time: epoch.Add(time.Hour), Kind: pool.ZoneHeld, Zone: fmt.Sprint("z-", i)})

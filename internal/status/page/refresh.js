@@ -38,8 +38,12 @@ async function refresh() {
   setTimeout(refresh, document.hidden ? 5 * every : every);
 }
 
-// isReaders tells the reader's own choice: which details are open.
-function isReaders(element, attribute) { return attribute === "open" && element.nodeName === "DETAILS" }
+// isReaders tells the reader's own choice: whether details are open, once the reader has opened or closed them.
+function isReaders(element, attribute) { return attribute === "open" && element.chosen }
+document.addEventListener("click", e => {
+  const details = e.target.closest("summary")?.parentElement;
+  if (details) details.chosen = true;
+});
 
 // adapt makes an element like another one, child by child; children with an id are the same if the id is.
 function adapt(old, now) {
