@@ -52,7 +52,11 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		if v.failure.Class == KeptByDrain || !v.drained && v.failure.Class != gce.Forbidden && p.isMine(v.request) {
 			p.mayDelete++ // another VM is chosen at once
 		}
-		p.emit(Event{Level: slog.LevelWarn, Kind: NotDeleted, Zone: z.name, Name: v.name, Class: v.failure.Class, Took: o.at.Sub(began), Err: v.failure})
+		level := slog.LevelWarn
+		if v.failure.Class == KeptByDrain {
+			level = slog.LevelInfo
+		}
+		p.emit(Event{Level: level, Kind: NotDeleted, Zone: z.name, Name: v.name, Class: v.failure.Class, Took: o.at.Sub(began), Err: v.failure})
 	}
 }
 

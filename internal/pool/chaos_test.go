@@ -17,7 +17,7 @@ import (
 var (
 	chaosDays  = flag.Float64("chaos.days", 0.25, "how many days of a pool's life each chaos story tells")
 	chaosSeed  = flag.Uint64("chaos.seed", 1, "seed of the first chaos story")
-	chaosSeeds = flag.Uint64("chaos.seeds", 5, "how many chaos stories are told")
+	chaosSeeds = flag.Uint64("chaos.seeds", 2, "how many chaos stories are told")
 	chaosZones = flag.Int("chaos.zones", 5, "zones of the chaos stories' project")
 	chaosLog   = flag.String("chaos.log", "", "file for the daemons' log of a story that goes wrong, which is not shrunk then")
 	chaosVMs   = flag.Int("chaos.vms", 20, "VMs of the chaos stories' pool")

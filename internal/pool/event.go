@@ -87,7 +87,11 @@ const (
 // emit sends an event to the log and to Observe.
 func (p *Pool) emit(e Event) {
 	e.Time = time.Now()
-	p.Log.Log(p.work, e.Level, string(e.Kind), e.Attributes()...)
+	said := e
+	if e.Kind == NotCreated { // ZoneHeld gives Google's message, once for all VMs of a batch
+		said.Err = nil
+	}
+	p.Log.Log(p.work, e.Level, string(e.Kind), said.Attributes()...)
 	p.Observe(e)
 }
 

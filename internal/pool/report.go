@@ -59,6 +59,9 @@ func (p *Pool) takeHook(e hookEnded) {
 	if e.err != nil {
 		ended.Level, ended.Kind, ended.Err = slog.LevelError, HookFailed, e.err
 	}
+	if e.hook.Kind == "drain" { // a refusal is an answer; NotDeleted tells of it
+		ended.Level = slog.LevelDebug
+	}
 	p.emit(ended)
 	p.hooks.Done(e.hook)
 	p.runHooks()
