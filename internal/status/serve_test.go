@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,22 +126,22 @@ func TestManyConnections(t *testing.T) {
 		listener := make(pipes)
 		ctx, cancel := context.WithCancel(t.Context())
 		go New("v1", "prevmtable").serve(ctx, listener, nil, slog.New(slog.DiscardHandler))
-		accepted := 0
+		var accepted atomic.Int64
 		go func() {
 			for range 100 {
 				_, theirs := net.Pipe()
 				listener <- theirs
-				accepted++
+				accepted.Add(1)
 			}
 		}()
 		synctest.Wait()
-		if accepted != 64 {
-			t.Errorf("%d connections accepted, want 64", accepted)
+		if n := accepted.Load(); n != 64 {
+			t.Errorf("%d connections accepted, want 64", n)
 		}
 		time.Sleep(time.Minute) // those that say nothing are sent away
 		synctest.Wait()
-		if accepted != 100 {
-			t.Errorf("%d connections accepted in the end, want 100", accepted)
+		if n := accepted.Load(); n != 100 {
+			t.Errorf("%d connections accepted in the end, want 100", n)
 		}
 		cancel()
 	})
