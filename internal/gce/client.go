@@ -44,6 +44,8 @@ type Client struct {
 	mu         sync.Mutex // guards what follows
 	pacers     map[pacerKey]*pacer
 	offset     time.Duration // of the API's clock from the daemon's
+	tokenAfter time.Time     // no mutation leaves before this, since there was no token for the last one
+	tokenWait  time.Duration // how long that wait is
 }
 
 // New returns a client for a project. The HTTP client brings the credentials. An empty endpoint is Google's own; jitter is

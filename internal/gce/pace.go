@@ -39,6 +39,12 @@ const (
 	askAgain        = 100 * time.Millisecond // where only an answer ends the wait
 )
 
+// Without a token a mutation fails before it is sent. The next one waits, twice as long each time.
+const (
+	firstTokenWait   = time.Second
+	longestTokenWait = 30 * time.Second
+)
+
 // A Mutation is a kind of call that changes something, by the name that Google gives its operations.
 type Mutation string
 
@@ -55,7 +61,11 @@ const (
 func (c *Client) Take(zone string, m Mutation) (wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pacer(zone, m).take(m, time.Now())
+	now := time.Now()
+	if now.Before(c.tokenAfter) {
+		return c.tokenAfter.Sub(now)
+	}
+	return c.pacer(zone, m).take(m, now)
 }
 
 // waitToRead returns once a read in a zone may leave, and counts it.
@@ -137,6 +147,12 @@ func (c *Client) answered(zone string, m Mutation, begun time.Time, f *Failure, 
 		p.passed(begun, now)
 	case p.phase == probing && !begun.Before(p.probed): // no answer: the next call is the probe
 		p.phase = resting
+	}
+	if f != nil && f.Class == NotSent && m != reading {
+		c.tokenWait = min(max(2*c.tokenWait, firstTokenWait), longestTokenWait)
+		c.tokenAfter = now.Add(c.tokenWait)
+	} else if m != reading {
+		c.tokenWait = 0
 	}
 	close(p.answer)
 	p.answer = make(chan struct{})

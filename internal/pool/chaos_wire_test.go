@@ -251,7 +251,7 @@ func (m *monitor) goingAt(k key, at time.Time) bool {
 		return false
 	}
 	a := m.vm(k)
-	stays := !a.spared.IsZero() && a.spared.Before(at) && a.spared.After(a.deleteAt)
+	stays := !a.drained && !a.spared.IsZero() && a.spared.Before(at) && a.spared.After(a.deleteAt)
 	return !stays && (!a.noticed.After(a.deleteAt) || !a.noticed.Before(at))
 }
 

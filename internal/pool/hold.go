@@ -62,7 +62,6 @@ type hold struct {
 	cause
 	failure *gce.Failure
 	since   time.Time
-	updates int  // timed updates begun before it; one more must begin before it ends
 	doubled int  // how often its length has doubled, where it does
 	trial   bool // a new configuration has ended it: what was refused may be right now
 }
@@ -89,14 +88,14 @@ func (h *hold) length(c *config.Config) time.Duration {
 // until returns when a hold is over: when its time is, and not before the next timed update.
 func (p *Pool) until(h *hold) time.Time {
 	end := h.since.Add(h.length(p.config))
-	if next := p.timed.Add(p.config.Rest); p.updates == h.updates && end.Before(next) {
+	if next := p.timed.Add(p.config.Rest); !h.since.Before(p.timed) && end.Before(next) {
 		return next
 	}
 	return end
 }
 
 func (p *Pool) lasts(h *hold, now time.Time) bool {
-	return !h.trial && (p.updates == h.updates || now.Before(p.until(h)))
+	return !h.trial && (!h.since.Before(p.timed) || now.Before(p.until(h)))
 }
 
 // hold starts or extends the hold for a creation that began at born and failed. Failures of creations that were in flight at the first
@@ -113,7 +112,7 @@ func (p *Pool) hold(s scope, f *gce.Failure, born, now time.Time) {
 	if again {
 		h.doubled++
 	}
-	h.failure, h.since, h.updates, h.trial = f, now, p.updates, false
+	h.failure, h.since, h.trial = f, now, false
 	if fresh {
 		p.emit(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: s.zone, Class: f.Class, Err: f, Facts: append(p.rankFacts(s.rank), "scope", s, "until", p.until(h))})
 	}
@@ -209,24 +208,18 @@ const (
 	earlyMost   = 3
 )
 
-// An earlyLoss stands for all early losses that one pass over the zones has found in one of them.
-type earlyLoss struct {
-	at   time.Time
-	pass int
-}
-
 // lostEarly notes that a zone has lost VMs, the last of which was born at born, soon after their creation.
 func (p *Pool) lostEarly(z *zone, born, now time.Time) {
-	z.early = slices.DeleteFunc(z.early, func(l earlyLoss) bool { return now.Sub(l.at) > earlyWindow })
-	if n := len(z.early); n == 0 || z.early[n-1].pass != p.passes {
-		z.early = append(z.early, earlyLoss{now, p.passes})
+	z.early = slices.DeleteFunc(z.early, func(at time.Time) bool { return now.Sub(at) > earlyWindow })
+	if n := len(z.early); n == 0 || z.early[n-1].Before(p.begun) { // those that one update finds came at once
+		z.early = append(z.early, now)
 	}
 	_, everywhere := p.holds[cause{scope{rank: allRanks}, ShortLived}]
 	if len(z.early) < earlyMost && !everywhere {
 		return
 	}
 	for _, other := range p.zones {
-		if n := len(other.early); other != z && n > 1 && now.Sub(other.early[n-1].at) <= earlyWindow {
+		if n := len(other.early); other != z && n > 1 && now.Sub(other.early[n-1]) <= earlyWindow {
 			everywhere = true
 		}
 	}

@@ -57,11 +57,9 @@ func (p *Pool) succeedForTest(v *vm, now time.Time) {
 	p.apply(v.home, v, observation{sight: operationDone, at: now})
 }
 
-// updateForTest notes a timed update.
+// updateForTest notes a timed update, which ends holds that began earlier.
 func (p *Pool) updateForTest(now time.Time) {
-	p.updates++
-	p.passes++
-	p.timed = now
+	p.timed, p.begun = now.Add(1), now
 }
 
 // timeLeft returns how long a zone is still held for a rank.
@@ -170,7 +168,7 @@ func TestHoldLastsUntilUpdate(t *testing.T) {
 	if left := timeLeft(p, "us-central1-a", 0, at(10)); left != 20*time.Second {
 		t.Errorf("held for %v, and the next update is in 20 s", left)
 	}
-	p.passes++ // an update for another reason
+	p.begun = at(25) // an update for another reason
 	if p.longest("us-central1-a", 0, at(31)) == nil {
 		t.Error("the hold was over before the next timed update")
 	}

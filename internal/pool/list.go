@@ -29,10 +29,8 @@ func (p *Pool) update(timed bool) {
 		return
 	}
 	now := time.Now()
-	p.begun = now
-	p.passes++
+	p.begun, p.updating = now, true
 	if timed || p.timed.IsZero() {
-		p.updates++
 		p.timed = now
 	}
 	p.due.update = p.timed.Add(p.config.Rest) // changes in between do not put off the next one
@@ -253,11 +251,10 @@ func (p *Pool) updateEnded(now time.Time) {
 	if seen && !missed && !p.paused {
 		p.succeeded = now
 	}
-	if !p.begun.IsZero() {
+	if p.updating {
 		p.emit(Event{Level: slog.LevelDebug, Kind: UpdateEnded, Took: now.Sub(p.begun)})
-		p.begun = time.Time{}
 	}
-	p.fresh = true
+	p.updating, p.fresh = false, true
 	schedule(&p.due.reconcile, now)
 }
 

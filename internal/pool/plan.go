@@ -230,15 +230,15 @@ func (f *fillState) choose(ranks, next int) (best, rank int) {
 	return -1, 0
 }
 
-// isOpen reports whether a zone may have a VM of a rank.
-func (s *situation) isOpen(z zoneView, rank int) bool {
-	return z.view == known && !slices.ContainsFunc(z.holds[rank], func(h int) bool { return s.permits[h] <= 0 })
+// isOpen reports whether the zone may have a VM of a rank.
+func (z *zoneView) isOpen(rank int, permits []int) bool {
+	return z.view == known && !slices.ContainsFunc(z.holds[rank], func(h int) bool { return permits[h] <= 0 })
 }
 
 // better reports whether a zone is open for a rank, and has fewer VMs than another one or its turn before it.
 func (f *fillState) better(i, than, rank, next int) bool {
-	z := f.zones[i]
-	if z.view != known || slices.ContainsFunc(z.holds[rank], func(h int) bool { return f.permits[h] <= 0 }) {
+	z := &f.zones[i]
+	if !z.isOpen(rank, f.permits) {
 		return false
 	}
 	if than < 0 {

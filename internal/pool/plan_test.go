@@ -226,7 +226,7 @@ func TestPlan(t *testing.T) {
 func bestOf(s situation) int {
 	for rank, r := range s.ranks {
 		for _, z := range s.zones {
-			if !r.closed && s.isOpen(z, rank) {
+			if !r.closed && z.isOpen(rank, s.permits) {
 				return rank
 			}
 		}
@@ -384,7 +384,7 @@ func checkFill(t failer, s situation, n, ranks int, replaces bool) {
 		rank, open := 0, []int(nil)
 		for ; rank < ranks && len(open) == 0; rank++ {
 			for at, z := range s.zones {
-				if !s.ranks[rank].closed && s.isOpen(z, rank) {
+				if !s.ranks[rank].closed && z.isOpen(rank, s.permits) {
 					open = append(open, at)
 				}
 			}

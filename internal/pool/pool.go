@@ -90,10 +90,9 @@ type Pool struct {
 	random           *rand.ChaCha8
 	next             int                // index of the zone that wins ties
 	hints            []hint             // zones that Google recommended for what could not be made elsewhere since the last plan
-	passes           int                // updates begun
-	updates          int                // of these, timed ones
 	timed            time.Time          // when the last timed update began
-	begun            time.Time          // start of the update in progress; zero if none is
+	begun            time.Time          // when the last update began
+	updating         bool               // it has not ended
 	succeeded        time.Time          // when the last one ended in which every zone that counts was seen
 	returned         time.Time          // when a zone that was written off was last seen again
 	fresh            bool               // no plan was made yet from the last snapshot
@@ -101,8 +100,6 @@ type Pool struct {
 	unavailableSince []time.Time        // for each rank, since when no better one has had an open zone
 	blocked          map[lane]time.Time // calls that the API's pace does not allow, and until when
 	onWire           map[zoneLane]int   // calls on the wire, at most slotsPerZone each
-	tokenAfter       time.Time          // no mutation leaves before this, since there was no token
-	tokenWait        time.Duration
 
 	settled bool // the last plan left nothing to be sent, or there can be no plan
 	enough  bool // and the pool was not short of VMs

@@ -46,12 +46,12 @@ func (p *Pool) reconcile(now time.Time) {
 		p.create(p.zones[c.zone], c.rank, now)
 	}
 	p.wakeForNext(now)
-	p.settled = p.mayEnd(t, s) && len(plan.create)+len(plan.scaleIn)+len(plan.stopped)+len(p.blocked) == 0 && !p.tokenAfter.After(now)
+	p.settled = p.mayEnd(t, s) && len(plan.create)+len(plan.scaleIn)+len(plan.stopped)+len(p.blocked) == 0
 }
 
 // mayEnd reports whether the update has ended, and nothing waits for the answer to which VM the daemon runs on.
 func (p *Pool) mayEnd(t totals, s situation) bool {
-	return p.begun.IsZero() && (p.selfKnown || !t.listed || t.excess(s) <= 0 && !p.config.DeleteStopped)
+	return !p.updating && (p.selfKnown || !t.listed || t.excess(s) <= 0 && !p.config.DeleteStopped)
 }
 
 // situation gathers what a plan depends on.
@@ -86,8 +86,8 @@ func (p *Pool) situation(now time.Time) situation {
 		for _, vm := range z.busy {
 			if vm.phase == deleting && vm.wasStopped {
 				v.deleting--
-			} else if vm.phase == deleting && vm.accepted.IsZero() || vm.phase == draining || vm.phase == lost {
-				v.unsure++
+			} else if vm.phase == lost || vm.phase == deleting && vm.accepted.IsZero() || vm.phase == draining && !now.Before(vm.retry) {
+				v.unsure++ // but not a drained VM that Google has refused to delete: it does not work any more
 			}
 		}
 		s.zones = append(s.zones, v)
@@ -129,7 +129,7 @@ func (p *Pool) openRanks(s *situation, now time.Time) {
 			if z.view != known || s.ranks[rank].closed {
 				continue
 			}
-			if s.isOpen(z, rank) {
+			if z.isOpen(rank, s.permits) {
 				s.best = min(s.best, rank)
 			}
 			anyOpen = anyOpen || len(z.holds[rank]) == 0
@@ -193,8 +193,5 @@ func (p *Pool) wakeForNext(now time.Time) {
 		} else {
 			delete(p.blocked, lane)
 		}
-	}
-	if p.tokenAfter.After(now) {
-		schedule(&p.due.reconcile, p.tokenAfter)
 	}
 }

@@ -13,7 +13,7 @@ func (p *Pool) slots(z *zone, m gce.Mutation, now time.Time) int {
 	if p.DryRun {
 		return maxCreations
 	}
-	if now.Before(p.blocked[lane{config.Region(z.name), m}]) || now.Before(p.tokenAfter) {
+	if now.Before(p.blocked[lane{config.Region(z.name), m}]) {
 		return 0
 	}
 	return max(0, slotsPerZone-p.onWire[zoneLane{z.name, m}])
@@ -110,13 +110,6 @@ func (p *Pool) takeCall(e callEnded, now time.Time) {
 	p.onWire[zoneLane{z.name, e.kind}]--
 	delete(p.blocked, lane{config.Region(z.name), e.kind})
 	schedule(&p.due.reconcile, now)
-	f, isFailure := errors.AsType[*gce.Failure](e.err)
-	if isFailure && f.Class == gce.NotSent {
-		p.tokenWait = min(max(2*p.tokenWait, time.Second), 30*time.Second)
-		p.tokenAfter = now.Add(p.tokenWait)
-	} else {
-		p.tokenWait = 0
-	}
 	if z.vms[v.name] != v || v.request != e.request {
 		return
 	}
@@ -125,6 +118,7 @@ func (p *Pool) takeCall(e callEnded, now time.Time) {
 	if e.err != nil && !v.accepted.IsZero() {
 		return // Google has accepted an earlier call
 	}
+	f, isFailure := errors.AsType[*gce.Failure](e.err)
 	o := observation{at: now, operation: e.operation, failure: f, distance: p.config.Rest}
 	switch {
 	case e.err == nil:
@@ -186,6 +180,8 @@ func (p *Pool) isWanted(z *zone, v *vm, t *totals, now time.Time) bool {
 		return false
 	case v.phase == deleting && v.wasStopped:
 		return p.config.DeleteStopped
+	case v.phase == deleting && v.drained:
+		return true
 	case v.phase == deleting:
 		return t.live+t.unsure > p.config.Target
 	case v.rank == len(p.config.Templates): // its template is not in force any more

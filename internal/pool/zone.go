@@ -41,7 +41,7 @@ type zone struct {
 	watching   bool            // its operations are being asked for
 	explaining bool            // the reasons of its losses are being asked for
 
-	early []earlyLoss // losses of the last ten minutes that came soon after the creation
+	early []time.Time // when VMs were lost soon after their creation, in the last ten minutes; once for each update
 }
 
 func newZone(name, prefix string) *zone {
