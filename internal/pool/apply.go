@@ -18,15 +18,15 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 	out := v.observe(o)
 	if v.phase != from {
 		z.moved(v, from)
-		delete(z.questions, v.name)
+		delete(z.lookups, v.name)
 		schedule(&p.due.reconcile, o.at)
 	}
-	if from == deleting && o.sight == callNotSent && v.phase != deleting && !v.drained {
-		p.mayDelete++
+	if from == deleting && o.kind == callNotSent && v.phase != deleting && !v.drained {
+		p.deletionsLeft++
 	}
 	switch out {
-	case ask:
-		z.questions[v.name] = true
+	case lookUp:
+		z.lookups[v.name] = true
 	case forget:
 		z.drop(v)
 		schedule(&p.due.reconcile, o.at)
@@ -50,7 +50,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 	case deletionFailed:
 		p.finishOperation(v, o.at)
 		if v.failure.Class == KeptByDrain || !v.drained && v.failure.Class != gce.Forbidden && p.isMine(v.request) {
-			p.mayDelete++ // another VM is chosen at once
+			p.deletionsLeft++ // another VM is chosen at once
 		}
 		level := slog.LevelWarn
 		if v.failure.Class == KeptByDrain {

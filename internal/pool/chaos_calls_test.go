@@ -102,7 +102,7 @@ func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 	case "list":
 		m.listed(c, resp)
 	case "get":
-		if status == http.StatusOK || status == http.StatusNotFound { // a list is over only when the questions that it gave rise to are answered
+		if status == http.StatusOK || status == http.StatusNotFound { // a list is over only when the lookups that it gave rise to are answered
 			m.zone(c.key.zone).slow = time.Time{}
 		}
 		if status == 0 || status >= 400 && status != http.StatusNotFound {

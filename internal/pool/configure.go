@@ -68,7 +68,7 @@ func (p *Pool) parse(text []byte, now time.Time) {
 			h.trial = true // the new template may be right: one VM tries it
 		}
 	}
-	p.fresh, p.mayDelete = false, 0
+	p.fresh, p.deletionsLeft = false, 0
 	p.update(false)
 }
 

@@ -20,15 +20,15 @@ func (p *Pool) startDeletion(k key, now time.Time) {
 	if p.hooks.Len()+p.hooks.Running() >= p.HookParallelism {
 		return // it is decided again when a hook has ended
 	}
-	p.mayDelete--
+	p.deletionsLeft--
 	v.drained = false
 	z.enter(v, draining, now)
 	p.emit(Event{Kind: Draining, Zone: z.name, Name: v.name})
 	p.fire("drain", v, "")
 }
 
-// takeDrain takes what the drain hook of a VM says. Another VM is chosen at once in place of one that is kept.
-func (p *Pool) takeDrain(v *vm, err error) {
+// handleDrain takes what the drain hook of a VM says. Another VM is chosen at once in place of one that is kept.
+func (p *Pool) handleDrain(v *vm, err error) {
 	now := time.Now()
 	schedule(&p.due.reconcile, now)
 	switch {
@@ -38,7 +38,7 @@ func (p *Pool) takeDrain(v *vm, err error) {
 	case err == nil:
 		v.drained = true
 	default:
-		p.apply(v.home, v, observation{sight: drainRefused, at: now, distance: p.config.Rest, failure: &gce.Failure{Class: KeptByDrain, Message: err.Error()}})
+		p.apply(v.home, v, observation{kind: drainRefused, at: now, distance: p.config.Rest, failure: &gce.Failure{Class: KeptByDrain, Message: err.Error()}})
 	}
 }
 

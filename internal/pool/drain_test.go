@@ -32,7 +32,7 @@ func TestDrainedIsDeleted(t *testing.T) {
 	if !try(now) {
 		t.Fatal("not deleted")
 	}
-	p.apply(z, v, observation{sight: callRefused, at: now, failure: &gce.Failure{Class: gce.Transient}, distance: 30 * time.Second})
+	p.apply(z, v, observation{kind: callRefused, at: now, failure: &gce.Failure{Class: gce.Transient}, distance: 30 * time.Second})
 	if v.phase != draining || !v.drained {
 		t.Fatalf("after a failure it is %s", phaseNames[v.phase])
 	}

@@ -88,14 +88,14 @@ func (h *hold) length(c *config.Config) time.Duration {
 // until returns when a hold is over: when its time is, and not before the next timed update.
 func (p *Pool) until(h *hold) time.Time {
 	end := h.since.Add(h.length(p.config))
-	if next := p.timed.Add(p.config.Rest); !h.since.Before(p.timed) && end.Before(next) {
+	if next := p.timedBegun.Add(p.config.Rest); !h.since.Before(p.timedBegun) && end.Before(next) {
 		return next
 	}
 	return end
 }
 
 func (p *Pool) lasts(h *hold, now time.Time) bool {
-	return !h.trial && (!h.since.Before(p.timed) || now.Before(p.until(h)))
+	return !h.trial && (!h.since.Before(p.timedBegun) || now.Before(p.until(h)))
 }
 
 // hold starts or extends the hold for a creation that began at born and failed. Failures of creations that were in flight at the first
@@ -135,7 +135,7 @@ func (p *Pool) endShortLived(now time.Time) {
 		if c.class != ShortLived || p.lasts(h, now) {
 			return false
 		}
-		return p.anyInScope(c.scope, func(v *vm) bool { return v.phase == live && v.born.After(h.since) && now.Sub(v.since) >= youth })
+		return p.anyInScope(c.scope, func(v *vm) bool { return v.phase == live && v.born.After(h.since) && now.Sub(v.since) >= shortLife })
 	})
 }
 
@@ -200,10 +200,10 @@ func (p *Pool) longest(zone string, rank int, now time.Time) (longest *hold) {
 	return longest
 }
 
-// A start-up script that powers off must not cause a loop of creations. A zone is held that loses VMs within youth of their creation
+// A start-up script that powers off must not cause a loop of creations. A zone is held that loses VMs within shortLife of their creation
 // at earlyMost times within earlyWindow. If a second zone has lost some repeatedly too, the template is at fault, and the whole pool is held.
 const (
-	youth       = 2 * time.Minute
+	shortLife   = 2 * time.Minute
 	earlyWindow = 10 * time.Minute
 	earlyMost   = 3
 )
@@ -211,7 +211,7 @@ const (
 // lostEarly notes that a zone has lost VMs, the last of which was born at born, soon after their creation.
 func (p *Pool) lostEarly(z *zone, born, now time.Time) {
 	z.early = slices.DeleteFunc(z.early, func(at time.Time) bool { return now.Sub(at) > earlyWindow })
-	if n := len(z.early); n == 0 || z.early[n-1].Before(p.begun) { // those that one update finds came at once
+	if n := len(z.early); n == 0 || z.early[n-1].Before(p.updateBegun) { // those that one update finds came at once
 		z.early = append(z.early, now)
 	}
 	_, everywhere := p.holds[cause{scope{rank: allRanks}, ShortLived}]

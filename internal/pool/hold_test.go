@@ -22,7 +22,7 @@ func tablePool(t testing.TB, c *config.Config) *Pool {
 	}
 	p := New(Options{GCE: api, Log: slog.New(slog.DiscardHandler), Observe: func(Event) {}, Publish: func(State) {}, HookParallelism: 1})
 	p.accepting, p.work, p.selfKnown = t.Context(), t.Context(), true
-	p.config, p.timed, p.started = c, epoch, time.Now()
+	p.config, p.timedBegun, p.started = c, epoch, time.Now()
 	if c.Templates == nil {
 		c.Templates = []config.Template{{Fingerprint: 1}, {Fingerprint: 2}}
 	}
@@ -50,16 +50,16 @@ func (p *Pool) beginForTest(zone string, rank int, now time.Time) *vm {
 }
 
 func (p *Pool) failForTest(v *vm, class gce.Class, now time.Time) {
-	p.apply(v.home, v, observation{sight: callRefused, at: now, failure: &gce.Failure{Class: class}})
+	p.apply(v.home, v, observation{kind: callRefused, at: now, failure: &gce.Failure{Class: class}})
 }
 
 func (p *Pool) succeedForTest(v *vm, now time.Time) {
-	p.apply(v.home, v, observation{sight: operationDone, at: now})
+	p.apply(v.home, v, observation{kind: operationDone, at: now})
 }
 
 // updateForTest notes a timed update, which ends holds that began earlier.
 func (p *Pool) updateForTest(now time.Time) {
-	p.timed, p.begun = now.Add(1), now
+	p.timedBegun, p.updateBegun = now.Add(1), now
 }
 
 // timeLeft returns how long a zone is still held for a rank.
@@ -99,7 +99,7 @@ func TestHoldScopes(t *testing.T) {
 	} {
 		p := tablePool(t, fiveZonesConfig(30, 120))
 		v := p.beginForTest("us-central1-a", 1, epoch)
-		p.apply(v.home, v, observation{sight: callRefused, at: epoch, failure: &test.failure})
+		p.apply(v.home, v, observation{kind: callRefused, at: epoch, failure: &test.failure})
 		var held []string
 		zones := append(slices.Clone(fiveZones), "us-central1-f") // the last one may be configured later
 		slices.Sort(zones)
@@ -168,7 +168,7 @@ func TestHoldLastsUntilUpdate(t *testing.T) {
 	if left := timeLeft(p, "us-central1-a", 0, at(10)); left != 20*time.Second {
 		t.Errorf("held for %v, and the next update is in 20 s", left)
 	}
-	p.begun = at(25) // an update for another reason
+	p.updateBegun = at(25) // an update for another reason
 	if p.longest("us-central1-a", 0, at(31)) == nil {
 		t.Error("the hold was over before the next timed update")
 	}
@@ -298,9 +298,9 @@ func (p *Pool) loseForTest(zone string, lived time.Duration, now time.Time) {
 	v := p.beginForTest(zone, 0, now.Add(-lived))
 	p.succeedForTest(v, now.Add(-lived))
 	v.created = now.Add(-lived)
-	p.apply(v.home, v, observation{sight: getMisses, at: now})
+	p.apply(v.home, v, observation{kind: getMisses, at: now})
 	v.loss = ending{reason: StoppedByHand, at: now}
-	p.tellLosses(v.home, []*vm{v}, now)
+	p.reportLosses(v.home, []*vm{v}, now)
 }
 
 // A zone is held at the third loss within ten minutes of VMs that lived less than two.
@@ -389,9 +389,9 @@ func TestShortLivedEverywhere(t *testing.T) {
 		now = now.Add(2*time.Minute - time.Second)
 		p.endShortLived(now)
 		everywhere("it has not lived for two minutes", 0)
-		p.apply(v.home, v, observation{sight: getMisses, at: now})
+		p.apply(v.home, v, observation{kind: getMisses, at: now})
 		v.loss = ending{reason: StoppedByHand, at: now}
-		p.tellLosses(v.home, []*vm{v}, now)
+		p.reportLosses(v.home, []*vm{v}, now)
 	}
 	p.updateForTest(now)
 	now = now.Add(5 * time.Minute)

@@ -17,10 +17,10 @@ import (
 const (
 	// relistTime is the retry delay after a failed list.
 	relistTime = 20 * time.Second
-	// maxQuestions is how many VMs of a zone are asked for by name at once.
-	maxQuestions = 100
-	// manyQuestions is the number of missing VMs above which the zone's operations are listed first. One list confirms most of a mass loss.
-	manyQuestions = 10
+	// maxLookups is how many VMs of a zone are asked for by name at once.
+	maxLookups = 100
+	// manyLookups is the number of missing VMs above which the zone's operations are listed first. One list confirms most of a mass loss.
+	manyLookups = 10
 )
 
 // update begins a look at all zones. A zone whose last list is still under way is not listed again.
@@ -29,11 +29,11 @@ func (p *Pool) update(timed bool) {
 		return
 	}
 	now := time.Now()
-	p.begun, p.updating = now, true
-	if timed || p.timed.IsZero() {
-		p.timed = now
+	p.updateBegun, p.updating = now, true
+	if timed || p.timedBegun.IsZero() {
+		p.timedBegun = now
 	}
-	p.due.update = p.timed.Add(p.config.Rest) // changes in between do not put off the next one
+	p.due.update = p.timedBegun.Add(p.config.Rest) // changes in between do not put off the next one
 	p.forgetOld(now)
 	for _, z := range p.sortedZones() {
 		if !z.listing {
@@ -71,7 +71,7 @@ func (p *Pool) relist(now time.Time) {
 // VM is missing from both.
 func (p *Pool) list(z *zone, now time.Time) {
 	withPast := !z.listed || z.hasStrangers || p.standingBy(now)
-	z.listing, z.late, z.hasStrangers, z.asked, z.awaited = true, false, false, now, now
+	z.listing, z.late, z.hasStrangers, z.listBegun, z.awaited = true, false, false, now, now
 	p.goAsync(func() event {
 		e := listEnded{zone: z}
 		if withPast {
@@ -84,8 +84,8 @@ func (p *Pool) list(z *zone, now time.Time) {
 	})
 }
 
-// takeList takes a list into the table.
-func (p *Pool) takeList(e listEnded, now time.Time) {
+// handleList takes a list into the table.
+func (p *Pool) handleList(e listEnded, now time.Time) {
 	z := e.zone
 	if z.out || p.accepting.Err() != nil {
 		return
@@ -105,27 +105,27 @@ func (p *Pool) takeList(e listEnded, now time.Time) {
 		}
 		shown[seen.Name] = true
 		if v := z.vms[seen.Name]; v != nil {
-			p.apply(z, v, observation{sight: listShows, at: now, vm: seen, stale: v.since.After(z.asked)})
+			p.apply(z, v, observation{kind: listShows, at: now, vm: seen, stale: v.since.After(z.listBegun)})
 		} else {
 			p.appear(z, seen, now)
 		}
 	}
 	for name, v := range z.vms {
 		if !shown[name] {
-			p.apply(z, v, observation{sight: listLacks, at: now, stale: v.since.After(z.asked)})
+			p.apply(z, v, observation{kind: listLacks, at: now, stale: v.since.After(z.listBegun)})
 		}
 	}
-	z.verifying = len(z.questions) > 0
+	z.verifying = len(z.lookups) > 0
 	if z.verifying {
-		p.askByName(z, now)
+		p.lookUp(z, now)
 		return
 	}
-	p.listTaken(z, now)
+	p.listSucceeded(z, now)
 }
 
 // appear makes a row of a VM that a list shows for the first time, unless it is on its way out.
 func (p *Pool) appear(z *zone, seen gce.VM, now time.Time) {
-	v := &vm{key: key{z.name, seen.Name}, phase: live, since: now, listed: true, status: seen.Status, created: seen.Created, alive: now}
+	v := &vm{key: key{z.name, seen.Name}, phase: live, since: now, status: seen.Status, created: seen.Created, alive: now}
 	v.rank = p.rankOf(v.name)
 	switch {
 	case seen.Stopped():
@@ -149,8 +149,8 @@ func (p *Pool) warnOfStrangers(z *zone) {
 	z.strangers = nil
 }
 
-// listTaken ends the list of a zone that is known now.
-func (p *Pool) listTaken(z *zone, now time.Time) {
+// listSucceeded ends the list of a zone that is known now.
+func (p *Pool) listSucceeded(z *zone, now time.Time) {
 	if z.lastError != "" || z.writeOffLogged {
 		p.emit(Event{Kind: ZoneKnown, Zone: z.name})
 	}
@@ -158,7 +158,7 @@ func (p *Pool) listTaken(z *zone, now time.Time) {
 		p.lookAgain(z, now)
 	}
 	z.unknown, z.ownFault, z.writeOffLogged, z.absent, z.lastError, z.why, z.listed = time.Time{}, false, false, false, "", "", true
-	z.seen = z.asked
+	z.seen = z.listBegun
 	p.warnOfStrangers(z)
 	hidden := 0
 	for _, v := range z.vms {
@@ -171,7 +171,7 @@ func (p *Pool) listTaken(z *zone, now time.Time) {
 	}
 	z.hiding = hidden > 0
 	p.explain(z, now)
-	p.listOver(z, now)
+	p.listDone(z, now)
 }
 
 // listFailed notes that a zone could not be listed.
@@ -198,11 +198,11 @@ func (p *Pool) listFailed(z *zone, err error, now time.Time) {
 			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneUnknown, Zone: z.name, Facts: []any{"since", z.unknown}, Err: err})
 		}
 	}
-	p.listOver(z, now)
+	p.listDone(z, now)
 }
 
-// listOver ends the wait for a zone. The last one, or any that comes late, is followed by a plan.
-func (p *Pool) listOver(z *zone, now time.Time) {
+// listDone ends the wait for a zone. The last one, or any that comes late, is followed by a plan.
+func (p *Pool) listDone(z *zone, now time.Time) {
 	z.listing, z.late = false, false
 	for _, z := range p.zones {
 		if z.listing && !z.late {
@@ -252,7 +252,7 @@ func (p *Pool) updateEnded(now time.Time) {
 		p.succeeded = now
 	}
 	if p.updating {
-		p.emit(Event{Level: slog.LevelDebug, Kind: UpdateEnded, Took: now.Sub(p.begun)})
+		p.emit(Event{Level: slog.LevelDebug, Kind: UpdateEnded, Took: now.Sub(p.updateBegun)})
 	}
 	p.updating, p.fresh = false, true
 	schedule(&p.due.reconcile, now)
@@ -307,15 +307,15 @@ type answer struct {
 	err   error
 }
 
-// askByName asks for VMs of a zone by name, least recently asked first.
-func (p *Pool) askByName(z *zone, now time.Time) {
-	if z.asking || len(z.questions) == 0 {
+// lookUp asks for VMs of a zone by name, least recently asked first.
+func (p *Pool) lookUp(z *zone, now time.Time) {
+	if z.lookingUp || len(z.lookups) == 0 {
 		return
 	}
-	names := slices.SortedFunc(maps.Keys(z.questions), func(a, b string) int {
-		return cmp.Or(z.vms[a].asked.Compare(z.vms[b].asked), cmp.Compare(a, b))
+	names := slices.SortedFunc(maps.Keys(z.lookups), func(a, b string) int {
+		return cmp.Or(z.vms[a].lookedUp.Compare(z.vms[b].lookedUp), cmp.Compare(a, b))
 	})
-	many, since := len(names) > manyQuestions, now
+	many, since := len(names) > manyLookups, now
 	canEnd := map[string]bool{} // by what the zone's operations say
 	for _, name := range names {
 		if v := z.vms[name]; v.phase == live || v.phase == draining {
@@ -324,15 +324,15 @@ func (p *Pool) askByName(z *zone, now time.Time) {
 		}
 	}
 	since = p.atGoogle(since).Add(-clockSkew)
-	names = names[:min(len(names), maxQuestions)]
+	names = names[:min(len(names), maxLookups)]
 	for _, name := range names {
-		z.vms[name].asked = now
-		delete(z.questions, name)
+		z.vms[name].lookedUp = now
+		delete(z.lookups, name)
 	}
-	z.asking = true
+	z.lookingUp = true
 	verifying := z.verifying
 	p.goAsync(func() event {
-		e := questionsEnded{zone: z, verifying: verifying, canEnd: canEnd}
+		e := lookupsEnded{zone: z, verifying: verifying, canEnd: canEnd}
 		if many {
 			past, _ := p.GCE.Operations(p.work, z.name, z.prefix, since) // what it does not say is asked for
 			e.ended = endings(past)
@@ -351,39 +351,39 @@ func (p *Pool) askByName(z *zone, now time.Time) {
 	})
 }
 
-// takeAnswers takes what was found out about VMs that were asked for by name. As long as losses are found, all that is missing from a
+// handleLookups takes what was found out about VMs that were asked for by name. As long as losses are found, all that is missing from a
 // list is asked for. Then the rest may wait for the next update.
-func (p *Pool) takeAnswers(e questionsEnded, now time.Time) {
+func (p *Pool) handleLookups(e lookupsEnded, now time.Time) {
 	z := e.zone
-	z.asking = false
+	z.lookingUp = false
 	losses := z.count[lost]
 	for name, reason := range e.ended {
 		if v := z.vms[name]; v != nil && e.canEnd[name] && (v.phase == live || v.phase == draining) {
 			v.loss = reason
-			p.apply(z, v, observation{sight: operationEnded, at: now})
+			p.apply(z, v, observation{kind: operationEnded, at: now})
 		}
 	}
 	for _, a := range e.answers {
 		v := z.vms[a.name]
-		if v == nil || v.phase == lost || v.since.After(v.asked) { // the answer is about the phase before
+		if v == nil || v.phase == lost || v.since.After(v.lookedUp) { // the answer is about the phase before
 			continue
 		}
-		sight := getMisses
+		kind := getMisses
 		if a.found {
-			sight = getFinds
+			kind = getFinds
 		}
 		if a.err == nil {
 			v.hidden = v.phase == live
-			p.apply(z, v, observation{sight: sight, at: now, vm: a.vm, overdue: v.overdue(now), distance: p.config.Rest})
+			p.apply(z, v, observation{kind: kind, at: now, vm: a.vm, overdue: v.overdue(now), distance: p.config.Rest})
 		}
 	}
 	switch {
-	case len(z.questions) > 0 && (z.count[lost] > losses || !e.verifying):
-		p.askByName(z, now)
+	case len(z.lookups) > 0 && (z.count[lost] > losses || !e.verifying):
+		p.lookUp(z, now)
 	case z.verifying && !z.out && p.accepting.Err() == nil:
 		z.verifying = false
-		clear(z.questions)
-		p.listTaken(z, now)
+		clear(z.lookups)
+		p.listSucceeded(z, now)
 	default:
 		p.warnOfStrangers(z)
 		p.explain(z, now)

@@ -14,14 +14,14 @@ func TestLateAnswer(t *testing.T) {
 	z := p.zones["us-central1-a"]
 	begin := func() *vm {
 		v := p.beginForTest(z.name, 0, at(0))
-		v.open, v.answered, v.asked = true, at(0), at(1)
+		v.open, v.answered, v.lookedUp = true, at(0), at(1)
 		return v
 	}
 	accepted, failed, untouched := begin(), begin(), begin()
-	p.apply(z, accepted, observation{sight: callAccepted, at: at(5), operation: gce.Operation{Name: "operation-1"}})
+	p.apply(z, accepted, observation{kind: callAccepted, at: at(5), operation: gce.Operation{Name: "operation-1"}})
 	p.failForTest(failed, gce.Exhausted, at(5))
-	p.apply(z, failed, observation{sight: getMisses, at: at(6)})
-	p.takeAnswers(questionsEnded{zone: z, answers: []answer{
+	p.apply(z, failed, observation{kind: getMisses, at: at(6)})
+	p.handleLookups(lookupsEnded{zone: z, answers: []answer{
 		{name: accepted.name}, {name: failed.name, found: true, vm: gce.VM{Status: "STAGING"}}, {name: untouched.name, found: true, vm: gce.VM{Status: "STAGING"}},
 	}}, at(10))
 	if accepted.phase != making || failed.phase != gone || untouched.phase != making {

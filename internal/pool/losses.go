@@ -71,7 +71,7 @@ func (p *Pool) explain(z *zone, now time.Time) {
 			settled = append(settled, v)
 		}
 	}
-	p.tellLosses(z, settled, now)
+	p.reportLosses(z, settled, now)
 	if len(vms) == 0 {
 		return
 	}
@@ -89,7 +89,7 @@ func (p *Pool) explain(z *zone, now time.Time) {
 	})
 }
 
-func (p *Pool) takeReasons(e reasonsEnded, now time.Time) {
+func (p *Pool) handleReasons(e reasonsEnded, now time.Time) {
 	e.zone.explaining = false
 	p.noticeOthers(e.past, now)
 	ended := endings(e.past)
@@ -99,13 +99,13 @@ func (p *Pool) takeReasons(e reasonsEnded, now time.Time) {
 			v.loss.reason = cmp.Or(v.loss.reason, NoReason)
 		}
 	}
-	p.tellLosses(e.zone, e.vms, now)
+	p.reportLosses(e.zone, e.vms, now)
 	p.explain(e.zone, now) // those lost meanwhile
 	schedule(&p.due.reconcile, now)
 }
 
-// tellLosses tells of VMs that were lost, and why.
-func (p *Pool) tellLosses(z *zone, vms []*vm, now time.Time) {
+// reportLosses tells of VMs that were lost, and why.
+func (p *Pool) reportLosses(z *zone, vms []*vm, now time.Time) {
 	early, born := false, time.Time{}
 	for _, v := range vms {
 		if v.phase != lost {
@@ -140,7 +140,7 @@ func (p *Pool) tellLosses(z *zone, vms []*vm, now time.Time) {
 
 // livedShortly reports whether a VM is known to have lived for less than two minutes, by Google's times.
 func (p *Pool) livedShortly(v *vm, now time.Time) bool {
-	return !v.created.IsZero() && p.lived(v, now) < youth
+	return !v.created.IsZero() && p.lived(v, now) < shortLife
 }
 
 // lived returns how long a VM that is lost has lived, by Google's times; 0 if its beginning is not known.

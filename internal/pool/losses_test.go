@@ -62,8 +62,8 @@ func TestTellLosses(t *testing.T) {
 		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: test.status, alive: now}
 		z.add(v)
 		v.loss = test.loss(p)
-		p.tellLosses(z, []*vm{v}, now)
-		p.tellLosses(z, []*vm{v}, now) // told once
+		p.reportLosses(z, []*vm{v}, now)
+		p.reportLosses(z, []*vm{v}, now) // told once
 		if got := said + " " + remembered(z); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
@@ -122,7 +122,7 @@ func TestLived(t *testing.T) {
 		z := p.zones["us-central1-a"]
 		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: "gone", alive: now, created: test.created, loss: ending{reason: Preempted, at: test.ended}}
 		z.add(v)
-		p.tellLosses(z, []*vm{v}, now)
+		p.reportLosses(z, []*vm{v}, now)
 		want := time.Hour
 		if test.created.IsZero() {
 			want = 0

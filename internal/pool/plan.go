@@ -17,7 +17,7 @@ import (
 //
 // and about the pool, where starting counts creations in flight and live leaves out deletions in flight:
 //
-//	live + starting < target    create the difference, less what is unsure. Each VM is of the best rank that
+//	live + starting < target    create the difference, less what is uncertain. Each VM is of the best rank that
 //	                            has an open zone, in the one with the fewest VMs, ties round-robin; zones that Google
 //	                            suggested come first
 //	live + starting > target    scale in: those starting first (when they have started), then by class (see candidate), then
@@ -27,16 +27,16 @@ import (
 
 // A situation is all that a plan depends on.
 type situation struct {
-	target    int
-	surge     int // VMs beyond the target while others are replaced
-	room      int // creations that may be added to those in flight
-	next      int // zone with which ties begin, as an index
-	ranks     []rankView
-	best      int   // the first rank with an open zone
-	permits   []int // creations that each hold allows; zones refer to them
-	hints     []hint
-	zones     []zoneView
-	mayDelete int // deletions that the last snapshot still allows
+	target        int
+	surge         int // VMs beyond the target while others are replaced
+	room          int // creations that may be added to those in flight
+	next          int // zone with which ties begin, as an index
+	ranks         []rankView
+	best          int   // the first rank with an open zone
+	permits       []int // creations that each hold allows; zones refer to them
+	hints         []hint
+	zones         []zoneView
+	deletionsLeft int // deletions that the last snapshot still allows
 }
 
 // A rankView is one template of a situation.
@@ -52,18 +52,18 @@ type hint struct {
 
 // A zoneView is one zone of a situation.
 type zoneView struct {
-	name     string
-	view     view
-	holds    [][]int // for each rank, the permits that a creation needs
-	slots    int     // creations that may leave now
-	live     int     // VMs live and not being deleted
-	starting int     // creations in flight
-	deleting int     // deletions in flight
-	unsure   int     // deletions that may come to nothing, and losses that have not been told of
-	outdated int     // live VMs of an older template or a lesser rank
-	unready  int     // live VMs that are not running yet
-	spare    []candidate
-	stopped  []candidate
+	name      string
+	view      view
+	holds     [][]int // for each rank, the permits that a creation needs
+	slots     int     // creations that may leave now
+	live      int     // VMs live and not being deleted
+	starting  int     // creations in flight
+	deleting  int     // deletions in flight
+	uncertain int     // deletions that may come to nothing, and losses that have not been told of
+	outdated  int     // live VMs of an older template or a lesser rank
+	unready   int     // live VMs that are not running yet
+	spare     []candidate
+	stopped   []candidate
 }
 
 // A candidate is a VM that may be deleted.
@@ -94,14 +94,14 @@ func makePlan(s situation) plan {
 	t := s.totals()
 	switch missing := s.target - t.live - t.starting; {
 	case missing > 0 && t.listed:
-		p.create, p.next = s.fill(min(missing-t.unsure, s.room), len(s.ranks))
+		p.create, p.next = s.fill(min(missing-t.uncertain, s.room), len(s.ranks))
 	case missing <= 0 && t.excess(s) > 0:
 		p.scaleIn = s.scaleIn(t)
 	case missing <= 0 && t.whole: // at the target, but for VMs that are to replace others
 		s.ignoreOutdated()
 		p.create, p.next = s.fill(min(s.surge+missing-t.deleting, t.outdated+missing, s.room), min(s.best+1, len(s.ranks)))
 	}
-	left := s.mayDelete - len(p.scaleIn)
+	left := s.deletionsLeft - len(p.scaleIn)
 	for _, z := range s.zones {
 		for _, c := range slices.SortedFunc(slices.Values(z.stopped), oldestFirst) {
 			if z.view == known && len(p.stopped) < left {
@@ -114,11 +114,11 @@ func makePlan(s situation) plan {
 
 // totals are the sums over the zones that count.
 type totals struct {
-	live, starting, deleting, unsure, outdated, unready int
-	known                                               int  // live VMs in zones that can be seen
-	listed                                              bool // every zone that counts has been listed
-	seen                                                bool // every zone that counts can be seen
-	whole                                               bool // every zone can be seen
+	live, starting, deleting, uncertain, outdated, unready int
+	known                                                  int  // live VMs in zones that can be seen
+	listed                                                 bool // every zone that counts has been listed
+	seen                                                   bool // every zone that counts can be seen
+	whole                                                  bool // every zone can be seen
 }
 
 func (s *situation) totals() totals {
@@ -138,7 +138,7 @@ func (s *situation) totals() totals {
 		t.live += z.live
 		t.starting += z.starting
 		t.deleting += z.deleting
-		t.unsure += z.unsure
+		t.uncertain += z.uncertain
 		t.outdated += z.outdated
 		t.unready += z.unready
 	}
@@ -252,7 +252,7 @@ func (f *fillState) better(i, than, rank, next int) bool {
 // scaleIn chooses the VMs to delete. As long as old VMs that cannot go now are to be replaced, new ones go only beyond the surge: they would be
 // made again.
 func (s *situation) scaleIn(t totals) (chosen []key) {
-	n := min(t.excess(*s), s.mayDelete)
+	n := min(t.excess(*s), s.deletionsLeft)
 	if n <= 0 {
 		return nil
 	}

@@ -50,8 +50,8 @@ func addZone(t *testing.T, s *situation, line string) {
 			z.starting = n
 		case "deleting":
 			z.deleting = n
-		case "unsure":
-			z.unsure = n
+		case "uncertain":
+			z.uncertain = n
 		case "outdated":
 			z.outdated = n
 		case "unready":
@@ -116,8 +116,8 @@ func TestPlan(t *testing.T) {
 		{name: "written off zone does not count", target: 4, zones: "a off live=2 starting=2;b live=1", create: "b b b"},
 		{name: "unlisted zone holds creation back", target: 4, zones: "a unlisted;b"},
 		{name: "all written off", target: 4, zones: "a off;b off"},
-		{name: "what is unsure is not made twice", target: 6, zones: "a live=2 unsure=1;b live=1 unsure=1", create: "b"},
-		{name: "all that is missing is unsure", target: 3, zones: "a live=2 unsure=2"},
+		{name: "what is uncertain is not made twice", target: 6, zones: "a live=2 uncertain=1;b live=1 uncertain=1", create: "b"},
+		{name: "all that is missing is uncertain", target: 3, zones: "a live=2 uncertain=2"},
 		{name: "no room for more in flight", target: 9, room: 2, zones: "a;b;c", create: "a b"},
 
 		{name: "best rank first", target: 3, ranks: 3, zones: "a;b", create: "a b a"},
@@ -183,11 +183,11 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := situation{
-				target: test.target, surge: test.surge, next: test.next, room: maxCreations, mayDelete: maxDeletions,
+				target: test.target, surge: test.surge, next: test.next, room: maxCreations, deletionsLeft: maxDeletions,
 				ranks: make([]rankView, max(test.ranks, 1)), permits: append([]int{0, 0}, test.permits...),
 			}
 			if test.stale {
-				s.mayDelete = 0
+				s.deletionsLeft = 0
 			}
 			if test.room > 0 {
 				s.room = test.room
@@ -240,7 +240,7 @@ func drawSituation(t *rapid.T) situation {
 	seldom := func(label string) bool { return number(label, 4) == 4 }
 	s := situation{
 		target: number("target", 60), room: number("room", 40), surge: number("surge", 5), next: number("next", 1<<30),
-		mayDelete: rapid.SampledFrom([]int{0, 1, 5, maxDeletions}).Draw(t, "may delete"), permits: []int{0, 1},
+		deletionsLeft: rapid.SampledFrom([]int{0, 1, 5, maxDeletions}).Draw(t, "may delete"), permits: []int{0, 1},
 	}
 	for range number("ranks", 3) + 1 {
 		s.ranks = append(s.ranks, rankView{closed: seldom("closed")})
@@ -251,7 +251,7 @@ func drawSituation(t *rapid.T) situation {
 	for i := range number("zones", 5) + 1 {
 		z := zoneView{
 			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3}).Draw(t, "view")),
-			starting: number("starting", 5), deleting: max(0, number("deleting", 6)-3), unsure: max(0, number("unsure", 6)-3),
+			starting: number("starting", 5), deleting: max(0, number("deleting", 6)-3), uncertain: max(0, number("uncertain", 6)-3),
 			slots: rapid.SampledFrom([]int{0, 1, 3, 32}).Draw(t, "slots"),
 		}
 		for range s.ranks {
@@ -307,7 +307,7 @@ func checkPlan(t failer, s situation) {
 		t.Fatalf("creation and scale-in in one plan: %+v", p)
 	}
 	zones := map[string]zoneView{}
-	live, starting, deleting, unsure, outdated, unready, knownLive, oldSpare, newSpare := 0, 0, 0, 0, 0, 0, 0, 0, 0
+	live, starting, deleting, uncertain, outdated, unready, knownLive, oldSpare, newSpare := 0, 0, 0, 0, 0, 0, 0, 0, 0
 	allListed, allSeen, whole := true, true, true
 	for _, z := range s.zones {
 		zones[z.name] = z
@@ -317,7 +317,7 @@ func checkPlan(t failer, s situation) {
 		if z.view == writtenOff {
 			continue
 		}
-		live, starting, deleting, unsure = live+z.live, starting+z.starting, deleting+z.deleting, unsure+z.unsure
+		live, starting, deleting, uncertain = live+z.live, starting+z.starting, deleting+z.deleting, uncertain+z.uncertain
 		outdated, unready = outdated+z.outdated, unready+z.unready
 		if z.view == known {
 			knownLive += z.live
@@ -333,7 +333,7 @@ func checkPlan(t failer, s situation) {
 	create, ranks, excess, replaces := 0, len(s.ranks), 0, false
 	switch total := live + starting; {
 	case total < s.target && allListed:
-		create = s.target - total - unsure
+		create = s.target - total - uncertain
 	case total >= s.target:
 		if excess = live - s.target; !allSeen {
 			excess = knownLive - s.target
@@ -349,11 +349,11 @@ func checkPlan(t failer, s situation) {
 		newSpare = min(newSpare, max(0, excess-s.surge))
 	}
 	checkFill(t, s, max(0, min(create, s.room)), ranks, replaces)
-	if n := max(0, min(excess, s.mayDelete, oldSpare+newSpare)); len(p.scaleIn) != n {
+	if n := max(0, min(excess, s.deletionsLeft, oldSpare+newSpare)); len(p.scaleIn) != n {
 		t.Fatalf("%d VMs go, want %d: %+v", len(p.scaleIn), n, p)
 	}
 	checkScaleIn(t, s, p.scaleIn)
-	if len(p.scaleIn)+len(p.stopped) > s.mayDelete {
+	if len(p.scaleIn)+len(p.stopped) > s.deletionsLeft {
 		t.Fatalf("more deletions than the snapshot allows: %+v", p)
 	}
 	seen := map[key]bool{}
@@ -543,7 +543,7 @@ func TestSlotsKeepEvenness(t *testing.T) {
 
 // BenchmarkPlan plans for 100,000 VMs over 100 zones and 4 ranks.
 func BenchmarkPlan(b *testing.B) {
-	s := situation{room: maxCreations, mayDelete: maxDeletions, surge: 100, ranks: make([]rankView, 4), permits: []int{0, 1}, best: 2}
+	s := situation{room: maxCreations, deletionsLeft: maxDeletions, surge: 100, ranks: make([]rankView, 4), permits: []int{0, 1}, best: 2}
 	for i := range 100 {
 		z := zoneView{name: fmt.Sprint("zone-", i), slots: slotsPerZone, holds: [][]int{{0}, {0, 1}, nil, nil}, live: 1000, outdated: 100}
 		for j := range z.live {

@@ -8,7 +8,7 @@
 // The files, in the order in which to read them:
 //
 //   - vm.go: the life of a VM, as a table. apply.go: what follows from each outcome, such as events, hooks and holds.
-//   - zone.go: the rows of a zone, and how far the zone can be seen. list.go: what its lists and questions by name bring.
+//   - zone.go: the rows of a zone, and how far the zone can be seen. list.go: what its lists and lookups by name bring.
 //   - hold.go: why, and for how long, no VM is created in a zone.
 //   - plan.go: what is wanted, as a pure function. reconcile.go: what it is made from, and how it is carried out.
 //   - send.go: the calls. drain.go: VMs that are asked before they are deleted. watch.go: operations in flight.
@@ -90,13 +90,13 @@ type Pool struct {
 	random           *rand.ChaCha8
 	next             int                // index of the zone that wins ties
 	hints            []hint             // zones that Google recommended for what could not be made elsewhere since the last plan
-	timed            time.Time          // when the last timed update began
-	begun            time.Time          // when the last update began
+	timedBegun       time.Time          // when the last timed update began
+	updateBegun      time.Time          // when the last update began
 	updating         bool               // it has not ended
 	succeeded        time.Time          // when the last one ended in which every zone that counts was seen
 	returned         time.Time          // when a zone that was written off was last seen again
 	fresh            bool               // no plan was made yet from the last snapshot
-	mayDelete        int                // deletions that the last snapshot still allows
+	deletionsLeft    int                // deletions that the last snapshot still allows
 	unavailableSince []time.Time        // for each rank, since when no better one has had an open zone
 	blocked          map[lane]time.Time // calls that the API's pace does not allow, and until when
 	onWire           map[zoneLane]int   // calls on the wire, at most slotsPerZone each
@@ -249,7 +249,7 @@ type (
 		vms  []gce.VM
 		err  error
 	}
-	questionsEnded struct { // VMs of a zone were asked for by name
+	lookupsEnded struct { // VMs of a zone were looked up by name
 		zone      *zone
 		verifying bool              // they belong to a list
 		canEnd    map[string]bool   // live VMs that a list lacks
@@ -286,19 +286,19 @@ func (p *Pool) handle(e event) {
 	now := time.Now()
 	switch e := e.(type) {
 	case selfAsked:
-		p.takeSelf(e)
+		p.handleSelf(e)
 	case listEnded:
-		p.takeList(e, now)
-	case questionsEnded:
-		p.takeAnswers(e, now)
+		p.handleList(e, now)
+	case lookupsEnded:
+		p.handleLookups(e, now)
 	case callEnded:
-		p.takeCall(e, now)
+		p.handleCall(e, now)
 	case watchEnded:
-		p.takeOperations(e, now)
+		p.handleOperations(e, now)
 	case reasonsEnded:
-		p.takeReasons(e, now)
+		p.handleReasons(e, now)
 	case hookEnded:
-		p.takeHook(e)
+		p.handleHook(e)
 	}
 	schedule(&p.due.publish, p.shown.Add(publishEvery))
 }
@@ -343,7 +343,7 @@ func (p *Pool) askSelf(after time.Duration) {
 	})
 }
 
-func (p *Pool) takeSelf(e selfAsked) {
+func (p *Pool) handleSelf(e selfAsked) {
 	if e.err != nil {
 		if !p.selfUnknown && p.accepting.Err() == nil {
 			p.selfUnknown = true

@@ -139,7 +139,7 @@ func (p *Pool) publish(now time.Time) {
 func (p *Pool) snapshot(now time.Time) State {
 	s := State{
 		Time: now, Project: p.Project, DryRun: p.DryRun, Summary: p.summary, Version: p.version, Since: p.since, Paused: p.paused,
-		Newest: p.newest, OwnVMUnknown: !p.selfKnown, Updated: p.timed, Succeeded: p.succeeded, Resting: p.GCE.Resting(),
+		Newest: p.newest, OwnVMUnknown: !p.selfKnown, Updated: p.timedBegun, Succeeded: p.succeeded, Resting: p.GCE.Resting(),
 		Config: p.config, VMs: p.askVMs,
 	}
 	if p.standingBy(now) {
@@ -150,7 +150,7 @@ func (p *Pool) snapshot(now time.Time) State {
 	if c == nil {
 		return s
 	}
-	s.Prefix, s.Target, s.Rest, s.Next = c.Prefix, c.Target, c.Rest, p.timed.Add(c.Rest)
+	s.Prefix, s.Target, s.Rest, s.Next = c.Prefix, c.Target, c.Rest, p.timedBegun.Add(c.Rest)
 	for _, z := range p.sortedZones() {
 		s.Zones = append(s.Zones, p.zoneState(z, now))
 	}

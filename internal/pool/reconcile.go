@@ -25,7 +25,7 @@ func (p *Pool) reconcile(now time.Time) {
 	}
 	plan := makePlan(s)
 	if p.fresh {
-		p.fresh, p.mayDelete = false, len(plan.scaleIn)+len(plan.stopped)
+		p.fresh, p.deletionsLeft = false, len(plan.scaleIn)+len(plan.stopped)
 		if p.DryRun {
 			p.print(plan)
 		}
@@ -87,16 +87,16 @@ func (p *Pool) situation(now time.Time) situation {
 			if vm.phase == deleting && vm.wasStopped {
 				v.deleting--
 			} else if vm.phase == lost || vm.phase == deleting && vm.accepted.IsZero() || vm.phase == draining && !now.Before(vm.retry) {
-				v.unsure++ // but not a drained VM that Google has refused to delete: it does not work any more
+				v.uncertain++ // but not a drained VM that Google has refused to delete: it does not work any more
 			}
 		}
 		s.zones = append(s.zones, v)
 	}
 	p.openRanks(&s, now)
-	if p.selfKnown && (p.fresh || p.mayDelete > 0) {
-		s.mayDelete = maxDeletions - deletions
+	if p.selfKnown && (p.fresh || p.deletionsLeft > 0) {
+		s.deletionsLeft = maxDeletions - deletions
 		if !p.fresh {
-			s.mayDelete = min(s.mayDelete, p.mayDelete)
+			s.deletionsLeft = min(s.deletionsLeft, p.deletionsLeft)
 		}
 		p.addCandidates(&s, now)
 	}

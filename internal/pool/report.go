@@ -28,7 +28,7 @@ func (p *Pool) fire(kind string, v *vm, reason Reason) {
 	}
 	if !p.hooks.Push(e) {
 		p.emit(Event{Level: slog.LevelError, Kind: HookDropped, Hook: kind, Zone: v.zone, Name: v.name})
-		p.takeDrain(v, errHookDropped)
+		p.handleDrain(v, errHookDropped)
 	}
 	p.runHooks()
 }
@@ -54,7 +54,7 @@ func (p *Pool) runHooks() {
 	}
 }
 
-func (p *Pool) takeHook(e hookEnded) {
+func (p *Pool) handleHook(e hookEnded) {
 	ended := Event{Level: slog.LevelDebug, Kind: HookEnded, Hook: e.hook.Kind, Zone: e.hook.Zone, Name: e.hook.Name, Took: e.took}
 	if e.err != nil {
 		ended.Level, ended.Kind, ended.Err = slog.LevelError, HookFailed, e.err
@@ -69,7 +69,7 @@ func (p *Pool) takeHook(e hookEnded) {
 	if e.hook.Kind == "drain" {
 		for _, z := range p.allZones() {
 			if v := z.vms[e.hook.Name]; v != nil && z.name == e.hook.Zone {
-				p.takeDrain(v, e.err)
+				p.handleDrain(v, e.err)
 			}
 		}
 	}
@@ -94,7 +94,7 @@ func (p *Pool) report(s situation, plan plan, now time.Time) {
 		starting += len(plan.create)
 	}
 	level, state := slog.LevelWarn, Short
-	switch missing := s.target - t.live - starting - t.unsure; { // a loss is told of first
+	switch missing := s.target - t.live - starting - t.uncertain; { // a loss is told of first
 	case missing == 0 && t.live == s.target:
 		level, state = slog.LevelInfo, AtTarget
 	case missing <= 0:

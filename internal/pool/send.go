@@ -61,7 +61,7 @@ func (p *Pool) delete(z *zone, v *vm, now time.Time) {
 		return
 	}
 	if v.phase != draining {
-		p.mayDelete--
+		p.deletionsLeft--
 	}
 	p.begin(z, v, gce.Deletion, now)
 	p.call(z, v, gce.Deletion)
@@ -103,8 +103,8 @@ func (p *Pool) call(z *zone, v *vm, m gce.Mutation) {
 	})
 }
 
-// takeCall takes the answer to a call.
-func (p *Pool) takeCall(e callEnded, now time.Time) {
+// handleCall takes the answer to a call.
+func (p *Pool) handleCall(e callEnded, now time.Time) {
 	v := e.vm
 	z := v.home
 	p.onWire[zoneLane{z.name, e.kind}]--
@@ -122,7 +122,7 @@ func (p *Pool) takeCall(e callEnded, now time.Time) {
 	o := observation{at: now, operation: e.operation, failure: f, distance: p.config.Rest}
 	switch {
 	case e.err == nil:
-		o.sight = callAccepted
+		o.kind = callAccepted
 		if v.accepted.IsZero() {
 			kind := Creating
 			if e.kind == gce.Deletion {
@@ -131,17 +131,17 @@ func (p *Pool) takeCall(e callEnded, now time.Time) {
 			p.emit(Event{Kind: kind, Zone: z.name, Name: v.name, Facts: p.rankFacts(v.rank)})
 		}
 	case !isFailure || f.Class == gce.Uncertain:
-		o.sight = callUncertain
+		o.kind = callUncertain
 	case f.Class == gce.NotSent || f.Class == gce.RateLimited:
-		o.sight = callNotSent
+		o.kind = callNotSent
 	default:
-		o.sight = callRefused
+		o.kind = callRefused
 	}
 	p.apply(z, v, o)
-	if o.sight == callAccepted && e.operation.Done {
-		p.takeOperation(z, v, e.operation, now)
+	if o.kind == callAccepted && e.operation.Done {
+		p.handleOperation(z, v, e.operation, now)
 	}
-	p.askByName(z, now)
+	p.lookUp(z, now)
 }
 
 // backOff doubles the delay before the next call or question, up to 30 s.
@@ -164,13 +164,13 @@ func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
 		if p.take(z, m, now) {
 			p.call(z, v, m)
 			if m == gce.Deletion && !v.wasStopped {
-				t.unsure-- // so that no more deletions are repeated than are wanted
+				t.uncertain-- // so that no more deletions are repeated than are wanted
 			}
 		}
 		return
 	}
 	v.backOff(now)
-	z.questions[v.name] = true
+	z.lookups[v.name] = true
 }
 
 // isWanted reports whether the plan still needs a mutation whose outcome is unknown.
@@ -183,7 +183,7 @@ func (p *Pool) isWanted(z *zone, v *vm, t *totals, now time.Time) bool {
 	case v.phase == deleting && v.drained:
 		return true
 	case v.phase == deleting:
-		return t.live+t.unsure > p.config.Target
+		return t.live+t.uncertain > p.config.Target
 	case v.rank == len(p.config.Templates): // its template is not in force any more
 		return false
 	}

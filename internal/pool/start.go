@@ -16,7 +16,7 @@ import (
 // nothing of holds, early losses, drained VMs or retries of deletions.
 func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 	for _, v := range z.vms {
-		if v.phase == live && !v.listed && v.alive.IsZero() { // known from an earlier answer like this one only
+		if v.phase == live && v.alive.IsZero() { // known from an earlier answer like this one only
 			z.drop(v)
 		}
 	}
@@ -76,7 +76,7 @@ func (p *Pool) adopt(z *zone, op gce.Operation, now time.Time) {
 	}
 	p.begin(z, v, op.Kind, now)
 	v.request = op.Request
-	p.apply(z, v, observation{sight: callAccepted, at: now, operation: op})
+	p.apply(z, v, observation{kind: callAccepted, at: now, operation: op})
 	v.accepted = now.Add(-age)
 	if !isGenerated(v.name, z.prefix) {
 		z.strangers = append(z.strangers, v.name)

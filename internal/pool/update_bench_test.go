@@ -27,10 +27,10 @@ func BenchmarkUpdate(b *testing.B) {
 			update := func() {
 				now := time.Now()
 				for _, z := range p.zones {
-					z.listing, z.asked = true, now
+					z.listing, z.listBegun = true, now
 				}
 				for _, name := range c.Zones {
-					p.takeList(listEnded{zone: p.zones[name], vms: lists[name]}, now)
+					p.handleList(listEnded{zone: p.zones[name], vms: lists[name]}, now)
 				}
 				p.reconcile(now)
 				p.publish(now)

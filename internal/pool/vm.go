@@ -37,7 +37,6 @@ type vm struct {
 	status  string    // as Google last gave it
 	created time.Time // by Google's clock; zero if unknown
 	alive   time.Time // when it was last known to be live; zero if known only from its insert operation
-	listed  bool      // a list has shown it
 	hidden  bool      // the last list lacked it, though it was live
 	rank    int       // of the template that it was made from; the number of ranks if none in force
 	born    time.Time // when this daemon decided to create it; zero if it did not
@@ -51,8 +50,8 @@ type vm struct {
 	retry    time.Time     // when it may be deleted again
 	distance time.Duration // between two tries
 
-	asked time.Time // when it was last asked for by name
-	loss  ending    // why it is no longer live, if that is known
+	lookedUp time.Time // when it was last looked up by name
+	loss     ending    // why it is no longer live, if that is known
 }
 
 // A mutation is the creation or deletion of a VM that is under way, or was the last one.
@@ -63,7 +62,7 @@ type mutation struct {
 	answered     time.Time     // when the last call ended
 	open         bool          // a call's outcome is unknown
 	refusal      *gce.Failure  // of a call after one whose outcome is unknown
-	next         time.Time     // when to call, or to ask for the VM, again
+	next         time.Time     // when to call, or to look the VM up, again
 	backoff      time.Duration // before that
 	accepted     time.Time     // when Google accepted it; zero if that is not known
 	operation    string        // Google's name of it; empty if unknown
@@ -74,26 +73,26 @@ type mutation struct {
 	wasStopped   bool          // the VM was stopped when its deletion began
 }
 
-// A sight is a kind of observation.
-type sight int
+// An observationKind says what has shown something of a VM, and what it was.
+type observationKind int
 
 const (
-	listShows      sight = iota // a list shows the VM
-	listLacks                   // a complete list lacks it
-	getFinds                    // asked for by name, it exists
-	getMisses                   // asked for by name, it does not exist
-	operationEnded              // one of the zone's finished operations ended it
-	callAccepted                // Google has accepted the call, or reports its operation as under way
-	callNotSent                 // the call had no effect: no token, or too many calls
-	callUncertain               // the call's outcome is unknown
-	callRefused                 // the call, or its operation, has failed
-	operationDone               // its operation has ended well
-	drainRefused                // its drain hook wants it to be kept
+	listShows      observationKind = iota // a list shows the VM
+	listLacks                             // a complete list lacks it
+	getFinds                              // looked up by name, it exists
+	getMisses                             // looked up by name, it does not exist
+	operationEnded                        // one of the zone's finished operations ended it
+	callAccepted                          // Google has accepted the call, or reports its operation as under way
+	callNotSent                           // the call had no effect: no token, or too many calls
+	callUncertain                         // the call's outcome is unknown
+	callRefused                           // the call, or its operation, has failed
+	operationDone                         // its operation has ended well
+	drainRefused                          // its drain hook wants it to be kept
 )
 
 // An observation is what the daemon has learnt of one VM.
 type observation struct {
-	sight     sight
+	kind      observationKind
 	at        time.Time
 	vm        gce.VM        // of listShows and getFinds
 	operation gce.Operation // of callAccepted
@@ -108,7 +107,7 @@ type outcome int
 
 const (
 	nothing        outcome = iota
-	ask                    // look it up by name
+	lookUp                 // by name
 	isLive                 // its creation has ended well: create hook
 	creationFailed         // hold, and exhausted hook
 	isDeleted              // delete hook
@@ -122,10 +121,10 @@ const (
 // observe says what an observation does to a VM. It changes nothing but the row, and depends on nothing but its arguments.
 //
 //	                 asked           making          live, draining  deleting        lost     stopped  gone
-//	listed live      –  [1]          –  [1]          live            –               –        ask      ask
+//	listed live      –  [1]          –  [1]          live            –               –        lookUp   lookUp
 //	listed leaving   –               –               isLost          –               –        –        –
 //	listed stopped   –               –               isLost          –               –        stopped  stopped [2]
-//	unlisted         –               –               ask             – [6]           –        forget   –
+//	unlisted         –               –               lookUp          – [6]           –        forget   –
 //	found live       making          –  [3]          live            [4]             –        turnedUp turnedUp
 //	found leaving    making          –  [3]          isLost          deleting        –        –        –
 //	found stopped    making          –  [3]          isLost          [4]             –        stopped  stopped [2]
@@ -136,7 +135,7 @@ const (
 //	uncertain        asked           –               –               deleting        –        –        –
 //	refused          creationFailed  creationFailed  –               deletionFailed  –        –        –
 //	                 [6]                             –               [6]
-//	done             isLive          isLive          –               ask             –        –        –
+//	done             isLive          isLive          –               lookUp          –        –        –
 //	kept             –               –               deletionFailed  –               –        –        –   (draining)
 //
 // [1] RUNNING means isLive if the operation is not known: a VM whose creation will fail is listed briefly, too.
@@ -145,13 +144,13 @@ const (
 // [4] deletionFailed if Google calls the deletion finished, refuses it or says nothing of it for too long. A stopped VM counts as leaving
 // unless it was stopped before.
 // [5] creationFailed if Google refused a repeat; forget once no call can be on the wire any more.
-// [6] While a call's outcome is unknown, retry in send.go repeats the call or asks for the VM by name, and ask decides. So it does where
+// [6] While a call's outcome is unknown, retry in send.go repeats the call or looks the VM up by name, and that decides. So it does where
 // Google says that a new VM exists, or that one to be deleted does not.
 //
 // A list that was begun before the VM came into its phase is stale and changes nothing. A VM that was never known to be live is gone at its
 // loss, without isLost: the daemon before this one told of it.
 func (v *vm) observe(o observation) outcome {
-	if o.sight == listShows || o.sight == getFinds {
+	if o.kind == listShows || o.kind == getFinds {
 		v.see(o)
 	}
 	switch v.phase {
@@ -169,8 +168,8 @@ func (v *vm) observe(o observation) outcome {
 
 // see notes what Google shows of the VM.
 func (v *vm) see(o observation) {
-	if o.sight == listShows {
-		v.listed, v.hidden = true, false
+	if o.kind == listShows {
+		v.hidden = false
 	}
 	if o.stale || v.phase == gone {
 		return
@@ -183,7 +182,7 @@ func (v *vm) see(o observation) {
 
 func (v *vm) observeCreation(o observation) outcome {
 	running := o.vm.Running()
-	switch o.sight {
+	switch o.kind {
 	case callAccepted:
 		v.accept(o)
 	case operationDone:
@@ -199,7 +198,7 @@ func (v *vm) observeCreation(o observation) outcome {
 	case callRefused:
 		if v.phase == asked && (v.open || o.failure.Class == gce.Exists) {
 			v.refusal = o.failure
-			return ask
+			return lookUp
 		}
 		return v.failCreation(o, o.failure)
 	case listShows:
@@ -233,7 +232,7 @@ func (v *vm) observeCreation(o observation) outcome {
 }
 
 func (v *vm) observeLive(o observation) outcome {
-	switch o.sight {
+	switch o.kind {
 	case listShows, getFinds:
 		if o.stale {
 			break
@@ -244,7 +243,7 @@ func (v *vm) observeLive(o observation) outcome {
 		v.alive = o.at
 	case listLacks:
 		if !o.stale {
-			return ask
+			return lookUp
 		}
 	case getMisses, operationEnded:
 		return v.lose(o)
@@ -257,12 +256,12 @@ func (v *vm) observeLive(o observation) outcome {
 }
 
 func (v *vm) observeDeletion(o observation) outcome {
-	switch o.sight {
+	switch o.kind {
 	case callAccepted:
 		v.accept(o)
 	case operationDone:
 		v.ended = true
-		return ask
+		return lookUp
 	case callNotSent:
 		if !v.open {
 			v.abortDeletion(o)
@@ -272,16 +271,16 @@ func (v *vm) observeDeletion(o observation) outcome {
 	case callRefused:
 		if o.failure.Class == gce.NotFound {
 			v.ended = true
-			return ask
+			return lookUp
 		}
 		if v.open {
 			v.refusal = o.failure
-			return ask
+			return lookUp
 		}
 		return v.failDeletion(o, o.failure)
 	case listLacks:
 		if v.open && !o.stale {
-			return ask
+			return lookUp
 		}
 	case getMisses:
 		v.ended = true
@@ -318,9 +317,9 @@ func (v *vm) foundInDeletion(o observation) outcome {
 func (v *vm) observeEnded(o observation) outcome {
 	switch {
 	case o.stale:
-	case o.sight == listShows && o.vm.Live():
-		return ask
-	case o.sight == getFinds && o.vm.Live():
+	case o.kind == listShows && o.vm.Live():
+		return lookUp
+	case o.kind == getFinds && o.vm.Live():
 		v.status, v.created, v.alive = o.vm.Status, o.vm.Created, o.at
 		v.mutation, v.drained, v.failure, v.loss = mutation{}, false, nil, ending{}
 		v.enter(live, o.at)
@@ -328,7 +327,7 @@ func (v *vm) observeEnded(o observation) outcome {
 	case o.vm.Stopped() && !v.ended:
 		v.status, v.created = o.vm.Status, o.vm.Created
 		v.enter(stopped, o.at)
-	case v.phase == stopped && (o.sight == listLacks || o.sight == getMisses):
+	case v.phase == stopped && (o.kind == listLacks || o.kind == getMisses):
 		return forget
 	}
 	return nothing
@@ -389,7 +388,7 @@ func (v *vm) lose(o observation) outcome {
 		v.enter(gone, o.at)
 		return nothing
 	}
-	if o.sight == getMisses || o.sight == operationEnded {
+	if o.kind == getMisses || o.kind == operationEnded {
 		v.status = "gone"
 	}
 	v.enter(lost, o.at)

@@ -20,20 +20,20 @@ var phaseNames = []string{"asked", "making", "live", "draining", "deleting", "lo
 // life is the table above [vm.observe] with a column for each phase. A cell says what becomes of a VM for which no note applies.
 const life = `
                  asked           making          live    draining  deleting        lost  stopped   gone
-listed live      –               –               –       –         –               –     ask       ask
+listed live      –               –               –       –         –               –     lookUp    lookUp
 listed leaving   –               –               isLost  isLost    –               –     –         –
 listed stopped   –               –               isLost  isLost    –               –     stopped   stopped
-unlisted         –               –               ask     ask       –               –     forget    –
+unlisted         –               –               lookUp  lookUp    –               –     forget    –
 found live       making          –               –       –         –               –     turnedUp  turnedUp
 found leaving    making          –               isLost  isLost    deleting        –     –         –
 found stopped    making          –               isLost  isLost    deleting        –     stopped   stopped
 not found        –               creationFailed  isLost  isLost    isDeleted       –     forget    –
-over             –               –               isLost  isLost    –               –     –         –
+operation ended  –               –               isLost  isLost    –               –     –         –
 accepted         making          making          –       –         deleting        –     –         –
-unsent           forget          –               –       –         live            –     –         –
-unknown          outcomeUnknown  –               –       –         outcomeUnknown  –     –         –
+not sent         forget          –               –       –         live            –     –         –
+uncertain        outcomeUnknown  –               –       –         outcomeUnknown  –     –         –
 refused          creationFailed  creationFailed  –       –         deletionFailed  –     –         –
-done             isLive          isLive          –       –         ask             –     –         –
+done             isLive          isLive          –       –         lookUp          –     –         –
 kept             –               –               –       deletionFailed  –     –     –         –`
 
 // outcomes are the outcomes by name, and the phase that a VM is in afterwards; phases if the outcome leaves it where it is.
@@ -41,7 +41,7 @@ var outcomes = map[string]struct {
 	outcome outcome
 	phase   phase
 }{
-	"ask": {ask, phases}, "isLive": {isLive, live}, "creationFailed": {creationFailed, gone}, "isDeleted": {isDeleted, gone},
+	"lookUp": {lookUp, phases}, "isLive": {isLive, live}, "creationFailed": {creationFailed, gone}, "isDeleted": {isDeleted, gone},
 	"deletionFailed": {deletionFailed, live}, "isLost": {isLost, lost}, "turnedUp": {turnedUp, live}, "forget": {forget, phases},
 	"outcomeUnknown": {outcomeUnknown, phases}, "–": {nothing, phases},
 }
@@ -61,23 +61,23 @@ func expected(cell string, from phase) (phase, outcome) {
 	return o.phase, o.outcome
 }
 
-// sights are observations by the names of the table's rows. Status and failure are those for which no note applies.
-var sights = map[string]observation{
-	"listed live":    {sight: listShows, vm: gce.VM{Status: "STAGING"}},
-	"listed leaving": {sight: listShows, vm: gce.VM{Status: "STOPPING"}},
-	"listed stopped": {sight: listShows, vm: gce.VM{Status: "TERMINATED"}},
-	"unlisted":       {sight: listLacks},
-	"found live":     {sight: getFinds, vm: gce.VM{Status: "STAGING"}},
-	"found leaving":  {sight: getFinds, vm: gce.VM{Status: "STOPPING"}},
-	"found stopped":  {sight: getFinds, vm: gce.VM{Status: "TERMINATED"}},
-	"not found":      {sight: getMisses},
-	"over":           {sight: operationEnded},
-	"accepted":       {sight: callAccepted, operation: gce.Operation{Name: "operation-1", Inserted: epoch}},
-	"unsent":         {sight: callNotSent, failure: &gce.Failure{Class: gce.RateLimited}},
-	"unknown":        {sight: callUncertain, failure: &gce.Failure{Class: gce.Uncertain}},
-	"refused":        {sight: callRefused, failure: &gce.Failure{Class: gce.Forbidden}, distance: 30 * time.Second},
-	"done":           {sight: operationDone},
-	"kept":           {sight: drainRefused, failure: &gce.Failure{Class: KeptByDrain}, distance: 30 * time.Second},
+// observations are observations by the names of the table's rows. Status and failure are those for which no note applies.
+var observations = map[string]observation{
+	"listed live":     {kind: listShows, vm: gce.VM{Status: "STAGING"}},
+	"listed leaving":  {kind: listShows, vm: gce.VM{Status: "STOPPING"}},
+	"listed stopped":  {kind: listShows, vm: gce.VM{Status: "TERMINATED"}},
+	"unlisted":        {kind: listLacks},
+	"found live":      {kind: getFinds, vm: gce.VM{Status: "STAGING"}},
+	"found leaving":   {kind: getFinds, vm: gce.VM{Status: "STOPPING"}},
+	"found stopped":   {kind: getFinds, vm: gce.VM{Status: "TERMINATED"}},
+	"not found":       {kind: getMisses},
+	"operation ended": {kind: operationEnded},
+	"accepted":        {kind: callAccepted, operation: gce.Operation{Name: "operation-1", Inserted: epoch}},
+	"not sent":        {kind: callNotSent, failure: &gce.Failure{Class: gce.RateLimited}},
+	"uncertain":       {kind: callUncertain, failure: &gce.Failure{Class: gce.Uncertain}},
+	"refused":         {kind: callRefused, failure: &gce.Failure{Class: gce.Forbidden}, distance: 30 * time.Second},
+	"done":            {kind: operationDone},
+	"kept":            {kind: drainRefused, failure: &gce.Failure{Class: KeptByDrain}, distance: 30 * time.Second},
 }
 
 // rowIn returns a VM that came into a phase at epoch, by the way that is usual.
@@ -88,17 +88,17 @@ func rowIn(p phase) *vm {
 	case making:
 		v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-1"
 	case live, draining, deleting:
-		v.alive, v.status, v.listed = epoch, "RUNNING", true
+		v.alive, v.status = epoch, "RUNNING"
 	case stopped:
-		v.alive, v.status, v.listed = epoch, "TERMINATED", true
+		v.alive, v.status = epoch, "TERMINATED"
 	}
 	return v
 }
 
 func TestObserve(t *testing.T) {
 	rows := strings.Split(strings.TrimSpace(life), "\n")
-	if len(rows) != len(sights)+1 {
-		t.Fatalf("%d rows, %d observations", len(rows)-1, len(sights))
+	if len(rows) != len(observations)+1 {
+		t.Fatalf("%d rows, %d observations", len(rows)-1, len(observations))
 	}
 	for _, line := range rows[1:] {
 		name := strings.TrimSpace(line[:17])
@@ -107,7 +107,7 @@ func TestObserve(t *testing.T) {
 			t.Fatalf("%s: %d cells", name, len(cells))
 		}
 		for p, cell := range cells {
-			v, o := rowIn(phase(p)), sights[name]
+			v, o := rowIn(phase(p)), observations[name]
 			o.at = epoch.Add(5 * time.Second)
 			wantPhase, want := expected(cell, phase(p))
 			got := v.observe(o)
@@ -140,10 +140,10 @@ func TestObserveNotes(t *testing.T) {
 	resting := func(v *vm) { v.wasStopped, v.status = true, "TERMINATED" }
 	drained := func(v *vm) { v.drained = true }
 	accepted := func(v *vm) { v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-2" }
-	unseen := func(v *vm) { v.alive, v.listed = time.Time{}, false }
+	unseen := func(v *vm) { v.alive = time.Time{} }
 	refused := func(f *gce.Failure) func(*vm) { return func(v *vm) { v.open, v.refusal = true, f } }
 	see := func(name string, changes ...func(*observation)) observation {
-		o := sights[name]
+		o := observations[name]
 		o.at = epoch.Add(5 * time.Second)
 		for _, c := range changes {
 			c(&o)
@@ -209,21 +209,21 @@ func TestObserveNotes(t *testing.T) {
 		{"[5] outcome unknown for less", in(asked, open), see("not found", after(29*time.Second)), "–", ""},
 		{"[5] repeat on the wire", in(asked, open, onWire), see("not found", after(time.Minute)), "–", ""},
 
-		{"[6] creation unsent after an unknown outcome", in(asked, open), see("unsent"), "–", ""},
-		{"[6] creation refused after an unknown outcome", in(asked, open), see("refused"), "ask", ""},
-		{"[6] deletion unsent after an unknown outcome", in(deleting, open), see("unsent"), "–", ""},
-		{"[6] deletion refused after an unknown outcome", in(deleting, open), see("refused"), "ask", ""},
-		{"creation's outcome unknown again", in(asked, open), see("unknown"), "–", ""},
-		{"deletion's outcome unknown again", in(deleting, open), see("unknown"), "–", ""},
+		{"[6] creation unsent after an unknown outcome", in(asked, open), see("not sent"), "–", ""},
+		{"[6] creation refused after an unknown outcome", in(asked, open), see("refused"), "lookUp", ""},
+		{"[6] deletion unsent after an unknown outcome", in(deleting, open), see("not sent"), "–", ""},
+		{"[6] deletion refused after an unknown outcome", in(deleting, open), see("refused"), "lookUp", ""},
+		{"creation's outcome unknown again", in(asked, open), see("uncertain"), "–", ""},
+		{"deletion's outcome unknown again", in(deleting, open), see("uncertain"), "–", ""},
 
-		{"creation of a name that is taken", in(asked), see("refused", with(exists)), "ask", ""},
+		{"creation of a name that is taken", in(asked), see("refused", with(exists)), "lookUp", ""},
 		{"creation of something that the zone lacks", in(asked), see("refused", with(notFound)), "creationFailed", gce.Refused},
 		{"operation fails over something that the zone lacks", in(making), see("refused", with(notFound)), "creationFailed", gce.Refused},
-		{"deletion of a VM that does not exist", in(deleting), see("refused", with(notFound)), "ask", ""},
+		{"deletion of a VM that does not exist", in(deleting), see("refused", with(notFound)), "lookUp", ""},
 		{"deletion of a stopped VM refused", in(deleting, resting), see("refused"), "deletionFailed stopped", gce.Forbidden},
-		{"deletion of a stopped VM unsent", in(deleting, resting), see("unsent"), "stopped", ""},
+		{"deletion of a stopped VM unsent", in(deleting, resting), see("not sent"), "stopped", ""},
 
-		{"deletion after the drain hook unsent", in(deleting, drained), see("unsent"), "draining", ""},
+		{"deletion after the drain hook unsent", in(deleting, drained), see("not sent"), "draining", ""},
 		{"deletion after the drain hook refused", in(deleting, drained), see("refused"), "deletionFailed draining", gce.Forbidden},
 
 		{"stale list shows a live VM leaving", in(live), see("listed leaving", stale), "–", ""},
@@ -236,7 +236,7 @@ func TestObserveNotes(t *testing.T) {
 
 		{"never seen alive, listed stopped", in(live, unseen), see("listed stopped"), "gone", ""},
 		{"never seen alive, not found", in(live, unseen), see("not found"), "gone", ""},
-		{"never seen alive, over", in(live, unseen), see("over"), "gone", ""},
+		{"never seen alive, over", in(live, unseen), see("operation ended"), "gone", ""},
 	} {
 		cell, kept, _ := strings.Cut(test.want, " ") // the phase of a VM that is kept, if it is not live
 		wantPhase, want := expected(cell, test.v.phase)
@@ -263,33 +263,33 @@ func TestObserveFields(t *testing.T) {
 	created := epoch.Add(time.Second)
 	v := rowIn(live)
 	v.hidden = true
-	if v.observe(observation{sight: listShows, at: at, vm: gce.VM{Status: "REPAIRING", Created: created}}); v.hidden || v.status != "REPAIRING" || v.created != created || v.alive != at {
+	if v.observe(observation{kind: listShows, at: at, vm: gce.VM{Status: "REPAIRING", Created: created}}); v.hidden || v.status != "REPAIRING" || v.created != created || v.alive != at {
 		t.Errorf("listed: %+v", v)
 	}
-	if v.observe(observation{sight: listShows, at: at.Add(time.Second), vm: gce.VM{Status: "STAGING"}, stale: true}); v.status != "REPAIRING" || v.alive != at {
+	if v.observe(observation{kind: listShows, at: at.Add(time.Second), vm: gce.VM{Status: "STAGING"}, stale: true}); v.status != "REPAIRING" || v.alive != at {
 		t.Errorf("listed by a stale list: %+v", v)
 	}
-	if v.observe(observation{sight: getMisses, at: at}); v.status != "gone" {
+	if v.observe(observation{kind: getMisses, at: at}); v.status != "gone" {
 		t.Errorf("not found: %+v", v)
 	}
 
 	v = rowIn(asked)
 	v.open, v.backoff, v.next = true, time.Second, at
-	if v.observe(observation{sight: callAccepted, at: at, operation: gce.Operation{Name: "o", Inserted: created}}); v.open || v.backoff > 0 ||
+	if v.observe(observation{kind: callAccepted, at: at, operation: gce.Operation{Name: "o", Inserted: created}}); v.open || v.backoff > 0 ||
 		!v.next.IsZero() || v.accepted != at || v.lastReported != at || v.operation != "o" || v.inserted != created {
 		t.Errorf("accepted: %+v", v)
 	}
 	later := at.Add(time.Minute)
-	if v.observe(observation{sight: callAccepted, at: later, operation: gce.Operation{Name: "o", Inserted: created}}); v.accepted != at || v.lastReported != later {
+	if v.observe(observation{kind: callAccepted, at: later, operation: gce.Operation{Name: "o", Inserted: created}}); v.accepted != at || v.lastReported != later {
 		t.Errorf("still under way: accepted %v, heard of %v", v.accepted, v.lastReported)
 	}
-	if v.observe(observation{sight: operationDone, at: later}); v.status != "STAGING" || v.created != created || v.alive != later {
+	if v.observe(observation{kind: operationDone, at: later}); v.status != "STAGING" || v.created != created || v.alive != later {
 		t.Errorf("created: %+v", v)
 	}
 
 	v = rowIn(stopped)
 	v.loss, v.failure, v.wasStopped, v.ended, v.drained = ending{reason: Preempted}, &gce.Failure{}, true, true, true
-	if v.observe(observation{sight: getFinds, at: at, vm: gce.VM{Status: "RUNNING", Created: created}}); v.loss.reason != "" ||
+	if v.observe(observation{kind: getFinds, at: at, vm: gce.VM{Status: "RUNNING", Created: created}}); v.loss.reason != "" ||
 		v.alive != at || v.created != created || v.failure != nil || v.wasStopped || v.ended || v.drained {
 		t.Errorf("started again: %+v", v)
 	}
@@ -331,7 +331,7 @@ func TestDeletionDistance(t *testing.T) {
 			v.mutation = mutation{begun: now}
 			v.enter(deleting, now)
 			now = now.Add(time.Minute)
-			out := v.observe(observation{sight: callRefused, at: now, failure: &gce.Failure{Class: gce.Forbidden}, distance: rest})
+			out := v.observe(observation{kind: callRefused, at: now, failure: &gce.Failure{Class: gce.Forbidden}, distance: rest})
 			if d := v.retry.Sub(now); out != deletionFailed || d != time.Duration(seconds)*time.Second {
 				t.Errorf("updates every %v, failure %d: outcome %d, next try after %v, want %d s", rest, i+1, out, d, seconds)
 			}
@@ -354,10 +354,10 @@ type lifeStory struct {
 func (l *lifeStory) draw(t *rapid.T) observation {
 	l.now = l.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 5, 31, 601, 3601}).Draw(t, "seconds")) * time.Second)
 	o := observation{
-		sight: sight(rapid.IntRange(0, int(drainRefused)).Draw(t, "sight")), at: l.now,
+		kind: observationKind(rapid.IntRange(0, int(drainRefused)).Draw(t, "kind")), at: l.now,
 		stale: rapid.Bool().Draw(t, "stale"), overdue: rapid.Bool().Draw(t, "overdue"), distance: 30 * time.Second,
 	}
-	switch o.sight {
+	switch o.kind {
 	case listShows, getFinds:
 		o.vm.Status = rapid.SampledFrom([]string{"RUNNING", "STAGING", "STOPPING", "TERMINATED", "NEWSPEAK"}).Draw(t, "status")
 		o.vm.Created = rapid.SampledFrom([]time.Time{{}, epoch}).Draw(t, "created")
@@ -404,8 +404,8 @@ func checkStory(t *rapid.T) {
 		before, o := *l.vm, l.draw(t)
 		twin, failure := *l.vm, fmt.Sprint(o.failure)
 		out := l.observe(o)
-		l.log = append(l.log, fmt.Sprintf("%v %s: sight %d %q %v, stale %v, overdue %v: outcome %d, %s",
-			l.now.Sub(epoch), phaseNames[before.phase], o.sight, o.vm.Status, o.failure, o.stale, o.overdue, out, phaseNames[l.phase]))
+		l.log = append(l.log, fmt.Sprintf("%v %s: observationKind %d %q %v, stale %v, overdue %v: outcome %d, %s",
+			l.now.Sub(epoch), phaseNames[before.phase], o.kind, o.vm.Status, o.failure, o.stale, o.overdue, out, phaseNames[l.phase]))
 		if again := twin.observe(o); again != out || twin.phase != l.phase || twin.since != l.since || twin.retry != l.retry || twin.status != l.status {
 			fail("the same observation has had another effect")
 		}
@@ -463,7 +463,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 	case turnedUp:
 		from(stopped, gone)
 		became(live)
-		if o.sight != getFinds || !o.vm.Live() || o.stale {
+		if o.kind != getFinds || !o.vm.Live() || o.stale {
 			fail("turned up by something else than its name")
 		}
 		l.ended, l.deleted, l.turned = false, false, true
@@ -480,12 +480,12 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 		if d := l.retry.Sub(o.at); d != l.distance || d != min(max(2*before.distance, 30*time.Second), 10*time.Minute) {
 			fail(fmt.Sprintf("next try after %v", d))
 		}
-	case ask:
+	case lookUp:
 		from(asked, live, draining, deleting, stopped, gone)
 		became(before.phase)
 	case forget:
 		from(asked, stopped)
-		if before.phase == asked && (before.wire && o.sight != callNotSent || before.open && o.sight == callNotSent) {
+		if before.phase == asked && (before.wire && o.kind != callNotSent || before.open && o.kind == callNotSent) {
 			fail("dropped while a call may have its effect")
 		}
 	case outcomeUnknown:
@@ -498,7 +498,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 		}
 		l.remain = true
 	}
-	if before.phase == gone && o.sight == listShows && o.vm.Stopped() && !o.stale && !l.deleted && l.phase != stopped {
+	if before.phase == gone && o.kind == listShows && o.vm.Stopped() && !o.stale && !l.deleted && l.phase != stopped {
 		fail("what is left of it was not seen")
 	}
 	if before.phase == gone && l.phase == live && out != turnedUp || before.phase == stopped && l.phase == live && out != turnedUp {

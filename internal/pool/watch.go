@@ -14,10 +14,10 @@ import (
 const (
 	// watchEvery is the time between two looks at the operations of a zone. One call tells of all of them.
 	watchEvery = 2 * time.Second
-	// maxAskedOperations is how many operations that such a look did not show are asked for by name.
-	maxAskedOperations = 10
-	// askAgain is the time between two questions for a VM whose operation says nothing.
-	askAgain = 30 * time.Second
+	// maxOperationLookups is how many operations that such a look did not show are asked for by name.
+	maxOperationLookups = 10
+	// lookUpAgain is the time between two lookups for a VM whose operation says nothing.
+	lookUpAgain = 30 * time.Second
 	// clockSkew is allowed for where Google's time of an operation is not known.
 	clockSkew = 2 * time.Minute
 )
@@ -37,21 +37,21 @@ func (p *Pool) watch(now time.Time) {
 		var under []*vm
 		for _, v := range z.sortedBusy() {
 			switch {
-			case v.wire || v.phase == draining || v.phase == lost || z.questions[v.name]:
+			case v.wire || v.phase == draining || v.phase == lost || z.lookups[v.name]:
 			case v.ended || v.refusal != nil:
-				if now.Sub(v.asked) >= watchEvery {
-					z.questions[v.name] = true
+				if now.Sub(v.lookedUp) >= watchEvery {
+					z.lookups[v.name] = true
 				}
 			case v.accepted.IsZero():
 				p.retry(z, v, &t, now)
 			default:
 				under = append(under, v)
-				if v.overdue(now) && now.Sub(v.asked) >= askAgain {
-					z.questions[v.name] = true
+				if v.overdue(now) && now.Sub(v.lookedUp) >= lookUpAgain {
+					z.lookups[v.name] = true
 				}
 			}
 		}
-		p.askByName(z, now)
+		p.lookUp(z, now)
 		if !z.watching && len(under) > 0 {
 			p.watchZone(z, under, now)
 		}
@@ -88,7 +88,7 @@ func (p *Pool) watchZone(z *zone, vms []*vm, now time.Time) {
 			missing = match(young, e.past, e.answers)
 		}
 		missing = slices.DeleteFunc(append(missing, old...), func(w watched) bool { return w.operation == "" })
-		p.askOperations(ctx, z.name, missing[:min(len(missing), maxAskedOperations)], e.answers)
+		p.lookUpOperations(ctx, z.name, missing[:min(len(missing), maxOperationLookups)], e.answers)
 		return e
 	})
 }
@@ -119,7 +119,7 @@ func match(ops []watched, list []gce.Operation, answers map[*vm]gce.Operation) (
 	return missing
 }
 
-func (p *Pool) askOperations(ctx context.Context, zone string, ops []watched, answers map[*vm]gce.Operation) {
+func (p *Pool) lookUpOperations(ctx context.Context, zone string, ops []watched, answers map[*vm]gce.Operation) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, w := range ops {
@@ -139,8 +139,8 @@ func (p *Pool) askOperations(ctx context.Context, zone string, ops []watched, an
 	wg.Wait()
 }
 
-// takeOperations takes what was found out about operations under way, in a fixed order.
-func (p *Pool) takeOperations(e watchEnded, now time.Time) {
+// handleOperations takes what was found out about operations under way, in a fixed order.
+func (p *Pool) handleOperations(e watchEnded, now time.Time) {
 	z := e.zone
 	z.watching = false
 	p.noticeOthers(e.past, now)
@@ -148,27 +148,27 @@ func (p *Pool) takeOperations(e watchEnded, now time.Time) {
 	for _, w := range e.watched {
 		v := w.vm
 		if op, ok := e.answers[v]; ok && v.request == w.request && (v.phase == making || v.phase == deleting) {
-			p.takeOperation(v.home, v, op, now)
+			p.handleOperation(v.home, v, op, now)
 		}
 	}
-	p.askByName(z, now)
+	p.lookUp(z, now)
 }
 
-// takeOperation takes what Google says of the operation of a VM.
-func (p *Pool) takeOperation(z *zone, v *vm, op gce.Operation, now time.Time) {
-	o := observation{sight: callAccepted, at: now, operation: op, failure: op.Failure, distance: p.rest()}
+// handleOperation takes what Google says of the operation of a VM.
+func (p *Pool) handleOperation(z *zone, v *vm, op gce.Operation, now time.Time) {
+	o := observation{kind: callAccepted, at: now, operation: op, failure: op.Failure, distance: p.rest()}
 	switch {
 	case op.Name == "":
 		v.operation = ""
 		return
 	case op.Done && op.Failure != nil:
-		o.sight = callRefused
+		o.kind = callRefused
 	case op.Done:
-		o.sight = operationDone
+		o.kind = operationDone
 	}
 	v.operation = op.Name
 	p.apply(z, v, o)
-	if took := now.Sub(v.accepted).Truncate(silence); o.sight == callAccepted && took > v.slow {
+	if took := now.Sub(v.accepted).Truncate(silence); o.kind == callAccepted && took > v.slow {
 		v.slow = took
 		p.emit(Event{Level: slog.LevelWarn, Kind: OperationSlow, Zone: z.name, Name: v.name,
 			Facts: []any{"kind", op.Kind, "operation", op.Name, "for", took}})

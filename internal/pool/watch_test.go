@@ -37,20 +37,20 @@ func TestTakeOperation(t *testing.T) {
 	}
 	z := p.zones["us-central1-a"]
 	v := p.beginForTest(z.name, 0, now)
-	p.apply(z, v, observation{sight: callAccepted, at: now, operation: gce.Operation{Name: "operation-1"}})
+	p.apply(z, v, observation{kind: callAccepted, at: now, operation: gce.Operation{Name: "operation-1"}})
 	for _, test := range []struct {
 		after time.Duration
 		said  int
 	}{{10*time.Minute - time.Second, 0}, {10 * time.Minute, 1}, {19 * time.Minute, 1}, {20 * time.Minute, 2}, {40 * time.Minute, 3}} {
-		p.takeOperation(z, v, gce.Operation{Name: "operation-1", Kind: gce.Creation}, now.Add(test.after))
+		p.handleOperation(z, v, gce.Operation{Name: "operation-1", Kind: gce.Creation}, now.Add(test.after))
 		if said != test.said || v.phase != making || v.lastReported != now.Add(test.after) {
 			t.Errorf("after %v: said %d times, want %d: %+v", test.after, said, test.said, v)
 		}
 	}
-	if p.takeOperation(z, v, gce.Operation{}, now); v.operation != "" || v.phase != making {
+	if p.handleOperation(z, v, gce.Operation{}, now); v.operation != "" || v.phase != making {
 		t.Errorf("Google has forgotten the operation: %+v", v)
 	}
-	p.takeOperation(z, v, gce.Operation{Name: "operation-1", Done: true}, now)
+	p.handleOperation(z, v, gce.Operation{Name: "operation-1", Done: true}, now)
 	if _, ok := p.finished["operation-1"]; v.phase != live || !ok {
 		t.Errorf("done: %+v", v)
 	}
@@ -64,8 +64,8 @@ func TestAnswerAfterAcceptance(t *testing.T) {
 		v := p.beginForTest(z.name, 0, now)
 		v.open, v.wire, v.request = true, true, "mine"
 		p.onWire[zoneLane{z.name, gce.Creation}] = 1
-		p.apply(z, v, observation{sight: getFinds, at: now, vm: gce.VM{Status: "STAGING"}})
-		p.takeCall(callEnded{vm: v, kind: gce.Creation, request: "mine", err: &gce.Failure{Class: class}}, now)
+		p.apply(z, v, observation{kind: getFinds, at: now, vm: gce.VM{Status: "STAGING"}})
+		p.handleCall(callEnded{vm: v, kind: gce.Creation, request: "mine", err: &gce.Failure{Class: class}}, now)
 		if v.phase != making || z.vms[v.name] != v || v.wire || v.open || p.onWire[zoneLane{z.name, gce.Creation}] != 0 {
 			t.Errorf("%s: %+v", class, v)
 		}

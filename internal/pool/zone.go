@@ -19,8 +19,8 @@ type zone struct {
 	busy  map[string]*vm // rows under way: asked, making, draining, deleting, lost
 
 	// Its lists.
-	listing        bool      // a list, or the questions that it gave rise to, are under way
-	asked          time.Time // when the last list was begun
+	listing        bool      // a list, or the lookups that it gave rise to, are under way
+	listBegun      time.Time // when the last list was begun
 	awaited        time.Time // since when updates wait for it
 	late           bool      // and updates no longer wait for it
 	listed         bool      // it has been listed since it was taken into the configuration
@@ -36,16 +36,16 @@ type zone struct {
 
 	verifying  bool            // its last list waits for answers
 	strangers  []string        // members that this daemon did not make, not yet said
-	questions  map[string]bool // VMs to be asked for by name
-	asking     bool            // some of them are being asked for
-	watching   bool            // its operations are being asked for
-	explaining bool            // the reasons of its losses are being asked for
+	lookups    map[string]bool // VMs to be looked up by name
+	lookingUp  bool            // some of them are being looked up
+	watching   bool            // a call for its operations is under way
+	explaining bool            // a call for the reasons of its losses is under way
 
 	early []time.Time // when VMs were lost soon after their creation, in the last ten minutes; once for each update
 }
 
 func newZone(name, prefix string) *zone {
-	return &zone{name: name, prefix: prefix, vms: map[string]*vm{}, busy: map[string]*vm{}, questions: map[string]bool{}}
+	return &zone{name: name, prefix: prefix, vms: map[string]*vm{}, busy: map[string]*vm{}, lookups: map[string]bool{}}
 }
 
 // add puts a row into the table.
@@ -61,7 +61,7 @@ func (z *zone) drop(v *vm) {
 	z.count[v.phase]--
 	delete(z.vms, v.name)
 	delete(z.busy, v.name)
-	delete(z.questions, v.name)
+	delete(z.lookups, v.name)
 }
 
 // moved keeps count after a row has come from one phase into another.

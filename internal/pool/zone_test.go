@@ -40,7 +40,7 @@ func checkCounts(t interface {
 				t.Errorf("%s: %d VMs of rank %d count as starting, and %d are", z.name, n, rank, starting[rank])
 			}
 		}
-		for name := range z.questions {
+		for name := range z.lookups {
 			if z.vms[name] == nil {
 				t.Errorf("%s: %s is to be asked for, and has no row", z.name, name)
 			}
