@@ -102,7 +102,7 @@ func (p *Pool) setZones(now time.Time) {
 		z := old[name]
 		if z == nil || z.prefix != p.config.Prefix {
 			z = newZone(name, p.config.Prefix)
-			z.unknown = now
+			z.unknownSince = now
 		}
 		p.zones[name] = z
 	}
@@ -113,7 +113,7 @@ func (p *Pool) setZones(now time.Time) {
 	}
 	for _, former := range p.former {
 		if z := p.zones[former.name]; z != nil {
-			z.takeOver(former)
+			z.adoptRows(former)
 		}
 	}
 	for _, z := range p.zones {
@@ -137,8 +137,8 @@ func (p *Pool) release(z *zone) {
 	p.former = append(p.former, z)
 }
 
-// takeOver takes the rows of a former zone that carry the prefix.
-func (z *zone) takeOver(former *zone) {
+// adoptRows takes the rows of a former zone that carry the prefix.
+func (z *zone) adoptRows(former *zone) {
 	for _, v := range former.vms {
 		if strings.HasPrefix(v.name, z.prefix) {
 			former.drop(v)

@@ -28,7 +28,7 @@ func tablePool(t testing.TB, c *config.Config) *Pool {
 	}
 	for _, name := range c.Zones {
 		z := newZone(name, c.Prefix)
-		z.listed = true
+		z.listedAt = epoch
 		p.zones[name] = z
 	}
 	return p

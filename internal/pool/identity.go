@@ -14,8 +14,8 @@ import (
 const (
 	// overlap is how long two daemons may be at work, as in a rolling update, before the younger one stands by.
 	overlap = time.Minute
-	// takeOver is how long after the last operation of the older daemon the younger one takes over.
-	takeOver = 10 * time.Minute
+	// takeOverTime is how long after the last operation of the older daemon the younger one takes over.
+	takeOverTime = 10 * time.Minute
 )
 
 // An identity tells a daemon from others that work on the same pool. It is part of each requestId, which Google gives back with the
@@ -89,7 +89,7 @@ func (p *Pool) noticeOthers(past []gce.Operation, now time.Time) {
 			}
 			continue
 		}
-		until := now.Add(op.Inserted.Add(takeOver).Sub(atGoogle))
+		until := now.Add(op.Inserted.Add(takeOverTime).Sub(atGoogle))
 		if !p.standingBy(now) && until.After(now) {
 			p.emit(Event{Level: slog.LevelError, Kind: StandingBy, Facts: []any{"operation", op.Name, "started", other.start.UTC()}})
 		}

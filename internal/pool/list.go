@@ -60,7 +60,7 @@ func (p *Pool) forgetOld(now time.Time) {
 // relist lists the zones again that could not be listed.
 func (p *Pool) relist(now time.Time) {
 	for _, z := range p.sortedZones() {
-		if !z.unknown.IsZero() && !z.listing {
+		if !z.unknownSince.IsZero() && !z.listing {
 			p.list(z, now)
 		}
 	}
@@ -70,7 +70,7 @@ func (p *Pool) relist(now time.Time) {
 // list lists one zone. At first, and when another daemon may be at work, it asks for the operations as well, before the VMs, so that no
 // VM is missing from both.
 func (p *Pool) list(z *zone, now time.Time) {
-	withPast := !z.listed || z.hasStrangers || p.standingBy(now)
+	withPast := z.listedAt.IsZero() || z.hasStrangers || p.standingBy(now)
 	z.listing, z.late, z.hasStrangers, z.listBegun, z.awaited = true, false, false, now, now
 	p.goAsync(func() event {
 		e := listEnded{zone: z}
@@ -91,7 +91,7 @@ func (p *Pool) handleList(e listEnded, now time.Time) {
 		return
 	}
 	p.noticeOthers(e.past, now)
-	if !z.listed {
+	if z.listedAt.IsZero() {
 		p.restore(z, e.past, now)
 	}
 	if e.err != nil {
@@ -132,7 +132,7 @@ func (p *Pool) appear(z *zone, seen gce.VM, now time.Time) {
 		v.phase = stopped
 	case !seen.Live():
 		return
-	case z.listed || !isGenerated(v.name, z.prefix):
+	case !z.listedAt.IsZero() || !isGenerated(v.name, z.prefix):
 		z.strangers = append(z.strangers, v.name)
 	}
 	z.add(v)
@@ -145,20 +145,20 @@ func (p *Pool) warnOfStrangers(z *zone) {
 		p.emit(Event{Level: slog.LevelWarn, Kind: Strangers, Zone: z.name,
 			Facts: []any{"vms", len(z.strangers), "names", z.strangers[:min(len(z.strangers), 10)]}})
 	}
-	z.hasStrangers = z.hasStrangers || z.listed && len(z.strangers) > 0
+	z.hasStrangers = z.hasStrangers || !z.listedAt.IsZero() && len(z.strangers) > 0
 	z.strangers = nil
 }
 
 // listSucceeded ends the list of a zone that is known now.
 func (p *Pool) listSucceeded(z *zone, now time.Time) {
-	if z.lastError != "" || z.writeOffLogged {
+	if z.loggedReason != "" || z.writeOffLogged {
 		p.emit(Event{Kind: ZoneKnown, Zone: z.name})
 	}
 	if p.view(z, now) == writtenOff && z.writeOffLogged {
 		p.lookAgain(z, now)
 	}
-	z.unknown, z.ownFault, z.writeOffLogged, z.absent, z.lastError, z.why, z.listed = time.Time{}, false, false, false, "", "", true
-	z.seen = z.listBegun
+	z.unknownSince, z.ownFault, z.writeOffLogged, z.absent, z.loggedReason, z.reason = time.Time{}, false, false, false, "", ""
+	z.listedAt = z.listBegun
 	p.warnOfStrangers(z)
 	hidden := 0
 	for _, v := range z.vms {
@@ -176,11 +176,11 @@ func (p *Pool) listSucceeded(z *zone, now time.Time) {
 
 // listFailed notes that a zone could not be listed.
 func (p *Pool) listFailed(z *zone, err error, now time.Time) {
-	z.absent = !z.listed && gce.ZoneAbsent(err, z.name)
+	z.absent = z.listedAt.IsZero() && gce.ZoneAbsent(err, z.name)
 	if z.absent {
-		z.unknown = time.Time{}
-	} else if z.unknown.IsZero() {
-		z.unknown = now
+		z.unknownSince = time.Time{}
+	} else if z.unknownSince.IsZero() {
+		z.unknownSince = now
 	}
 	f, isFailure := errors.AsType[*gce.Failure](err)
 	z.ownFault = isFailure && (f.Class == gce.RateLimited || f.Class == gce.NotSent || f.Status == http.StatusUnauthorized)
@@ -189,13 +189,13 @@ func (p *Pool) listFailed(z *zone, err error, now time.Time) {
 	if isFailure && f.Code != "" {
 		trouble = f.Code // Google's messages may differ each time
 	}
-	z.why = err.Error()
-	if trouble != z.lastError {
-		z.lastError = trouble
+	z.reason = err.Error()
+	if trouble != z.loggedReason {
+		z.loggedReason = trouble
 		if z.absent {
 			p.emit(Event{Level: slog.LevelError, Kind: ZoneAbsent, Zone: z.name, Err: err})
 		} else {
-			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneUnknown, Zone: z.name, Facts: []any{"since", z.unknown}, Err: err})
+			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneUnknown, Zone: z.name, Facts: []any{"since", z.unknownSince}, Err: err})
 		}
 	}
 	p.listDone(z, now)
@@ -224,10 +224,10 @@ func (p *Pool) giveUpWaiting(now time.Time) {
 		default:
 			gaveUp, z.late = true, true
 			_, resting := p.GCE.Resting()[config.Region(z.name)]
-			if z.unknown.IsZero() {
-				z.unknown, z.ownFault = now, resting
+			if z.unknownSince.IsZero() {
+				z.unknownSince, z.ownFault = now, resting
 			}
-			z.why = "slow to answer"
+			z.reason = "slow to answer"
 			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneSlow, Zone: z.name})
 		}
 	}
@@ -244,7 +244,7 @@ func (p *Pool) updateEnded(now time.Time) {
 		switch p.view(z, now) {
 		case known:
 			seen = seen || !z.absent
-		case unseen, unlisted:
+		case unknown, unlisted:
 			missed = true
 		}
 	}
@@ -289,8 +289,8 @@ func (p *Pool) awaitsReturn(now time.Time) bool {
 func (p *Pool) writeOffZones(now time.Time) {
 	for _, z := range p.sortedZones() {
 		if p.view(z, now) != writtenOff {
-			if !z.unknown.IsZero() {
-				schedule(&p.due.reconcile, z.unknown.Add(p.writeOffTime(z)))
+			if !z.unknownSince.IsZero() {
+				schedule(&p.due.reconcile, z.unknownSince.Add(p.writeOffTime(z)))
 			}
 		} else if !z.writeOffLogged {
 			z.writeOffLogged = true

@@ -130,7 +130,7 @@ func (s *situation) totals() totals {
 			continue
 		case unlisted:
 			t.listed, t.seen = false, false
-		case unseen:
+		case unknown:
 			t.seen = false
 		case known:
 			t.known += z.live

@@ -37,7 +37,7 @@ func addZone(t *testing.T, s *situation, line string) {
 			_, rank, _ := strings.Cut(value, ":")
 			hold(n, rank)
 		case "unknown":
-			z.view = unseen
+			z.view = unknown
 		case "unlisted":
 			z.view = unlisted
 		case "off":

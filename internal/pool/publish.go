@@ -159,14 +159,14 @@ func (p *Pool) snapshot(now time.Time) State {
 
 func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	s := ZoneState{
-		Name: z.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[p.view(z, now)], Why: z.why,
-		Seen: z.seen, Live: z.count[live], Starting: z.starting(allRanks), Stopped: z.count[stopped], Ranks: make([]int, len(p.config.Templates)+1),
+		Name: z.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[p.view(z, now)], Why: z.reason,
+		Seen: z.listedAt, Live: z.count[live], Starting: z.starting(allRanks), Stopped: z.count[stopped], Ranks: make([]int, len(p.config.Templates)+1),
 	}
 	if z.absent {
 		s.View = ViewAbsent
 	}
-	if !z.unknown.IsZero() {
-		s.Unknown, s.WriteOff = z.unknown, z.unknown.Add(p.writeOffTime(z))
+	if !z.unknownSince.IsZero() {
+		s.Unknown, s.WriteOff = z.unknownSince, z.unknownSince.Add(p.writeOffTime(z))
 	}
 	for name, v := range z.vms {
 		if v.phase == live {

@@ -20,7 +20,7 @@ func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 			z.drop(v)
 		}
 	}
-	told := map[string]bool{}
+	decided := map[string]bool{}
 	recent := p.atGoogle(now).Add(-tombstoneTime)
 	for _, op := range past {
 		if !p.isMember(z, op.Target) {
@@ -29,7 +29,7 @@ func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 		if !op.Done && (op.Kind == gce.Creation || op.Kind == gce.Deletion) {
 			p.adopt(z, op, now)
 		}
-		if told[op.Target] || later(op.Inserted, op.Ended).Before(recent) {
+		if decided[op.Target] || later(op.Inserted, op.Ended).Before(recent) {
 			continue
 		}
 		ended, isEnding := endings([]gce.Operation{op})[op.Target]
@@ -53,7 +53,7 @@ func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 		case op.Kind != "start" && op.Kind != "resume" && !strings.HasPrefix(string(op.Kind), "compute.instances."):
 			continue // labels, metadata and the like
 		}
-		told[op.Target] = true
+		decided[op.Target] = true
 	}
 }
 

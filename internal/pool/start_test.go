@@ -84,7 +84,7 @@ func TestRestore(t *testing.T) {
 		p.self = key{"us-central1-a", "pool-own"}
 		p.finished["ended-before"] = now
 		z := p.zones["us-central1-a"]
-		z.listed = false
+		z.listedAt = time.Time{}
 		z.add(&vm{key: key{z.name, "pool-before"}, phase: live, since: now}) // known from an answer like this one, to a list that failed
 		p.restore(z, test.ops, now)
 		if got := remembered(z); got != test.want {

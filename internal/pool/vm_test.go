@@ -140,7 +140,7 @@ func TestObserveNotes(t *testing.T) {
 	resting := func(v *vm) { v.wasStopped, v.status = true, "TERMINATED" }
 	drained := func(v *vm) { v.drained = true }
 	accepted := func(v *vm) { v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-2" }
-	unseen := func(v *vm) { v.alive = time.Time{} }
+	neverLive := func(v *vm) { v.alive = time.Time{} }
 	refused := func(f *gce.Failure) func(*vm) { return func(v *vm) { v.open, v.refusal = true, f } }
 	see := func(name string, changes ...func(*observation)) observation {
 		o := observations[name]
@@ -234,9 +234,9 @@ func TestObserveNotes(t *testing.T) {
 		{"stale list shows a gone VM live", in(gone), see("listed live", stale), "–", ""},
 		{"stale list shows a gone VM stopped", in(gone), see("listed stopped", stale), "–", ""},
 
-		{"never seen alive, listed stopped", in(live, unseen), see("listed stopped"), "gone", ""},
-		{"never seen alive, not found", in(live, unseen), see("not found"), "gone", ""},
-		{"never seen alive, over", in(live, unseen), see("operation ended"), "gone", ""},
+		{"never seen alive, listed stopped", in(live, neverLive), see("listed stopped"), "gone", ""},
+		{"never seen alive, not found", in(live, neverLive), see("not found"), "gone", ""},
+		{"never seen alive, operation ended", in(live, neverLive), see("operation ended"), "gone", ""},
 	} {
 		cell, kept, _ := strings.Cut(test.want, " ") // the phase of a VM that is kept, if it is not live
 		wantPhase, want := expected(cell, test.v.phase)

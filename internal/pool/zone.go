@@ -23,14 +23,13 @@ type zone struct {
 	listBegun      time.Time // when the last list was begun
 	awaited        time.Time // since when updates wait for it
 	late           bool      // and updates no longer wait for it
-	listed         bool      // it has been listed since it was taken into the configuration
-	seen           time.Time // when it was last listed
+	listedAt       time.Time // when the last list that succeeded was begun; zero if there was none since the zone was taken into the configuration
 	absent         bool      // Google says that it does not exist
-	unknown        time.Time // since when it cannot be seen; zero if it can
+	unknownSince   time.Time // since when it cannot be seen; zero if it can
 	ownFault       bool      // because of a refused token or the rate of calls, not of Google's side
 	writeOffLogged bool      // it has been written off, and the log says so
-	why            string    // it cannot be seen
-	lastError      string    // a short form of why, as last logged
+	reason         string    // why it cannot be seen
+	loggedReason   string    // a short form of it, as last logged
 	hasStrangers   bool      // members have turned up that this daemon did not make
 	hiding         bool      // its lists lack VMs that exist
 
@@ -110,7 +109,7 @@ type view int
 
 const (
 	known      view = iota
-	unseen          // its last list failed
+	unknown         // its last list failed
 	unlisted        // it has not been listed since it was taken into the configuration
 	writtenOff      // it could not be seen for so long that the pool goes on without it
 )
@@ -118,14 +117,14 @@ const (
 // view says how far the zone can be seen.
 func (p *Pool) view(z *zone, now time.Time) view {
 	switch {
-	case z.unknown.IsZero():
+	case z.unknownSince.IsZero():
 		return known
-	case now.Sub(z.unknown) >= p.writeOffTime(z):
+	case now.Sub(z.unknownSince) >= p.writeOffTime(z):
 		return writtenOff
-	case !z.listed:
+	case z.listedAt.IsZero():
 		return unlisted
 	}
-	return unseen
+	return unknown
 }
 
 // writeOffTime is how long a zone may be unknown before the pool goes on without it: SecondsForExhaustion, but long enough for a
