@@ -43,7 +43,7 @@ func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 			}
 		case op.Kind == gce.Creation:
 			if op.Done && v == nil {
-				v := &vm{key: key{z.name, op.Target}, phase: live, since: now, status: "STAGING", created: op.Inserted}
+				v := &vm{key: key{z.name, op.Target}, phase: live, since: z.listBegun, status: "STAGING", created: op.Inserted}
 				v.rank = p.rankOf(v.name)
 				z.add(v)
 				if !isGenerated(v.name, z.prefix) && !slices.Contains(z.strangers, v.name) {
