@@ -163,16 +163,26 @@ make_master() {
 		--metadata=google-logging-enabled=true --metadata-from-file=user-data="$work/user-data"
 }
 
-# join_late puts VMs behind the load balancer whose create hook was lost when a daemon ended.
-join_late() {
-	step "VMs that are not behind the load balancer yet"
-	local found zone name said
+# unjoined prints zone and name of the VMs that are not behind the load balancer: their create hook was lost when a daemon ended.
+unjoined() {
+	local found zone name
 	found=$(look gcloud compute instances list --filter="name~^$POOL AND status=RUNNING" --format='value(zone.basename(),name)')
 	while read -r zone name; do
 		[[ $name ]] || continue
+		gcloud compute network-endpoint-groups list-network-endpoints "$PREFIX" --zone="$zone" \
+			--format='value(networkEndpoint.instance.basename())' 2>/dev/null |
+			grep --quiet --line-regexp --fixed-strings -- "$name" || echo "$zone $name"
+	done <<<"$found"
+}
+
+# join puts VMs behind the load balancer.
+join() {
+	step "VMs that are not behind the load balancer yet"
+	local zone name said
+	while read -r zone name; do
 		said=$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-join.sh") || stop "$name in $zone could not be put behind the load balancer"
 		note "$said"
-	done <<<"$found"
+	done
 }
 
 options "$@"
@@ -200,12 +210,14 @@ if [[ -z $used ]]; then
 	[[ -z $foreign ]] || stop "the project has an attribute ${foreign//$'\n'/, } already, which this did not make: take another PREFIX"
 fi
 [[ $master || $IMAGE ]] || build
+unjoined=
+[[ -z $master ]] || unjoined=$(unjoined) # before the new configuration, since VMs that it replaces leave the balancer
 make_account
 make_metadata
 make_balancer
 make_master
 leave_zones
-[[ -z $master ]] || join_late
+[[ -z $unjoined ]] || join <<<"$unjoined"
 
 address=$(gcloud compute addresses describe "$PREFIX" --region="$REGION" --format='value(address)')
 cat <<END

@@ -86,6 +86,9 @@ func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 	if strings.HasSuffix(c.lane, " reads") && (unreadable || status != http.StatusOK && status != http.StatusUnauthorized && !overRate) {
 		m.zone(c.key.zone).theirs = true
 	}
+	if z := m.zone(c.key.zone); strings.HasSuffix(c.lane, " reads") && z.wire["list"] == 0 {
+		z.slow = time.Time{} // the daemon waited for the lookups that the list gave rise to, and they may have ended, well or not
+	}
 	switch c.kind {
 	case "insert":
 		// Half an answer may say it too.
@@ -102,9 +105,6 @@ func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 	case "list":
 		m.listed(c, resp)
 	case "get":
-		if status == http.StatusOK || status == http.StatusNotFound { // a list is over only when the lookups that it gave rise to are answered
-			m.zone(c.key.zone).slow = time.Time{}
-		}
 		if status == 0 || status >= 400 && status != http.StatusNotFound {
 			m.zone(c.key.zone).unasked = time.Now()
 		}
