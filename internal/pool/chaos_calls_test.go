@@ -86,9 +86,6 @@ func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 	if strings.HasSuffix(c.lane, " reads") && (unreadable || status != http.StatusOK && status != http.StatusUnauthorized && !overRate) {
 		m.zone(c.key.zone).theirs = true
 	}
-	if z := m.zone(c.key.zone); strings.HasSuffix(c.lane, " reads") && z.wire["list"] == 0 {
-		z.slow = time.Time{} // the daemon waited for the lookups that the list gave rise to, and they may have ended, well or not
-	}
 	switch c.kind {
 	case "insert":
 		// Half an answer may say it too.
@@ -108,6 +105,9 @@ func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 		if status == 0 || status >= 400 && status != http.StatusNotFound {
 			m.zone(c.key.zone).unasked = time.Now()
 		}
+	}
+	if z := m.zone(c.key.zone); strings.HasSuffix(c.lane, " reads") && z.wire["list"] == 0 && z.failing.IsZero() {
+		z.slow = time.Time{} // the daemon waited for the lookups that the list gave rise to, and they may have ended, well or not
 	}
 }
 
