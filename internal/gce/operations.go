@@ -20,7 +20,7 @@ const operationFields = "name,clientOperationId,operationType,targetLink,status,
 var operationName = regexp.MustCompile(`^[-a-zA-Z0-9_]{1,200}$`)
 
 // googleName is the form of the names that Google gives operations. Such a name can hold no secret, and the check for secrets is slow.
-var googleName = regexp.MustCompile(`^(operation|systemevent)-\d{13}-[0-9a-f]{13}-[0-9a-f]{8}-[0-9a-f]{8}$`)
+var googleName = regexp.MustCompile(`^(operation|systemevent)-\d{12,13}-[0-9a-f]{13}-[0-9a-f]{8}-[0-9a-f]{8}$`)
 
 // maxOperation bounds the texts of an operation that go on into other places.
 const maxOperation = 1000
@@ -39,7 +39,7 @@ type Operation struct {
 
 // proper reports whether an answer is an operation whose texts are fit for paths and logs.
 func (c *Client) proper(op *compute.Operation) bool {
-	return op != nil && operationName.MatchString(op.Name) && (googleName.MatchString(op.Name) || c.Mask(op.Name) == op.Name) &&
+	return op != nil && (googleName.MatchString(op.Name) || operationName.MatchString(op.Name) && c.Mask(op.Name) == op.Name) &&
 		len(op.OperationType+op.TargetLink+op.ClientOperationId) <= maxOperation
 }
 
