@@ -76,6 +76,9 @@ func (p *Pool) me() identity {
 
 // noticeOthers finds operations of other daemons. The younger one stands by.
 func (p *Pool) noticeOthers(past []gce.Operation, now time.Time) {
+	if len(past) == 0 {
+		return // without an answer of Google's, its time may not be known yet
+	}
 	me, atGoogle := p.me(), p.atGoogle(now)
 	for _, op := range past {
 		other, ok := identityOf(op.Request, atGoogle)
