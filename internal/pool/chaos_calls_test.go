@@ -106,9 +106,6 @@ func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 			m.zone(c.key.zone).unasked = time.Now()
 		}
 	}
-	if z := m.zone(c.key.zone); strings.HasSuffix(c.lane, " reads") && z.wire["list"] == 0 && z.failing.IsZero() {
-		z.slow = time.Time{} // the daemon waited for the lookups that the list gave rise to, and they may have ended, well or not
-	}
 }
 
 // A rest is the time from a refusal over the rate until one call may try again: a second, or what is left of the minute.

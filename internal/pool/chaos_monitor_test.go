@@ -248,8 +248,12 @@ func (m *monitor) observe(e Event) {
 	}
 }
 
-// slow notes that the daemon goes on without the list of a zone. The server is slow only if the list is on the wire.
+// slow notes that the daemon goes on without a zone, after five seconds. If the zone's list has been answered in them, the daemon waits for
+// lookups, and the zone can be listed.
 func (m *monitor) slow(z *watch) {
+	if time.Since(z.seen) <= 5*time.Second {
+		return
+	}
 	if z.slow.IsZero() {
 		z.slow = time.Now()
 	}
@@ -275,7 +279,6 @@ func (m *monitor) checkWriteOff(zone string) {
 		least = 5 * time.Minute
 	}
 	switch {
-	case since.IsZero() && time.Since(z.seen) < callTime: // it may still be waiting for the answers by name that go with its list
 	case since.IsZero():
 		m.wrong("%s is written off, which can be listed", zone)
 	case time.Since(since) < least-time.Second:

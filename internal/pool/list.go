@@ -289,7 +289,7 @@ func (p *Pool) awaitsReturn(now time.Time) bool {
 func (p *Pool) writeOffZones(now time.Time) {
 	for _, z := range p.sortedZones() {
 		if p.view(z, now) != writtenOff {
-			if !z.unknownSince.IsZero() {
+			if !z.unknownSince.IsZero() && !z.verifying {
 				schedule(&p.due.reconcile, z.unknownSince.Add(p.writeOffTime(z)))
 			}
 		} else if !z.writeOffLogged {

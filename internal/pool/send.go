@@ -110,7 +110,7 @@ func (p *Pool) handleCall(e callEnded, now time.Time) {
 	p.onWire[zoneLane{z.name, e.kind}]--
 	delete(p.blocked, lane{config.Region(z.name), e.kind})
 	schedule(&p.due.reconcile, now)
-	if z.vms[v.name] != v || v.request != e.request {
+	if z.vms[v.name] != v || v.request != e.request || !v.isMutating() {
 		return
 	}
 	v.wire, v.answered = false, now

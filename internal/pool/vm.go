@@ -336,6 +336,9 @@ func (v *vm) observeEnded(o observation) outcome {
 // enter brings the VM into a phase.
 func (v *vm) enter(p phase, at time.Time) { v.phase, v.since = p, at }
 
+// isMutating reports whether a creation or deletion of the VM is under way.
+func (v *vm) isMutating() bool { return v.phase == asked || v.phase == making || v.phase == deleting }
+
 // accept notes that Google has accepted the mutation.
 func (v *vm) accept(o observation) {
 	if v.phase == asked {

@@ -44,6 +44,7 @@ func (p *Pool) watch(now time.Time) {
 				}
 			case v.accepted.IsZero():
 				p.retry(z, v, &t, now)
+				under = append(under, v) // the zone's operations may say what has become of it
 			default:
 				under = append(under, v)
 				if v.overdue(now) && now.Sub(v.lookedUp) >= lookUpAgain {
@@ -65,7 +66,7 @@ func (p *Pool) watchZone(z *zone, vms []*vm, now time.Time) {
 	var young, old []watched
 	for _, v := range vms {
 		w := watched{v, v.operation, v.request}
-		if now.Sub(v.accepted) >= silence {
+		if now.Sub(later(v.accepted, v.begun)) >= silence {
 			old = append(old, w)
 			continue
 		}
@@ -147,7 +148,7 @@ func (p *Pool) handleOperations(e watchEnded, now time.Time) {
 	slices.SortFunc(e.watched, func(a, b watched) int { return strings.Compare(a.vm.name, b.vm.name) })
 	for _, w := range e.watched {
 		v := w.vm
-		if op, ok := e.answers[v]; ok && v.request == w.request && (v.phase == making || v.phase == deleting) {
+		if op, ok := e.answers[v]; ok && v.request == w.request && v.isMutating() {
 			p.handleOperation(v.home, v, op, now)
 		}
 	}

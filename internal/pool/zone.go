@@ -119,7 +119,7 @@ func (p *Pool) view(z *zone, now time.Time) view {
 	switch {
 	case z.unknownSince.IsZero():
 		return known
-	case now.Sub(z.unknownSince) >= p.writeOffTime(z):
+	case now.Sub(z.unknownSince) >= p.writeOffTime(z) && (z.writeOffLogged || !z.verifying): // not while only lookups are slow
 		return writtenOff
 	case z.listedAt.IsZero():
 		return unlisted
