@@ -104,7 +104,7 @@ type watched struct {
 // returns those that it lacks.
 func match(ops []watched, list []gce.Operation, answers map[*vm]gce.Operation) (missing []watched) {
 	named, requested := map[string]gce.Operation{}, map[string]gce.Operation{}
-	for _, op := range list {
+	for _, op := range slices.Backward(list) { // the newest one counts, where a server has ignored that a request was repeated
 		named[op.Name] = op
 		requested[op.Request] = op
 	}

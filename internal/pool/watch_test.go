@@ -13,6 +13,7 @@ func TestMatch(t *testing.T) {
 		{Name: "systemevent-1", Kind: "compute.instances.preempted", Target: "pool-x", Done: true},
 		{Name: "operation-1", Request: "mine", Kind: gce.Creation, Target: "pool-y"},
 		{Name: "operation-2", Request: "again", Kind: gce.Creation, Target: "pool-z"},
+		{Name: "operation-0", Request: "mine", Kind: gce.Creation, Target: "pool-y"}, // an older one
 	}
 	nameless, sent, named, missing, other := watched{vm: &vm{}}, watched{vm: &vm{}, request: "mine"}, watched{vm: &vm{}, operation: "operation-2"},
 		watched{vm: &vm{}, request: "lost"}, watched{vm: &vm{}, operation: "operation-3", request: "again"}
