@@ -236,7 +236,7 @@ func TestDirectory(t *testing.T) {
 	}
 
 	// The error of a directory mounted noexec. Mounting one needs rights that the test lacks.
-	err := whyNot(&os.PathError{Op: "fork/exec", Path: "/x/hook", Err: syscall.EACCES}, []byte("#!/bin/sh -e\n"), "/x/hook")
+	err := startError(&os.PathError{Op: "fork/exec", Path: "/x/hook", Err: syscall.EACCES}, []byte("#!/bin/sh -e\n"), "/x/hook")
 	if want := "cannot run: files in /x may not be executed (is it mounted noexec?); set TMPDIR to a directory where they may"; err.Error() != want {
 		t.Errorf("error is %q, want %q", err, want)
 	}
