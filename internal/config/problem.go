@@ -15,7 +15,7 @@ import (
 type Problem struct {
 	Line, Column int    // from 1; columns count characters; both 0 when the whole document is meant
 	Field        string // path as in Instance.disks[0].diskSizeGb; empty when the problem concerns no field
-	Text         string // what is wrong and, where it is not plain, what to do
+	Text         string // what is wrong and, if it is not obvious, what to do
 }
 
 // Error shows the problem on one line: `line 7, column 18: TargetVMCount: -1 is negative`.
@@ -73,7 +73,7 @@ func (p *problems) warnField(path, format string, args ...any) {
 	p.warn(at, path, format, args...)
 }
 
-// inOrder sorts problems as they stand in the text, without those that same finds equal to the one before.
+// inOrder sorts problems by position. It removes each problem that is the same as the one before.
 func inOrder(problems []Problem, same func(a, b Problem) bool) []Problem {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.Field, b.Field))
@@ -81,7 +81,7 @@ func inOrder(problems []Problem, same func(a, b Problem) bool) []Problem {
 	return slices.CompactFunc(problems, same)
 }
 
-// sameValue is true of problems of one value.
+// sameValue reports whether two problems concern the same value.
 func sameValue(a, b Problem) bool {
 	a.Text, b.Text = "", ""
 	return a == b
