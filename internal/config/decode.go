@@ -123,6 +123,7 @@ func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
 	config, instance := reflect.TypeFor[document](), reflect.TypeFor[compute.Instance]()
 	outer, _ := fields[config][strings.ToLower(key)]
 	inner, _ := fields[instance][strings.ToLower(key)]
+	others := len(p.warnings)
 	switch {
 	case t == instance && holdsInstance(key):
 		p.refuse(at, path, "this is an instance template's JSON; the object in %s belongs here instead, with machineType and the like as URLs", key)
@@ -136,6 +137,9 @@ func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
 		p.warn(at, path, "unknown field, ignored")
 	default:
 		p.warn(at, path, "unknown field, dropped; a newer prevmtable may know it")
+	}
+	for i := range p.warnings[others:] {
+		p.warnings[others+i].Unknown = true
 	}
 }
 

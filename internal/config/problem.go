@@ -16,6 +16,7 @@ type Problem struct {
 	Line, Column int    // from 1; columns count characters; both 0 when the whole document is meant
 	Field        string // path as in Instance.disks[0].diskSizeGb; empty when the problem concerns no field
 	Text         string // what is wrong and, if it is not obvious, what to do
+	Unknown      bool   // the field is unknown, and ignored
 }
 
 // Error shows the problem on one line: `line 7, column 18: TargetVMCount: -1 is negative`.
@@ -91,7 +92,7 @@ func sameValue(a, b Problem) bool {
 type position struct{ line, column int }
 
 func (p position) problem(field, format string, args ...any) Problem {
-	return Problem{p.line, p.column, field, fmt.Sprintf(format, args...)}
+	return Problem{Line: p.line, Column: p.column, Field: field, Text: fmt.Sprintf(format, args...)}
 }
 
 func (p position) before(q position) bool {
