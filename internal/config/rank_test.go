@@ -64,8 +64,7 @@ func TestAlternatives(t *testing.T) {
 	}
 }
 
-// Problems of an alternative have their place where the value comes from, and are not said again of what the first template
-// has as well.
+// A problem of an alternative is reported where the value is written. It is not repeated if the first template has it too.
 func TestProblemsOfAlternatives(t *testing.T) {
 	tests := []struct{ name, alternative, want string }{
 		{"nothing", `{instance: {machineType: "zones/{zone}/machineTypes/e2-medium"}}`, ""},
@@ -97,7 +96,7 @@ func TestProblemsOfAlternatives(t *testing.T) {
 		})
 	}
 
-	// What the first template has and the alternative makes wrong has its place in the first.
+	// A value of the first template that an alternative makes wrong is reported in the first template.
 	doc := strings.Replace(faultless, `"SPOT"}`, `"SPOT", instanceTerminationAction: "DELETE", preemptible: true}, machineTipe: "x", deletionProtection: true
 	}
 	alternatives: [{instance: {scheduling: {provisioningModel: "STANDARD"}}}, {instance: {scheduling: {provisioningModel: null, preemptible: null}}}`, 1)
@@ -209,7 +208,7 @@ func tree(t interface{ Fatal(...any) }, value any) *node {
 	return root
 }
 
-// A change of this number would have every user's VMs replaced.
+// A change of this number would replace every user's VMs.
 func TestFingerprintOfTheExample(t *testing.T) {
 	text, err := os.ReadFile("testdata/example-config.rjson")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// everything returns all that Parse says about a document, a line each.
+// everything returns all problems that Parse reports, one a line.
 func everything(doc string) (lines []string) {
 	_, warnings, err := Parse([]byte(doc))
 	if refusal, ok := err.(*Refusal); ok {
@@ -26,7 +26,7 @@ func everything(doc string) (lines []string) {
 	return lines
 }
 
-// The cases from the field, with all that is said about each.
+// Cases from the field, with all problems that Parse reports.
 func TestCases(t *testing.T) {
 	const shell = `; if it is a variable of the script, write $\u007b in place of ${`
 	want := map[string][]string{
@@ -120,7 +120,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// faultless is a document about which there is nothing to say.
+// faultless is a document without problems.
 const faultless = `{
   prefix: "pool-", targetVMCount: 2, allowedZones: ["us-central1-b", "us-central1-c"]
   instance: {
