@@ -131,7 +131,7 @@ func (b block) run(t *testing.T, root string, environment []string) {
 		case time.Now().After(deadline):
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			t.Errorf("still running after three minutes")
-		case full && !strings.Contains(b.text, "timeout"): // a daemon runs for ever
+		case full && !strings.Contains(b.text, "timeout"): // a daemon does not end by itself
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 			if err = <-ended; strings.Contains(said(), "prevmtable stopped") {
 				err = nil // bash ends as what it waited for was interrupted

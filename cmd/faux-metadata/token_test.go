@@ -21,7 +21,7 @@ import (
 	"prevmtable/internal/metadataserver"
 )
 
-// world is a metadata server with the credentials of a user, whose tokens come from a server of ours.
+// world is a metadata server with a user's credentials, whose tokens come from a server of the test.
 type world struct {
 	served *httptest.Server
 	said   bytes.Buffer
