@@ -1,4 +1,4 @@
-# The daemon with what its hooks use: bash, and Google's gcloud. See misc/GUIDE.md, "On a VM, from a container".
+# The daemon, with bash and gcloud for its hooks. See misc/GUIDE.md, "On a VM, from a container".
 #
 # It needs no BuildKit. Both base images can be replaced: --build-arg BASE_IMAGE=… takes any image with bash and Debian's apt-get, and
 # GO_IMAGE any with Go. misc/pin-images.bash pins them by digest. GOPROXY names another module proxy. VERSION and REVISION are for
@@ -10,7 +10,7 @@ FROM ${GO_IMAGE} AS build
 WORKDIR /src
 ENV GOMODCACHE=/modules GOCACHE=/cache GOTOOLCHAIN=local CGO_ENABLED=0
 ARG GOPROXY
-# The modules are a layer of their own, so that a change to the code does not download them again.
+# The modules are a separate layer, so that a change to the code does not download them again.
 COPY go.mod go.sum ./
 RUN go mod download
 COPY cmd cmd
@@ -24,14 +24,14 @@ RUN go build -trimpath -buildvcs=false -ldflags "-s -w -X 'prevmtable/cmd/intern
     chmod 755 /out/*
 
 FROM ${BASE_IMAGE}
-# tini is process 1: it passes signals on to the daemon, and reaps what hooks leave. The user has a fixed number, by which Kubernetes
-# knows that it is not root.
+# tini is process 1: it passes signals on to the daemon, and reaps the orphans of hooks. The user is named by its number, so that
+# Kubernetes can tell that it is not root.
 RUN apt-get update && \
     apt-get install --yes --no-install-recommends tini && \
     rm -rf /var/lib/apt/lists/* && \
     useradd --uid 10001 --user-group --create-home --shell /bin/bash prevmtable
 COPY --from=build /out/ /usr/local/bin/
-# gcloud writes settings, caches and logs. In /tmp it can, even if the root file system is read-only.
+# gcloud writes settings, caches and logs to /tmp, because the root file system may be read-only.
 ENV PREVMTABLE_HTTP=:9797 \
     CLOUDSDK_CONFIG=/tmp/gcloud \
     CLOUDSDK_CORE_DISABLE_PROMPTS=true \

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Runs the daemon in a container on this machine, away from Compute Engine, beside a container with a metadata server
-# (faux-metadata). Removes both at the end.
+# Runs the daemon in a container on this machine, outside Compute Engine, beside a container with a metadata server (faux-metadata).
+# Removes both at the end.
 #
 #	./run_deploy.bash PROJECT KEY=FILE... [-- FLAG...]
 #	./run_deploy.bash my-project prevmtable=misc/prevmtable-config.rjson pool-create=misc/hook.sh -- -dry-run
 #
-# The daemon sees the files as the project's metadata attributes. A saved change is in force at once. FLAGs are the
-# daemon's. The daemon works on the real PROJECT, with your application default credentials: gcloud auth
-# application-default login makes them, GOOGLE_APPLICATION_CREDENTIALS names others.
+# The daemon sees the files as the project's metadata attributes. A change is in force as soon as it is saved. FLAGs are the
+# daemon's. The daemon works on the real PROJECT, with your application default credentials: gcloud auth application-default login
+# creates them, and GOOGLE_APPLICATION_CREDENTIALS names others.
 #
-# DOCKER=podman takes another engine. A rootless Docker engine needs METADATA_USER=0:0, the user of the container that
-# reads your files.
+# DOCKER=podman uses another engine. A rootless Docker engine needs METADATA_USER=0:0, the user of the container that reads your
+# files.
 set -euo pipefail # inherit_errexit is too new for the bash of macOS
 
 usage() {
@@ -29,8 +29,8 @@ engine=${DOCKER:-docker}
 project=$1
 shift
 
-# The folder of each file is mounted, not the file: many editors replace a file when they save, and a mounted file would
-# remain the old one.
+# The folder of each file is mounted, not the file. Many editors replace a file when they save it, and a mounted file would stay the
+# old one.
 attributes=() mounts=()
 while (($#)) && [[ $1 != -- ]]; do
 	[[ $1 == ?*=?* ]] || usage
@@ -46,11 +46,11 @@ done
 (($# == 0)) || shift # the --
 
 credentials=${GOOGLE_APPLICATION_CREDENTIALS:-${CLOUDSDK_CONFIG:-$HOME/.config/gcloud}/application_default_credentials.json}
-[[ -r $credentials ]] || fail "$credentials cannot be read; gcloud auth application-default login makes it"
+[[ -r $credentials ]] || fail "$credentials cannot be read; gcloud auth application-default login creates it"
 credentials=$(cd "$(dirname "$credentials")" && pwd)/$(basename "$credentials")
 [[ $credentials != *[,\"]* ]] || fail "$credentials: neither its name nor its folder's may have a comma or a quote"
 
-# Unique names let two runs coexist.
+# The names are unique, so that two runs can coexist.
 name=prevmtable-$$-$RANDOM
 network=$name-network metadata=$name-metadata daemon=$name-daemon
 scratch=$(mktemp -d)
@@ -79,9 +79,9 @@ confined=(--detach --read-only --cap-drop ALL --security-opt no-new-privileges)
 user=(--user "${METADATA_USER:-$(id -u):$(id -g)}")
 [[ $(basename "$engine") != podman ]] || ((EUID == 0)) || user+=(--userns keep-id) # otherwise the container maps you to another user
 
-# The containers share one network namespace, and the metadata server listens on its loopback. So nobody else gets your
-# tokens, not even other users of this machine, who can reach a container's address. Only the metadata server sees your
-# credentials. Without label=disable, SELinux would deny it your files.
+# The containers share a network namespace, and the metadata server listens on its loopback. So nobody else gets your tokens, not
+# even other users of this machine, who can reach a container's address. Only the metadata server sees your credentials. Without
+# label=disable, SELinux would deny it access to your files.
 "$engine" network create "$network" >/dev/null
 "$engine" run "${confined[@]}" --name "$metadata" --network "$network" --publish 127.0.0.1::9797 \
 	--no-healthcheck "${user[@]}" --security-opt label=disable "${mounts[@]}" \

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measures what the daemon costs: the real binary against gcesim over loopback. Prints tables of misc/MEASUREMENTS.md.
+# Measures the daemon's costs, with the real binary against gcesim over loopback. Prints tables of misc/MEASUREMENTS.md.
 #
 #   misc/bench.bash                        all tables, in about ten minutes
-#   misc/bench.bash 10:1 1000:3            fills of so many VMs over so many zones
-#   misc/bench.bash steady:100000:100      updates of VMs that exist already
+#   misc/bench.bash 10:1 1000:3            fills of VMS:ZONES
+#   misc/bench.bash steady:100000:100      updates without a fill: the VMs exist already
 #   misc/bench.bash reactions              reaction times, and hooks per second
 #
 # Needs Linux, Go, curl and awk. Operations take 5 to 10 s. The simulated project has Google's default quotas: 1,500 calls per minute,
@@ -76,12 +76,12 @@ start() {
 	page=$(sed -n 's/.*msg="status page" url=//p' "$dir/log")
 }
 
-# await CONDITION [PAUSE] waits for a shell condition, five minutes at most. PAUSE limits what the questions cost the daemon.
+# await CONDITION [PAUSE] waits for a shell condition, five minutes at most. PAUSE bounds the load of the checks on the daemon.
 await() {
 	local end=$((SECONDS + 300))
 	until eval "$1"; do
 		if ((SECONDS > end)) || ! kill -0 "$simulator"; then
-			printf 'waited in vain for: %s\n' "$1" >&2
+			printf 'did not happen: %s\n' "$1" >&2
 			tail -n 5 "$dir/simulator.log" "$dir/log" >&2
 			exit 1
 		fi
@@ -89,7 +89,7 @@ await() {
 	done
 }
 
-# now prints the time in ms; sim runs a command; calls and bytes say how many there were of a method; metric prints a sum.
+# now prints the time in ms; sim runs a command; calls and bytes print totals of a method; metric prints the sum of a metric.
 now() { printf '%s\n' $((${EPOCHREALTIME/[.,]/} / 1000)); }
 sim() { curl -sS --fail -d "$1" "$control"; }
 calls() { sim "calls $1" | awk '{ print $1 }'; }
@@ -196,6 +196,6 @@ for what in "$@"; do
 	reactions) reactions ;;
 	steady:*:*) IFS=: read -r _ vms zones <<<"$what" && row "$vms" "$zones" '' ;;
 	*:*) IFS=: read -r vms zones <<<"$what" && row "$vms" "$zones" fill ;;
-	*) printf 'what is %s? See the top of %s\n' "$what" "$0" >&2 && exit 2 ;;
+	*) printf 'unknown argument %s; see the top of %s\n' "$what" "$0" >&2 && exit 2 ;;
 	esac
 done

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The first line of a block of commands that are not run here.
+// notHere matches the first line of a block that is not run here.
 var notHere = regexp.MustCompile(`^# needs (the cloud|a container engine)`)
 
 // elsewhere are blocks that something else runs.
@@ -22,7 +22,7 @@ var elsewhere = map[string]string{
 }
 
 // TestDocuments runs the commands that README and guide show, block by block, in a copy of this tree and a simulated project.
-// What runs for ever is interrupted, as its reader would.
+// It interrupts daemons, as a reader would.
 func TestDocuments(t *testing.T) {
 	if os.Getenv("SLOW_TESTS") == "" {
 		t.Skip("slow: SLOW_TESTS=1 runs it, as .ci/run does")
@@ -43,7 +43,7 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// A block is one that stands between ``` and ```.
+// A block is a fenced block of a document.
 type block struct {
 	line       int // of its beginning
 	kind, text string
@@ -131,7 +131,7 @@ func (b block) run(t *testing.T, root string, environment []string) {
 		case time.Now().After(deadline):
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			t.Errorf("still running after three minutes")
-		case full && !strings.Contains(b.text, "timeout"): // a daemon runs for ever
+		case full && !strings.Contains(b.text, "timeout"): // a daemon does not end by itself
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 			if err = <-ended; strings.Contains(said(), "prevmtable stopped") {
 				err = nil // bash ends as what it waited for was interrupted

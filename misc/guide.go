@@ -1,4 +1,4 @@
-// Package misc holds what comes along with the daemon. The status page shows the guide.
+// Package misc holds documents, configurations, scripts and deployment files. The status page serves the guide.
 package misc
 
 import _ "embed"

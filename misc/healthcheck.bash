@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Health check of the image: asks the daemon's /healthz. Bash speaks HTTP, because the base image may lack curl. Without a status
-# page the check succeeds.
+# Health check of the image: requests the daemon's /healthz. It uses bash's own TCP, because the base image may lack curl. If the
+# status page is off, the check succeeds.
 set -euo pipefail
 
 port=${PREVMTABLE_HTTP##*:}

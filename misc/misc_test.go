@@ -1,4 +1,4 @@
-// Package misc has no code: its tests try what lies in this folder.
+// Package misc tests the files of this folder.
 package misc
 
 import (
@@ -47,7 +47,7 @@ func TestCluster(t *testing.T) {
 	})
 }
 
-// The Dockerfile uses nothing that only BuildKit knows: Debian's docker.io and podman build it as it is.
+// The Dockerfile needs no BuildKit, which Debian's docker.io and podman lack.
 func TestDockerfileWithoutBuildKit(t *testing.T) {
 	text, err := os.ReadFile("../Dockerfile")
 	if err != nil {
@@ -58,7 +58,7 @@ func TestDockerfileWithoutBuildKit(t *testing.T) {
 	}
 }
 
-// pin-images.bash adds a digest to each base image, and renews it.
+// pin-images.bash adds digests to the base images, and renews them.
 func TestPinImages(t *testing.T) {
 	dir := t.TempDir()
 	file, digest := filepath.Join(dir, "Dockerfile"), "sha256:"+strings.Repeat("0123456789abcdef", 4)
@@ -95,7 +95,7 @@ func TestPinImages(t *testing.T) {
 	}
 }
 
-// The example's prefix owns nothing that the test drive makes, nor the other way round.
+// Neither the example's prefix nor the test drive's owns VMs of the other.
 func TestPrefixes(t *testing.T) {
 	find := func(file, pattern string) string {
 		text, err := os.ReadFile(file)
@@ -115,7 +115,7 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// TestPage runs the server of the test drive's VMs as their unit does, but for the port and the folder.
+// TestPage runs the server of the test drive's VMs as their unit does, except for port and folder.
 func TestPage(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -127,7 +127,7 @@ func TestPage(t *testing.T) {
 	}
 	unit := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/python3 (.*) --directory /srv/web 80$`).FindStringSubmatch(string(script))
 	if unit == nil {
-		t.Fatal("web-startup.sh has no such server as is tried here")
+		t.Fatal("web-startup.sh has no unit with the expected ExecStart")
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("Hello from vm-1\n"), 0o600); err != nil {

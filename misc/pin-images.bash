@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Pins the base images of the Dockerfile by digest as well as by tag, or renews their digests. A tag can be moved; a digest cannot.
-# It asks the registries by skopeo or, without it, by docker buildx.
+# Pins the base images of the Dockerfile by digest in addition to their tags, or renews their digests. A tag can be moved; a digest
+# cannot. It asks the registries with skopeo or, without skopeo, with docker buildx.
 #
 #	misc/pin-images.bash [DOCKERFILE]
 set -euo pipefail

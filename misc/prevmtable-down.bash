@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Deletes what prevmtable-up.bash made, complete or not. It is idempotent: run it again until nothing is left. Tried with
-# gcloud on the simulated project, not in Google's cloud.
+# Deletes everything that prevmtable-up.bash has made, even if up failed half-way. It is idempotent: run it again until nothing is
+# left. Tried with gcloud on the simulated project, not in Google's cloud.
 set -euo pipefail
 # shellcheck source=misc/prevmtable-settings.bash
 source "$(dirname "${BASH_SOURCE[0]}")/prevmtable-settings.bash"
@@ -8,12 +8,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/prevmtable-settings.bash"
 usage() {
 	echo 'usage: [SETTING=VALUE…] misc/prevmtable-down.bash [--yes]
 
-Takes away what prevmtable-up.bash made with the same settings. Run it again if it fails.
+Deletes what prevmtable-up.bash has made with the same settings. Run it again if it fails.
 '
 	settings_help
 }
 
-# unmake COMMAND… runs a command that deletes something. It succeeds if that is gone already.
+# unmake COMMAND… runs a command that deletes something. It succeeds if there is nothing to delete.
 unmake() {
 	local said
 	if said=$("$@" 2>&1); then
@@ -23,11 +23,11 @@ unmake() {
 	*'was not found'* | *NOT_FOUND* | *'not found!'*) note 'gone already' ;;
 	*) stop "$said
 
-Run it again when that is mended." ;;
+Run this again when that is fixed." ;;
 	esac
 }
 
-# delete_vms PATTERN deletes the VMs whose names match, until there is none: one may still be in creation.
+# delete_vms PATTERN deletes the VMs whose names match, until there is none. A VM may appear late, if its creation is under way.
 delete_vms() {
 	local try zone name said='' found names
 	for try in 1 2 3 4 5 6 7 8; do
@@ -37,7 +37,7 @@ delete_vms() {
 			names=()
 			while read -r name; do names+=("$name"); done < <(awk -v zone="$zone" '$1 == zone { print $2 }' <<<"$found")
 			note "deleting ${#names[@]} in $zone"
-			said=$(gcloud compute instances delete "${names[@]}" --zone="$zone" 2>&1) || sleep $((try * 2)) # one may be just starting
+			said=$(gcloud compute instances delete "${names[@]}" --zone="$zone" 2>&1) || sleep $((try * 2)) # a VM may be starting just now
 		done < <(cut -f 1 <<<"$found" | sort -u)
 	done
 	stop "these VMs are still there:
@@ -46,7 +46,7 @@ $said"
 }
 
 delete_master_and_pool() {
-	# The master first, so that nobody creates VMs. Its hooks die with it; the groups are deleted below with their members.
+	# The master goes first, so that it creates no more VMs. Its hooks die with it; the groups are deleted below with their members.
 	step "the VM $MASTER"
 	delete_vms "$MASTER\$"
 	step "all VMs $POOL…"
@@ -60,7 +60,7 @@ delete_balancer() {
 	unmake gcloud compute firewall-rules delete "$PREFIX"
 
 	step "backend service, health check and network endpoint groups $PREFIX"
-	# All zones that up was ever run with, and ZONES.
+	# All zones that up has ever used, and ZONES.
 	local zone zones
 	zones=${used#* }
 	unmake gcloud compute backend-services delete "$PREFIX" --region="$REGION"
@@ -72,7 +72,7 @@ delete_balancer() {
 
 delete_account() {
 	step "the role's binding, role $ROLE and service account $ACCOUNT (Google keeps a deleted role's name for some weeks)"
-	# The binding first: otherwise it would remain, for a deleted account.
+	# The binding goes first. Otherwise it would remain, for a deleted account.
 	unmake gcloud projects remove-iam-policy-binding "$PROJECT" --member="serviceAccount:$ACCOUNT" \
 		--role="projects/$PROJECT/roles/$ROLE" --condition=None
 	local role
@@ -88,17 +88,17 @@ delete_images() {
 	repository=$(look gcloud artifacts repositories describe "$PREFIX" --location="$REGION" --format='value(name)')
 	if [[ $repository ]]; then
 		unmake gcloud artifacts repositories delete "$PREFIX" --location="$REGION"
-		note "Cloud Build keeps the sources in the bucket gs://${PROJECT}_cloudbuild; that is left to you"
+		note "Cloud Build keeps the sources in the bucket gs://${PROJECT}_cloudbuild, which is not deleted"
 	fi
 }
 
 options "$@"
 check_settings
-[[ -z $used ]] || REGION=${used%% *} # it may have been made with other settings than these
+[[ -z $used ]] || REGION=${used%% *} # the cluster's own region, whatever REGION says
 
 cat <<END
-This deletes in project $PROJECT, for good: the VM $MASTER, all VMs $POOL…, and in region $REGION all that is named $PREFIX:
-load balancer, address, firewall rule, service account, role, repository, and the project's attributes ${ATTRIBUTES//,/, }.
+This deletes in project $PROJECT, for good: the VM $MASTER, all VMs $POOL…, everything in region $REGION that is named $PREFIX
+(load balancer, address, firewall rule, service account, role, repository), and the project's attributes ${ATTRIBUTES//,/, }.
 END
 confirm 'Go on?'
 
@@ -106,7 +106,7 @@ delete_master_and_pool
 delete_balancer
 delete_account
 delete_images
-# Last, because they say where the rest is.
+# The attributes go last, because they say where the rest is.
 step "the project's attributes ${ATTRIBUTES//,/, } (others are not touched)"
 unmake gcloud compute project-info remove-metadata --keys="$ATTRIBUTES"
 printf '\nNothing is left of %s. The APIs stay enabled, which costs nothing.\n' "$PREFIX"

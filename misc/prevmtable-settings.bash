@@ -1,5 +1,5 @@
-# Settings and words of the test drive, read by prevmtable-up.bash and prevmtable-down.bash. Set them in the environment. Those that are
-# not set stay as the cluster has them; see settings_in_force.
+# Settings and functions of the test drive, for prevmtable-up.bash and prevmtable-down.bash. Settings come from the environment. A
+# setting that is not set stays as the cluster has it; see settings_in_force.
 # shellcheck shell=bash disable=SC2034 # each script uses some of them
 
 PROJECT=${PROJECT:-$(gcloud config get-value project 2>/dev/null || true)}
@@ -8,10 +8,10 @@ REGION=${REGION:-}
 ZONES=${ZONES:-}
 TARGET=${TARGET:-}
 MACHINE_TYPE=${MACHINE_TYPE:-}
-MASTER_MACHINE_TYPE=${MASTER_MACHINE_TYPE:-e2-small} # hooks are gcloud, which wants about 100 MB for each run
+MASTER_MACHINE_TYPE=${MASTER_MACHINE_TYPE:-e2-small} # each run of gcloud in a hook takes about 100 MB
 IMAGE=${IMAGE:-}
 
-# Everything that the scripts make has a name that starts with PREFIX, and everything with such a name counts as theirs.
+# The names of everything that the scripts make start with PREFIX. Everything with such a name belongs to the cluster.
 POOL=$PREFIX-vm-
 MASTER=$PREFIX-master
 ACCOUNT=$PREFIX@$PROJECT.iam.gserviceaccount.com
@@ -25,7 +25,7 @@ settings_help() {
   --yes        do not ask
   -h, --help   this text
 
-Settings, from the environment. Those that are not set stay as they are; at first they are:
+Settings, from the environment. A setting that is not set stays as it is. The initial values are:
 
   PROJECT              the project; gcloud's own setting
   PREFIX               starts all names: letters, digits and hyphens, 6 to 23; prevmtable-web
@@ -59,8 +59,8 @@ options() {
 	done
 }
 
-# settings_in_force completes the settings with what the cluster has, and else with their defaults. It sets used to the region and the
-# zones that up has used so far, from the attribute in which it keeps them.
+# settings_in_force completes the settings from the cluster or, if there is none, with the defaults. It sets used to the region and
+# all zones that up has used so far, which up keeps in an attribute.
 settings_in_force() {
 	local attributes document
 	attributes=$(look gcloud compute project-info describe --flatten='commonInstanceMetadata.items[]' \
@@ -77,18 +77,18 @@ settings_in_force() {
 	MACHINE_TYPE=${MACHINE_TYPE:-e2-micro}
 }
 
-# check_settings completes the settings, and refuses what would fail half-way, or do harm.
+# check_settings completes the settings, and refuses those that would fail half-way or do harm.
 check_settings() {
 	command -v gcloud >/dev/null || stop 'gcloud is not installed: https://cloud.google.com/sdk/docs/install'
-	[[ $PROJECT && $PROJECT != '(unset)' ]] || stop 'which project? Set PROJECT, or: gcloud config set project PROJECT'
-	[[ $PREFIX =~ ^[a-z][a-z0-9-]{4,21}[a-z0-9]$ ]] || stop "PREFIX=$PREFIX: want 6 to 23 small letters, digits and hyphens, a letter first"
+	[[ $PROJECT && $PROJECT != '(unset)' ]] || stop 'no project; set PROJECT, or run gcloud config set project PROJECT'
+	[[ $PREFIX =~ ^[a-z][a-z0-9-]{4,21}[a-z0-9]$ ]] || stop "PREFIX=$PREFIX: want 6 to 23 lower-case letters, digits and hyphens, a letter first"
 	case $PREFIX in ssh-keys | startup-script* | shutdown-script* | enable-* | block-project-ssh-keys | google-* | serial-port-*)
-		stop "PREFIX=$PREFIX: that is an attribute of Google's own" ;;
+		stop "PREFIX=$PREFIX: Google uses an attribute of that name" ;;
 	esac
-	[[ $PREFIX != *-vm* ]] || stop "PREFIX=$PREFIX: -vm is what the names of the pool's VMs go on with"
+	[[ $PREFIX != *-vm* ]] || stop "PREFIX=$PREFIX: must not contain -vm, which follows the prefix in the names of the pool's VMs"
 	export CLOUDSDK_CORE_PROJECT=$PROJECT CLOUDSDK_CORE_DISABLE_PROMPTS=1
 	settings_in_force
-	[[ $MACHINE_TYPE =~ ^[a-z0-9-]+$ ]] || stop "MACHINE_TYPE=$MACHINE_TYPE: that is no name of a machine type"
+	[[ $MACHINE_TYPE =~ ^[a-z0-9-]+$ ]] || stop "MACHINE_TYPE=$MACHINE_TYPE: not the name of a machine type"
 	[[ $TARGET =~ ^(0|[1-9][0-9]*)$ ]] || stop "TARGET=$TARGET: want a number of VMs"
 	local zone
 	for zone in $ZONES; do
@@ -96,7 +96,7 @@ check_settings() {
 	done
 }
 
-# look COMMAND… prints what a gcloud command finds; nothing if there is nothing.
+# look COMMAND… prints what a gcloud command finds, or nothing if the resource does not exist.
 look() {
 	local complaints
 	complaints=$(mktemp)
@@ -109,7 +109,7 @@ look() {
 	rm "$complaints"
 	case $said in
 	*'was not found'* | *NOT_FOUND*) ;;
-	*'has not been used'* | *'is disabled'*) ;; # the whole service
+	*'has not been used'* | *'is disabled'*) ;; # the whole service is not enabled
 	*) stop "$said" ;;
 	esac
 }
@@ -118,12 +118,12 @@ look() {
 confirm() {
 	[[ $yes ]] && return
 	local answer=
-	[[ -t 0 ]] || stop 'nobody to ask; give --yes'
+	[[ -t 0 ]] || stop 'there is no terminal to ask on; give --yes'
 	read -r -p "$1 [y/N] " answer || true
 	[[ $answer == [yY]* ]] || stop 'nothing was changed'
 }
 
-# settings_given prints the settings that say which cluster it is, as they are put before a command.
+# settings_given prints the settings that name the cluster, in the form that precedes a command.
 settings_given() {
 	local given=''
 	[[ $PREFIX == prevmtable-web ]] || given+="PREFIX=$PREFIX "

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a small cluster of Spot VMs that serve a page behind a load balancer, kept alive by prevmtable. It is idempotent: run
-# it again after a failure, or with another TARGET or other ZONES. prevmtable-down.bash deletes all of it. Tried with gcloud
-# on the simulated project, not in Google's cloud.
+# Makes a small cluster of Spot VMs that serve a page behind a load balancer, kept alive by prevmtable. It is idempotent: run it
+# again after a failure, or with another TARGET or other ZONES. prevmtable-down.bash deletes everything. Tried with gcloud on the
+# simulated project, not in Google's cloud.
 set -euo pipefail
 # shellcheck source=misc/prevmtable-settings.bash
 source "$(dirname "${BASH_SOURCE[0]}")/prevmtable-settings.bash"
@@ -9,17 +9,17 @@ source "$(dirname "${BASH_SOURCE[0]}")/prevmtable-settings.bash"
 usage() {
 	echo 'usage: [SETTING=VALUE…] misc/prevmtable-up.bash [--yes]
 
-Makes a cluster of Spot VMs behind a load balancer. Run it again to go on after a failure, or to change it.
+Makes a cluster of Spot VMs behind a load balancer. Run it again to continue after a failure, or to change the cluster.
 '
 	settings_help
 	echo '  TARGET               how many VMs; 3
   MACHINE_TYPE         of these VMs; e2-micro
   MASTER_MACHINE_TYPE  of the VM that runs prevmtable; e2-small
-  IMAGE                image of prevmtable with bash and gcloud, in a repository of this project or open to all;
-                       if not set, Cloud Build builds one'
+  IMAGE                image of prevmtable with bash and gcloud, in a repository of this project or a public one;
+                       without it, Cloud Build builds one'
 }
 
-# make COMMAND… runs a command that makes or changes something. It succeeds if that is so already.
+# make COMMAND… runs a command that makes or changes something. It succeeds if the thing exists already.
 make() {
 	local said
 	if said=$("$@" 2>&1); then
@@ -29,7 +29,7 @@ make() {
 	*'already exists'*) note 'there already' ;;
 	*) stop "$said
 
-Run it again when that is mended, or misc/prevmtable-down.bash to take away what was made." ;;
+Run this again when that is fixed, or run misc/prevmtable-down.bash to delete what was made." ;;
 	esac
 }
 
@@ -68,9 +68,9 @@ build() {
 		gcloud services enable cloudbuild.googleapis.com artifactregistry.googleapis.com &&
 			make gcloud artifacts repositories create "$PREFIX" --location="$REGION" --repository-format=docker &&
 			gcloud builds submit --config="$misc/cloudbuild.yaml" --substitutions="_IMAGE=$IMAGE,_VERSION=$version,_REVISION=$revision" "$root"
-	) || stop "$cannot: see above, or what gcloud beta builds log says. Give IMAGE=REGISTRY/NAME:TAG, or mend that and run this again.
-(If a right was lacking: the account that builds wants the role roles/cloudbuild.builds.builder.)"
-	note "built; IMAGE=$IMAGE uses it again"
+	) || stop "$cannot: see above, and gcloud beta builds log. Give IMAGE=REGISTRY/NAME:TAG, or fix that and run this again.
+(If a permission is missing: the account that builds needs the role roles/cloudbuild.builds.builder.)"
+	note "built; to use it again, give IMAGE=$IMAGE"
 }
 
 make_account() {
@@ -88,7 +88,7 @@ make_account() {
 
 	step 'the account gets that role, and no other (free)'
 	local try said
-	for try in 1 2 3 4 5 6; do # a new account is not known at once
+	for try in 1 2 3 4 5 6; do # a new account takes a moment to be known
 		if said=$(gcloud projects add-iam-policy-binding "$PROJECT" --member="serviceAccount:$ACCOUNT" \
 			--role="projects/$PROJECT/roles/$ROLE" --condition=None 2>&1); then
 			return
@@ -101,7 +101,7 @@ make_account() {
 make_metadata() {
 	step "project metadata: attributes ${ATTRIBUTES//,/, } (free; others are not touched)"
 	fill "$misc/web-config.rjson" >"$work/config"
-	# down deletes everything in regions and zones that were ever used.
+	# down needs the region and all zones that were ever used.
 	xargs -n 1 <<<"${used:-$REGION} $ZONES" | awk '!seen[$0]++' | xargs >"$work/places"
 	make gcloud compute project-info add-metadata --metadata-from-file="$PREFIX-places=$work/places,$PREFIX=$work/config,$PREFIX-join=$misc/hooks/web-join.sh,$PREFIX-leave=$misc/hooks/web-leave.sh"
 }
@@ -132,8 +132,8 @@ make_balancer() {
 		--address="$PREFIX" --ip-protocol=TCP --ports=80 --backend-service="$PREFIX" --backend-service-region="$REGION"
 }
 
-# leave_zones deletes the VMs in zones that are no longer among ZONES, because the daemon no longer manages them. Their groups are
-# free of charge and stay until down deletes them.
+# leave_zones deletes the VMs in zones that are no longer in ZONES, because the daemon no longer manages them. The groups there cost
+# nothing, and stay until down deletes them.
 leave_zones() {
 	local zone found name names said
 	for zone in ${used#* }; do
@@ -187,7 +187,7 @@ join() {
 
 options "$@"
 check_settings
-[[ $IMAGE =~ ^[A-Za-z0-9._/:@-]*$ ]] || stop "IMAGE=$IMAGE: that is no name of an image"
+[[ $IMAGE =~ ^[A-Za-z0-9._/:@-]*$ ]] || stop "IMAGE=$IMAGE: not the name of an image"
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 
@@ -196,18 +196,18 @@ This makes in project $PROJECT, region $REGION:
   - $TARGET Spot VMs $POOL… of type $MACHINE_TYPE in $ZONES, which serve a page to everybody
   - a load balancer $PREFIX with an address of its own
   - the VM $MASTER, which runs prevmtable, with a service account and a custom role
-It costs money until misc/prevmtable-down.bash takes it away: VMs, disks, two addresses and the balancer.
+VMs, disks, two addresses and the balancer cost money until misc/prevmtable-down.bash deletes them.
 END
 confirm 'Go on?'
 
 step 'the APIs of Compute Engine and IAM (free; they stay enabled)'
 make gcloud services enable compute.googleapis.com iam.googleapis.com cloudresourcemanager.googleapis.com
 master=$(look gcloud compute instances list --filter="name=$MASTER" --format='value(name)')
-[[ -z $used || ${used%% *} == "$REGION" ]] || stop "the cluster $PREFIX is in REGION=${used%% *}: set that, or take it down first"
+[[ -z $used || ${used%% *} == "$REGION" ]] || stop "the cluster $PREFIX is in REGION=${used%% *}; set that, or delete the cluster first"
 if [[ -z $used ]]; then
 	foreign=$(look gcloud compute project-info describe --flatten='commonInstanceMetadata.items[]' \
 		--format='value(commonInstanceMetadata.items.key)' | { grep --line-regexp -e "$PREFIX" -e "$PREFIX-join" -e "$PREFIX-leave" || true; })
-	[[ -z $foreign ]] || stop "the project has an attribute ${foreign//$'\n'/, } already, which this did not make: take another PREFIX"
+	[[ -z $foreign ]] || stop "the project has an attribute ${foreign//$'\n'/, } already, which this script did not make; take another PREFIX"
 fi
 [[ $master || $IMAGE ]] || build
 unjoined=
@@ -222,11 +222,11 @@ leave_zones
 address=$(gcloud compute addresses describe "$PREFIX" --region="$REGION" --format='value(address)')
 cat <<END
 
-All there. In a few minutes, when the VMs have started:
+Done. In a few minutes, when the VMs have started:
 
   curl http://$address/
 
-How many VMs: $(settings_given)TARGET=5 misc/prevmtable-up.bash
-What it does: gcloud compute instances list --project=$PROJECT --filter='name~^$PREFIX'
-Away with it: $(settings_given)misc/prevmtable-down.bash
+Resize: $(settings_given)TARGET=5 misc/prevmtable-up.bash
+List:   gcloud compute instances list --project=$PROJECT --filter='name~^$PREFIX'
+Delete: $(settings_given)misc/prevmtable-down.bash
 END

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The start-up script of the test drive's VMs: serves a page on port 80. It runs at every boot, as root, and needs nothing
-# but Debian and its python3: no package, no image and no network that could be missing one day.
+# The start-up script of the test drive's VMs: serves a page on port 80. It runs as root at every boot. It needs only Debian and
+# its python3, and downloads nothing.
 set -eu
 
 mkdir -p /srv/web

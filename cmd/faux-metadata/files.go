@@ -13,25 +13,25 @@ import (
 	"prevmtable/internal/metadataserver"
 )
 
-// lookAgain is the time from one look at the files to the next. A change is served after two looks that find the same.
-const lookAgain = 500 * time.Millisecond
+// pollInterval is how often the files are read. A change is served after two reads that agree.
+const pollInterval = 500 * time.Millisecond
 
-// files are attributes that are read from files.
+// files serves attributes from files.
 type files struct {
 	all    []*file
 	server *metadataserver.Server
-	say    *log.Logger
+	log    *log.Logger
 }
 
 type file struct {
 	key, path    string
-	served, seen string // what is served, and what the last look found
-	complaint    string // what kept the last look from finding anything
+	served, seen string // the text that is served, and the text that was read last
+	problem      string // the error of the last read
 }
 
-// open serves the files as they are.
-func open(pairs metadataserver.Pairs, server *metadataserver.Server, say *log.Logger) (*files, error) {
-	f := &files{server: server, say: say}
+// open reads the files and sets their attributes.
+func open(pairs metadataserver.Pairs, server *metadataserver.Server, logger *log.Logger) (*files, error) {
+	f := &files{server: server, log: logger}
 	for _, pair := range pairs {
 		text, err := read(pair[1])
 		if err != nil {
@@ -43,47 +43,47 @@ func open(pairs metadataserver.Pairs, server *metadataserver.Server, say *log.Lo
 	return f, nil
 }
 
-// follow serves what changes, until ctx ends.
+// follow reads the files again and again until ctx ends, and updates their attributes.
 func (f *files) follow(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(lookAgain):
+		case <-time.After(pollInterval):
 		}
 		for _, one := range f.all {
-			f.look(one)
+			f.update(one)
 		}
 	}
 }
 
-// look reads a file. What differs from the last look may be half of what somebody is writing just now, so it waits for
-// the next one. A file that cannot be read leaves the attribute as it was.
-func (f *files) look(one *file) {
+// update reads a file and updates its attribute. Somebody may be writing the file just now, so a text counts only when it is read
+// twice. If the file cannot be read, the attribute keeps its value.
+func (f *files) update(one *file) {
 	text, err := read(one.path)
 	if err != nil {
-		if err.Error() != one.complaint {
-			f.say.Printf("attribute %s keeps its last value: %v", one.key, err)
-			one.complaint = err.Error()
+		if err.Error() != one.problem {
+			f.log.Printf("attribute %s keeps its last value: %v", one.key, err)
+			one.problem = err.Error()
 		}
 		return
 	}
-	one.complaint = ""
+	one.problem = ""
 	if text != one.served && text == one.seen {
 		f.server.Set(attribute(one.key), text)
 		one.served = text
-		f.say.Printf("attribute %s has changed", one.key)
+		f.log.Printf("attribute %s has changed", one.key)
 	}
 	one.seen = text
 }
 
-// read returns the content of a file that can be an attribute.
+// read returns the content of a file, if an attribute can hold it.
 func read(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return "", err
-	case !info.Mode().IsRegular(): // a pipe has nothing to say the second time
+	case !info.Mode().IsRegular(): // a pipe cannot be read twice
 		return "", &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
 	}
 	f, err := os.Open(path)

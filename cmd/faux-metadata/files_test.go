@@ -33,7 +33,7 @@ func TestFiles(t *testing.T) {
 	largest := strings.Repeat("x", 256<<10)
 	for i, step := range []struct {
 		do          func()
-		value, says string // after two looks
+		value, says string // after two updates
 	}{
 		{func() {}, "one", ""},
 		{func() { write("two") }, "two", "attribute k has changed"},
@@ -49,8 +49,8 @@ func TestFiles(t *testing.T) {
 		{func() { write("") }, "", "has changed"},
 	} {
 		step.do()
-		f.look(f.all[0])
-		f.look(f.all[0])
+		f.update(f.all[0])
+		f.update(f.all[0])
 		if value() != step.value {
 			t.Errorf("step %d: the attribute is %.20q, want %.20q", i, value(), step.value)
 		}
@@ -59,9 +59,9 @@ func TestFiles(t *testing.T) {
 		}
 		said.Reset()
 	}
-	for i := range 5 { // what somebody is writing just now is not served
+	for i := range 5 { // a text that changes at each read is not served
 		write(fmt.Sprint(i))
-		f.look(f.all[0])
+		f.update(f.all[0])
 		if value() != "" {
 			t.Errorf("the attribute is %q while the file is being written", value())
 		}

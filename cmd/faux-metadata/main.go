@@ -1,16 +1,16 @@
-// Faux-metadata plays the metadata server for a prevmtable that runs away from Compute Engine.
+// Faux-metadata stands in for the metadata server where prevmtable runs outside Compute Engine.
 //
 //	faux-metadata -project my-project -metadata-from-file prevmtable=misc/prevmtable-config.rjson
 //	GCE_METADATA_HOST=localhost:9798 prevmtable
 //
-// It serves the project's ID, the attributes given on its command line, and access tokens of the application default
-// credentials of whoever starts it (gcloud auth application-default login). Files are read again when they change, so
-// that a new configuration can be tried. It has no VM: whoever asks for the name or the zone of one gets 404.
+// It serves the project's ID, the attributes given on its command line, and access tokens of its user's application default
+// credentials (gcloud auth application-default login). It reads changed files again, so that a new configuration can be tried.
+// There is no VM: a request for its name or zone gets 404.
 //
-// Whoever reaches it gets tokens with all the rights of those credentials. It serves on loopback unless -addr says
-// otherwise; another address must be one of a network that nobody else is on, and clients must name it as -addr does. Tokens are given
-// only to those who send the header Metadata-Flavor: Google, not to those for whom a proxy speaks (X-Forwarded-For), and not to
-// web pages. They are kept in memory alone.
+// Whoever can reach it gets tokens with all the rights of those credentials. It listens on loopback, unless -addr names another
+// address. That address must belong to a network that nobody else can reach, and clients must use the host name of -addr. A
+// request for a token needs the header Metadata-Flavor: Google. Requests from proxies (X-Forwarded-For) and web pages are refused.
+// Tokens are kept only in memory.
 package main
 
 import (
@@ -43,11 +43,11 @@ type options struct {
 func parse(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("faux-metadata", flag.ContinueOnError)
-	f.StringVar(&o.addr, "addr", "localhost:9798", "`address` to serve at; whoever reaches it gets your tokens, so none that others reach; clients must name the same host")
+	f.StringVar(&o.addr, "addr", "localhost:9798", "`address` to listen on; whoever can reach it gets your tokens; clients must use the same host name")
 	f.StringVar(&o.project, "project", "", "project `ID`")
 	f.Var(&o.metadata, "metadata", "project metadata, `KEY=VALUE,...`")
-	f.Var(&o.files, "metadata-from-file", "project metadata read from files, and again when they change, `KEY=FILE,...`")
-	err := cli.Parse(f, args, "faux-metadata -project ID [flags]\n\nPlays the metadata server, with your own credentials.", os.Stdout)
+	f.Var(&o.files, "metadata-from-file", "project metadata from files, which are read again when they change, `KEY=FILE,...`")
+	err := cli.Parse(f, args, "faux-metadata -project ID [flags]\n\nStands in for the metadata server, with your own credentials.", os.Stdout)
 	switch {
 	case err != nil:
 	case f.NArg() > 0:
@@ -58,7 +58,7 @@ func parse(args []string) (options, error) {
 	return o, err
 }
 
-// run is the whole program; it returns the exit status.
+// run runs the program and returns its exit status.
 func run(args []string, stderr io.Writer) int {
 	o, err := parse(args)
 	switch {
@@ -68,27 +68,27 @@ func run(args []string, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "faux-metadata:", err)
 		return 2
 	}
-	say := log.New(stderr, "faux-metadata: ", 0)
+	logger := log.New(stderr, "faux-metadata: ", 0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx, o, say); err != nil {
-		say.Print(err)
+	if err := serve(ctx, o, logger); err != nil {
+		logger.Print(err)
 		return 1
 	}
 	return 0
 }
 
 // serve serves until ctx ends.
-func serve(ctx context.Context, o options, say *log.Logger) error {
+func serve(ctx context.Context, o options, logger *log.Logger) error {
 	server := metadataserver.New()
 	server.Set("project/project-id", o.project)
-	server.SetJSON("project/numeric-project-id", "0", "0") // not known, but gcloud takes a server without it for none
+	server.SetJSON("project/numeric-project-id", "0", "0") // unknown, but gcloud does not accept a server without it
 	server.SetAccount(account, scope)
-	server.Token = (&tokens{say: say}).token
+	server.Token = (&tokens{log: logger}).token
 	for _, pair := range o.metadata {
 		server.Set(attribute(pair[0]), pair[1])
 	}
-	files, err := open(o.files, server, say)
+	files, err := open(o.files, server, logger)
 	if err != nil {
 		return err
 	}
@@ -96,9 +96,9 @@ func serve(ctx context.Context, o options, say *log.Logger) error {
 	if err != nil {
 		return err
 	}
-	say.Printf("project %s at %s", o.project, listener.Addr())
+	logger.Printf("project %s at %s", o.project, listener.Addr())
 	go files.follow(ctx)
-	h := &http.Server{Handler: known(server, o.addr), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	h := &http.Server{Handler: checkHost(server, o.addr), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	defer context.AfterFunc(ctx, func() { _ = h.Close() })()
 	if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -106,9 +106,9 @@ func serve(ctx context.Context, o options, say *log.Logger) error {
 	return nil
 }
 
-// known lets only those through who know where they ask. A web page can make a browser send anything to a name that leads here,
-// but not without that name, nor without saying where the page is from.
-func known(next http.Handler, addr string) http.Handler {
+// checkHost refuses requests of web pages. A web page can make a browser send requests to a host name that resolves to this address,
+// but the requests carry that name, or the page's origin.
+func checkHost(next http.Handler, addr string) http.Handler {
 	own, _, _ := net.SplitHostPort(addr)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -118,7 +118,7 @@ func known(next http.Handler, addr string) http.Handler {
 		ip := net.ParseIP(strings.Trim(host, "[]"))
 		local := ip != nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast())
 		if r.Header["Origin"] != nil || !local && host != own && host != "localhost" && host != "metadata" && host != "metadata.google.internal" {
-			http.Error(w, "this is not for web pages", http.StatusForbidden)
+			http.Error(w, "requests of web pages and for other hosts are refused", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"faux-metadata": main})
 }
 
-// TestScripts runs the program with the daemon, whose VMs gcesim simulates, and run_deploy.bash with a pretended engine.
+// TestScripts runs the program with the daemon, whose VMs gcesim simulates, and run_deploy.bash with a fake container engine.
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin, "prevmtable/cmd/gcesim", "prevmtable/cmd/prevmtable").CombinedOutput(); err != nil {

@@ -24,49 +24,49 @@ const (
 
 	scope = "https://www.googleapis.com/auth/cloud-platform"
 
-	// renew is how long before its end a token is replaced: Google's clients ask for another one 225 seconds before.
-	renew = 5 * time.Minute
+	// renewBefore is how long before its expiry a token is renewed. Google's clients request another one 225 seconds before.
+	renewBefore = 5 * time.Minute
 
-	// nearlyOver is what a token must have left to be of use to whoever gets it.
-	nearlyOver = 5 * time.Second
+	// minLife is the least remaining life of a token that is handed out.
+	minLife = 5 * time.Second
 
-	// patience is how long Google may take to answer: less than the client of prevmtable, which gets the last token meanwhile.
-	patience = 4 * time.Second
+	// fetchTime bounds one request to Google. It is shorter than prevmtable's own limit, so that prevmtable gets the old token.
+	fetchTime = 4 * time.Second
 )
 
-// tokens fetches access tokens with the application default credentials, when they are asked for.
+// tokens fetches access tokens with the application default credentials, on demand.
 type tokens struct {
-	say *log.Logger
+	log *log.Logger
 
-	mu        sync.Mutex
-	last      *oauth2.Token
-	complaint string // the last failure, which clients that try again need not repeat in the log
+	mu      sync.Mutex
+	last    *oauth2.Token
+	problem string // the last error that was logged, so that retries do not repeat it
 }
 
-// token is the metadata server's source. Whatever scopes are asked for, the token has that of the cloud platform.
+// token serves the metadata server. Whatever the scopes of the request, the token's scope is cloud-platform.
 func (t *tokens) token(ctx context.Context, _ string, _ []string) (metadataserver.Token, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := ctx.Err(); err != nil { // it was not waited for
+	if err := ctx.Err(); err != nil { // the client has given up
 		return metadataserver.Token{}, err
 	}
-	if t.left() < renew {
+	if t.left() < renewBefore {
 		token, err := fetch(ctx)
 		switch {
 		case err == nil:
-			t.last, t.complaint = token, ""
-		case harmless(err) != t.complaint:
-			t.complaint = harmless(err)
-			t.say.Printf("no new access token: %s", t.complaint)
+			t.last, t.problem = token, ""
+		case safeText(err) != t.problem:
+			t.problem = safeText(err)
+			t.log.Printf("no new access token: %s", t.problem)
 		}
 	}
-	if t.left() < nearlyOver {
-		return metadataserver.Token{}, errors.New(t.complaint)
+	if t.left() < minLife {
+		return metadataserver.Token{}, errors.New(t.problem)
 	}
 	return metadataserver.Token{AccessToken: t.last.AccessToken, ExpiresIn: t.left(), Type: t.last.Type()}, nil
 }
 
-// left is how long the last token is still good.
+// left returns the remaining life of the last token.
 func (t *tokens) left() time.Duration {
 	if t.last == nil {
 		return 0
@@ -74,17 +74,17 @@ func (t *tokens) left() time.Duration {
 	return time.Until(t.last.Expiry)
 }
 
-// fetch reads the credentials, as they may have changed since the last time, and exchanges them for a token.
+// fetch reads the credentials, which may have changed, and exchanges them for a token.
 func fetch(ctx context.Context) (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // it is for those who ask next, too
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime) // later requests get the token too
 	defer cancel()
 	credentials, err := credentials(ctx)
 	if err != nil {
 		return nil, err
 	}
 	token, err := credentials.TokenSource.Token()
-	if err == nil && time.Until(token.Expiry) < nearlyOver {
-		err = errors.New("the token that came is over already, or does not say when it will be")
+	if err == nil && time.Until(token.Expiry) < minLife {
+		err = errors.New("the new token has expired already, or does not say when it expires")
 	}
 	return token, err
 }
@@ -94,7 +94,7 @@ func fetch(ctx context.Context) (*oauth2.Token, error) {
 func credentials(ctx context.Context) (*google.Credentials, error) {
 	path := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS")
 	if path == "" {
-		folder := os.Getenv("CLOUDSDK_CONFIG") // gcloud writes them there; Google's libraries do not look for it
+		folder := os.Getenv("CLOUDSDK_CONFIG") // gcloud writes them there, but Google's libraries ignore it
 		if folder == "" {
 			home, err := os.UserHomeDir()
 			if err != nil {
@@ -106,7 +106,7 @@ func credentials(ctx context.Context) (*google.Credentials, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w; gcloud auth application-default login makes it", err)
+		return nil, fmt.Errorf("%w; gcloud auth application-default login creates it", err)
 	}
 	var kind struct{ Type google.CredentialsType }
 	if err := json.Unmarshal(text, &kind); err != nil {
@@ -115,8 +115,8 @@ func credentials(ctx context.Context) (*google.Credentials, error) {
 	return google.CredentialsFromJSONWithType(ctx, text, kind.Type, scope)
 }
 
-// harmless is what may be told of a failure: no answer of a server, which comes after the first line.
-func harmless(err error) string {
+// safeText returns the text of an error without the server's answer, which comes after the first line and may repeat the credentials.
+func safeText(err error) string {
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok && refused.ErrorCode != "" {
 		return fmt.Sprintf("the credentials are refused: %s %s", refused.ErrorCode, refused.ErrorDescription)
 	}

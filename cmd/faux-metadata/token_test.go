@@ -21,7 +21,7 @@ import (
 	"prevmtable/internal/metadataserver"
 )
 
-// world is a metadata server with the credentials of a user, whose tokens come from a server of ours.
+// world is a metadata server with a user's credentials, whose tokens come from a server of the test.
 type world struct {
 	served *httptest.Server
 	said   bytes.Buffer
@@ -62,7 +62,7 @@ func newWorld(t *testing.T) *world {
 	server := metadataserver.New()
 	server.Set("project/project-id", "p")
 	server.SetAccount(account, scope)
-	w.tokens = &tokens{say: log.New(&w.said, "", 0)}
+	w.tokens = &tokens{log: log.New(&w.said, "", 0)}
 	server.Token = w.tokens.token
 	w.served = httptest.NewServer(server)
 	t.Cleanup(w.served.Close)
@@ -190,7 +190,7 @@ func TestCredentials(t *testing.T) {
 	w.write(t, `{"type":"unheard-of"}`)
 	w.want(t, 503, "unheard-of", 0)
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/adc.json")
-	w.want(t, 503, "open /nowhere/adc.json: no such file or directory; gcloud auth application-default login makes it", 0)
+	w.want(t, 503, "open /nowhere/adc.json: no such file or directory; gcloud auth application-default login creates it", 0)
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 	t.Setenv("HOME", t.TempDir())
 	w.want(t, 503, "gcloud auth application-default login", 0)

@@ -153,14 +153,14 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// spoilWith has the proxy answer in the project's place; nil is the end of that.
+// spoilWith makes the proxy answer in the project's place, until it is called with nil.
 func (s *stage) spoilWith(f func(w http.ResponseWriter, r *http.Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.spoil = f
 }
 
-// die ends the server; revive has it listen again at the same address.
+// die stops the server; revive starts it again at the same address.
 func (s *stage) die() { s.server.Close() }
 
 func (s *stage) revive() {
@@ -278,7 +278,7 @@ func (s *stage) await(limit time.Duration, problem func() string) {
 	}
 }
 
-// during goes on for a time, in which the pool has to stay within its bounds.
+// during waits for a time, and checks that the pool stays within its bounds.
 func (s *stage) during(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		s.countFiles()
@@ -362,7 +362,7 @@ func (s *stage) checkBounds() {
 	}
 }
 
-// countFiles notes how many files the daemon has open.
+// countFiles records how many files the daemon has open.
 func (s *stage) countFiles() {
 	if s.cmd == nil || s.cmd.Process == nil {
 		return
@@ -371,7 +371,7 @@ func (s *stage) countFiles() {
 	s.files = max(s.files, len(files))
 }
 
-// end ends the daemon, and checks what it has used.
+// end stops the daemon, and checks which resources it has used.
 func (s *stage) end() {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
@@ -405,7 +405,7 @@ func (s *stage) end() {
 		s.sim.CallCount("instances.insert"), s.sim.CallCount("instances.delete"), len(s.hooks()), time.Since(began).Round(time.Millisecond))
 }
 
-// shortOr returns a time for the short form, or another for the full one.
+// shortOr returns the first time in the short form of the test, and the second in the full form.
 func shortOr(short, full time.Duration) time.Duration {
 	if *inFull {
 		return full

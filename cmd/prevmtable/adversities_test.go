@@ -277,7 +277,7 @@ var adversities = []adversity{
 	}},
 }
 
-// slowCompute are the commands that make the Compute Engine API slow, and the metadata server not.
+// slowCompute are the commands that make the Compute Engine API slow, but not the metadata server.
 func slowCompute(d string) (commands string) {
 	for _, method := range []string{"insert", "delete", "get", "list", "operations", "operation"} {
 		commands += "fault " + method + " * slow " + d + "\n"
@@ -345,7 +345,7 @@ func keyFile(account string) func(s *stage) {
 	}
 }
 
-// refillBeside has a zone's lists go wrong. The VMs that are lost in a neighbour are replaced at once all the same.
+// refillBeside breaks the lists of a zone. VMs that are lost in another zone are replaced at once all the same.
 func refillBeside(kind string) func(s *stage) {
 	return func(s *stage) {
 		s.settle(patience)
@@ -357,7 +357,7 @@ func refillBeside(kind string) func(s *stage) {
 	}
 }
 
-// pretendDeletions has the proxy answer that VMs are deleted, which live on. It returns a function that says how often for each.
+// pretendDeletions makes the proxy report deletions that have not happened. It returns a function that counts them by VM.
 func (s *stage) pretendDeletions() (calls func() map[string]int) {
 	var mu sync.Mutex
 	count := map[string]int{}
@@ -413,7 +413,7 @@ func manyOperations(s *stage) {
 
 const slowOperations = "optime * 25s 25s insert\noptime * 15s 15s delete\n"
 
-// restartMidway kills the daemon amid creations, and again amid deletions. The next one adopts them.
+// restartMidway kills the daemon during creations, and again during deletions. The next daemon adopts them.
 func restartMidway(s *stage) {
 	for _, target := range []int{9, 4} {
 		s.setTarget(target)
@@ -433,7 +433,7 @@ func restartMidway(s *stage) {
 	}
 }
 
-// nameless has the question for the daemon's own VM answered wrongly for 6 s, as by the metadata server or by another.
+// nameless answers the daemon's question for its own VM wrongly for 6 s, as the metadata server or another server may do.
 func nameless(status int, google bool) func(s *stage) {
 	return func(s *stage) {
 		s.others, s.peak = 1, 1
@@ -467,7 +467,7 @@ func ownVMLives(s *stage) {
 
 const hookSecret = "secret-of-the-hook-script"
 
-// keepSecrets has servers quote all that they are sent, and what they should have answered, in some ways. None of it may be seen.
+// keepSecrets makes servers quote requests, and the answers that they should have given, in several ways. No output may show them.
 func keepSecrets(quoters []quoter) func(s *stage) {
 	return func(s *stage) {
 		s.settle(patience)

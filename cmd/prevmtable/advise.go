@@ -25,7 +25,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// advise is the whole of -advise. It prints what Google says of the Spot VMs of each rank and region, best first, and returns the exit
+// advise implements -advise. It prints Google's figures about Spot VMs for each rank and region, best first, and returns the exit
 // status: 0, 1 if there are no figures, 2 if the configuration cannot be read or is refused.
 func advise(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) int {
 	failed := func(status int, err error) int {
@@ -68,7 +68,7 @@ const adviceTime = 2 * time.Minute
 func adviceClient(ctx context.Context, o options) (api *gce.Client, project string, err error) {
 	env, err := findEnvironment(ctx, o, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
-		return nil, "", errors.New("the project is not known; give -project")
+		return nil, "", errors.New("the project is unknown; give -project")
 	}
 	endpoint := strings.TrimSuffix(cmp.Or(o.endpoint, "https://compute.googleapis.com/compute/v1"), "/")
 	endpoint = strings.TrimSuffix(endpoint, "/v1") + "/beta"
@@ -81,7 +81,7 @@ func adviceClient(ctx context.Context, o options) (api *gce.Client, project stri
 	return api, env.project, err
 }
 
-// withoutVersion leaves out the version of the API that the library's client of v1 asks for, as its client of beta does.
+// withoutVersion removes the API version that the library's v1 client requests. The library's beta client requests none.
 type withoutVersion struct{ base http.RoundTripper }
 
 func (w withoutVersion) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -93,11 +93,11 @@ func (w withoutVersion) RoundTrip(r *http.Request) (*http.Response, error) {
 // An advice is what -advise prints.
 type advice struct {
 	Prospects []prospect `json:"prospects"`          // best first
-	Refusals  []string   `json:"refusals,omitempty"` // what Google has not answered, or cannot be asked
+	Refusals  []string   `json:"refusals,omitempty"` // why figures are missing
 	Better    string     `json:"better"`
 }
 
-// A prospect is what Google says of one rank in one region. What Google has not answered is nil.
+// A prospect is what Google says about one rank in one region. Missing figures are nil.
 type prospect struct {
 	Rank       int           `json:"rank"`
 	Region     string        `json:"region"`
@@ -109,7 +109,7 @@ type prospect struct {
 	refusals []string
 }
 
-// askAdvice asks Google about each rank in each region: with the zones of the configuration, and in all zones of the regions added.
+// askAdvice asks Google about each rank in each region: about the zones of the configuration, and all zones of the added regions.
 func askAdvice(ctx context.Context, api *gce.Client, project string, c *config.Config, added []string) (a advice) {
 	zones := map[string][]string{}
 	regions := slices.Clone(added)
@@ -120,7 +120,7 @@ func askAdvice(ctx context.Context, api *gce.Client, project string, c *config.C
 	}
 	slices.Sort(regions)
 	regions = slices.Compact(regions)
-	a.Prospects = make([]prospect, 0, len(c.Templates)*len(regions)) // so that it does not move
+	a.Prospects = make([]prospect, 0, len(c.Templates)*len(regions)) // so that pointers to its elements stay valid
 	var wg sync.WaitGroup
 	for rank, t := range c.Templates {
 		switch {
@@ -128,7 +128,7 @@ func askAdvice(ctx context.Context, api *gce.Client, project string, c *config.C
 			a.Refusals = append(a.Refusals, fmt.Sprintf("rank %d is not preemptible: Google advises on Spot VMs only", rank))
 			continue
 		case t.MachineType == "":
-			a.Refusals = append(a.Refusals, fmt.Sprintf("rank %d has its machine type from an image or instance template: write it into the configuration", rank))
+			a.Refusals = append(a.Refusals, fmt.Sprintf("rank %d takes its machine type from an image or instance template; write it into the configuration", rank))
 			continue
 		}
 		for _, region := range regions {
@@ -168,21 +168,21 @@ func (p *prospect) ask(ctx context.Context, api *gce.Client, project string, t c
 	}
 }
 
-// anyZone names a zone, for the placeholder of a template whose zone does not matter.
+// anyZone names a zone of a region, for a template's placeholder.
 func anyZone(region string) string { return region + "-a" }
 
-// compare puts the better prospect first: the one that is likelier to be had, then the one whose VMs live longer, are preempted less
-// and cost less. Small differences of likelihood and preemptions count for nothing.
+// compare orders the better prospect first: by obtainability, then uptime, then preemption rate, then price. Small differences of
+// obtainability and preemption rate are ignored.
 func compare(a, b prospect) int {
 	x, y := a.figures(), b.figures()
 	return slices.Compare(x[:], y[:])
 }
 
-// figures are what prospects are compared by, each the better the lower. What is not known is worst.
+// figures returns what prospects are compared by. Lower is better, and a missing figure is worst.
 func (p prospect) figures() [4]float64 {
 	f := [4]float64{1, 0, math.Inf(1), math.Inf(1)}
 	if c := p.Capacity; c != nil {
-		f[0], f[1] = -float64(likelihood(*c)), -float64(c.Uptime)
+		f[0], f[1] = -float64(level(*c)), -float64(c.Uptime)
 	}
 	if h := p.History; h != nil {
 		f[2], f[3] = math.Round(10*h.PreemptionRate), h.Price
@@ -190,8 +190,8 @@ func (p prospect) figures() [4]float64 {
 	return f
 }
 
-// likelihood is the step of an obtainability: high, medium or low.
-func likelihood(c gce.Capacity) int {
+// level returns 2, 1 or 0 for high, medium or low obtainability.
+func level(c gce.Capacity) int {
 	switch x := c.Obtainability; {
 	case x >= 0.7:
 		return 2
@@ -201,14 +201,14 @@ func likelihood(c gce.Capacity) int {
 	return 0
 }
 
-// better says in one sentence what would be better than what the pool uses first.
+// better says in one sentence what is better than rank 0 where the pool uses it.
 func better(prospects []prospect) string {
 	used := slices.IndexFunc(prospects, func(p prospect) bool { return p.Configured && p.Rank == 0 && p.Capacity != nil })
 	switch best := 0; {
 	case used < 0:
 		return "there is no advice on capacity for rank 0"
 	case compare(prospects[best], prospects[used]) == 0:
-		return fmt.Sprintf("nothing here is better than rank 0 in %s, which the pool has already", prospects[used].Region)
+		return fmt.Sprintf("nothing here is better than rank 0 in %s, which the pool uses already", prospects[used].Region)
 	default:
 		b, u := prospects[best], prospects[used]
 		return fmt.Sprintf("%s in %s (rank %d) would be better than %s in %s, the best of rank 0", b.Machine, b.Region, b.Rank, u.Machine, u.Region)
@@ -221,7 +221,7 @@ func (a advice) print(w io.Writer) error {
 	for _, p := range a.Prospects {
 		obtainability, uptime, rate, price := "-", "-", "-", "-"
 		if c := p.Capacity; c != nil {
-			obtainability = fmt.Sprintf("%.1f %s", c.Obtainability, [...]string{"low", "medium", "high"}[likelihood(*c)])
+			obtainability = fmt.Sprintf("%.1f %s", c.Obtainability, [...]string{"low", "medium", "high"}[level(*c)])
 			uptime = shortDuration(time.Duration(c.Uptime) * time.Second)
 		}
 		if h := p.History; h != nil {
@@ -253,7 +253,7 @@ func shortDuration(d time.Duration) string {
 // regionName matches regions such as us-central1.
 var regionName = regexp.MustCompile(`^[a-z]+-[a-z]+[0-9]+$`)
 
-// regionsOf reads a list of regions, or of zones that stand for their regions.
+// regionsOf parses a list of regions. A zone stands for its region.
 func regionsOf(list string) (regions []string, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		region := strings.TrimSpace(name)
@@ -261,7 +261,7 @@ func regionsOf(list string) (regions []string, err error) {
 			region = config.Region(region)
 		}
 		if !regionName.MatchString(region) {
-			return nil, fmt.Errorf("%q is no region; regions have names like us-central1", name)
+			return nil, fmt.Errorf("%q is not a region; regions have names like us-central1", name)
 		}
 		regions = append(regions, region)
 	}

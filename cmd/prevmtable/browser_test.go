@@ -16,7 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A browser is a real one, without a window.
+// A browser is a headless Chromium.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
@@ -37,7 +37,7 @@ func newBrowser(t *testing.T, chromium string) *browser {
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
 	b := &browser{t: t, ctx: ctx, dir: t.ArtifactDir()}
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
+	if err := chromedp.Listen(ctx, b.record); err != nil {
 		t.Fatal(err)
 	}
 	for _, enable := range []cdp.Command[cdp.Empty, cdp.Empty]{log.Enable, runtime.Enable} {
@@ -48,8 +48,8 @@ func newBrowser(t *testing.T, chromium string) *browser {
 	return b
 }
 
-// hear notes what the browser complains of: errors in scripts, violations of the content security policy, failed requests.
-func (b *browser) hear(event any) {
+// record records what the browser reports: errors in scripts, violations of the content security policy, failed requests.
+func (b *browser) record(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
@@ -129,7 +129,7 @@ func (b *browser) fail(what, condition string) {
 	b.t.Fatalf("not so: %s: %s\n%s", what, condition, act(b, chromedp.Evaluate[string]("document.body.innerText")))
 }
 
-// picture keeps a picture of the whole page among the test's artifacts (go test -artifacts).
+// picture saves a picture of the whole page among the test's artifacts (go test -artifacts).
 func (b *browser) picture(name string) {
 	b.t.Helper()
 	if err := os.WriteFile(filepath.Join(b.dir, name), act(b, chromedp.FullScreenshot(100)), 0o644); err != nil {

@@ -11,14 +11,15 @@ import (
 	"strings"
 
 	"prevmtable/internal/config"
+	"prevmtable/internal/hook"
 )
 
 // someProject is what -check puts in place of the project, which it does not know.
 const someProject = "my-project"
 
-// check is the whole of -check. It lists the errors and warnings of a configuration in the form that editors jump to, then
-// the VM of each rank and zone as Google would get it, then a summary. It returns the exit status: 0, 1 if the configuration
-// is refused, 2 if it cannot be read, 3 if there are warnings only.
+// check implements -check. It lists the errors and warnings of a configuration in the form that editors jump to, then the VM of
+// each rank and zone as Google would get it, then a summary. It returns the exit status: 0, 1 if there are errors, 2 if the file
+// cannot be read, 3 if there are only warnings.
 func check(name string, stdin io.Reader, stdout, stderr io.Writer) int {
 	text, err := readFile(name, stdin)
 	if err != nil {
@@ -30,28 +31,40 @@ func check(name string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	c, warnings, err := config.Parse(text)
 	var found []finding
-	errorCount := 0
 	if refusal, ok := errors.AsType[*config.Refusal](err); ok {
-		errorCount = len(refusal.Problems)
 		for _, p := range refusal.Problems {
 			found = append(found, finding{"error", p})
 		}
 	}
 	for _, p := range warnings {
-		found = append(found, finding{"warning", p})
+		severity := "warning"
+		if p.Unknown { // most unknown fields are typos; the daemon only warns, so that a newer document does not stop it
+			severity = "error"
+		}
+		found = append(found, finding{severity, p})
 	}
 	slices.SortStableFunc(found, func(a, b finding) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	count := map[string]int{}
 	for _, f := range found {
+		count[f.severity]++
 		fmt.Fprintf(stderr, "%s:%d:%d: %s: %s\n", name, max(f.Line, 1), max(f.Column, 1), f.severity, f.Message())
 	}
 	if c == nil {
-		fmt.Fprintf(stdout, "refused: %s, %s\n", plural(errorCount, "error"), plural(len(warnings), "warning"))
+		fmt.Fprintf(stdout, "refused: %s, %s\n", plural(count["error"], "error"), plural(count["warning"], "warning"))
 		return 1
+	}
+	if c.Hooks != (config.Hooks{}) {
+		if err := new(hook.Runner).Check(); err != nil {
+			fmt.Fprintln(stderr, "prevmtable: -check: hooks cannot run on this machine:", err)
+		}
 	}
 	printVMs(stdout, c)
 	status, verdict := 0, "ok"
-	if len(warnings) > 0 {
-		status, verdict = 3, plural(len(warnings), "warning")
+	switch {
+	case count["error"] > 0:
+		status, verdict = 1, fmt.Sprintf("%s, %s", plural(count["error"], "error"), plural(count["warning"], "warning"))
+	case count["warning"] > 0:
+		status, verdict = 3, plural(count["warning"], "warning")
 	}
 	fmt.Fprintf(stdout, "%s: %s\n", verdict, summary(c))
 	return status
@@ -63,7 +76,7 @@ type finding struct {
 	config.Problem
 }
 
-// maxRead is far more than a document may have.
+// maxRead is far more than the limit of a document.
 const maxRead = 16 << 20
 
 func readFile(name string, stdin io.Reader) ([]byte, error) {
@@ -78,7 +91,7 @@ func readFile(name string, stdin io.Reader) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(from, maxRead+1))
 	if len(text) > maxRead {
-		return nil, fmt.Errorf("%s: more than %d bytes, which is no configuration", name, maxRead)
+		return nil, fmt.Errorf("%s: more than %d bytes, so it is no configuration", name, maxRead)
 	}
 	return text, err
 }

@@ -62,8 +62,8 @@ func vmEnvironment(ctx context.Context, o options, meta *metadata.Client, log *s
 	}, nil
 }
 
-// projectEnvironment gets attributes from the Compute API, with the application default credentials. It serves machines outside the project,
-// and those whose metadata server hides the attributes.
+// projectEnvironment gets attributes from the Compute API, with the application default credentials. It is for machines outside the
+// project, and for those whose metadata server hides the attributes.
 func projectEnvironment(o options, meta *metadata.Client) environment {
 	return environment{
 		project: o.project,
@@ -100,7 +100,7 @@ func projectEnvironment(o options, meta *metadata.Client) environment {
 	}
 }
 
-// projectName matches project IDs, domain-scoped ones included. The ID gets into commands and environments.
+// projectName matches project IDs, domain-scoped ones included. The ID becomes part of commands and environments.
 var projectName = regexp.MustCompile(`^[a-z0-9][-a-z0-9.:]{0,127}$`)
 
 // projectID asks the metadata server until it answers. While a VM starts, the server may not be up yet.
@@ -126,13 +126,13 @@ func projectID(ctx context.Context, meta *metadata.Client, log *slog.Logger) (st
 	}
 }
 
-// What Google allows as names of VMs and zones.
+// The names that Google allows for VMs and zones.
 var (
 	vmName   = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	zoneName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+){2,3}$`)
 )
 
-// self asks on which VM this process runs. The name is empty if the metadata server knows of none.
+// self asks on which VM this process runs. The name is empty if the metadata server says that there is none.
 func self(ctx context.Context, meta *metadata.Client) (zone, name string, err error) {
 	name, err = meta.InstanceNameWithContext(ctx)
 	if hidden(err) {
@@ -197,13 +197,13 @@ const maxHeader = 64 << 10
 // metadataTime bounds one answer of the metadata server, to its last byte.
 const metadataTime = 5 * time.Second
 
-// metadataClient asks the metadata server, within bounds.
+// metadataClient returns a client of the metadata server that bounds answers in size and time.
 func metadataClient(base http.RoundTripper) *metadata.Client {
 	return metadata.NewClient(&http.Client{Transport: onlyMetadata{gce.Limit(base, maxMetadata)}, Timeout: metadataTime})
 }
 
-// onlyMetadata accepts only answers with the header Metadata-Flavor. A proxy, a captive portal or another program may answer in
-// the metadata server's place: its 200 is no script, and its 404 proves nothing.
+// onlyMetadata refuses answers without the header Metadata-Flavor. A proxy, a captive portal or another program may answer in place
+// of the metadata server: its 200 is no script, and its 404 proves nothing.
 type onlyMetadata struct{ base http.RoundTripper }
 
 func (o onlyMetadata) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -219,14 +219,14 @@ func (o onlyMetadata) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Body.Close()
 		return nil, fmt.Errorf("the answer (status %d) is not from a metadata server: it lacks Metadata-Flavor: Google", response.StatusCode)
 	}
-	if response.StatusCode != http.StatusOK { // Google's client would quote the text in its error, and the log shows the error
+	if response.StatusCode != http.StatusOK { // Google's client quotes the body in its error, which is logged
 		response.Body.Close()
 		response.Body = http.NoBody
 	}
 	return response, nil
 }
 
-// metadataTransport uses no proxy, whatever the environment says: the metadata server is on the VM's own link.
+// metadataTransport ignores the environment's proxy: the metadata server is on the VM's own link.
 func metadataTransport() *http.Transport {
 	return &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, MaxIdleConnsPerHost: 16, MaxResponseHeaderBytes: maxHeader}
 }

@@ -23,17 +23,17 @@ type options struct {
 	dryRun, once, json                                           bool
 	adviseZones                                                  []string // regions
 	httpHosts                                                    []string
-	unknown                                                      []string // variables PREVMTABLE_… that stand for no flag
+	unknown                                                      []string // unknown PREVMTABLE_… variables
 }
 
-// withVariable are the flags that an environment variable may stand for: PREVMTABLE_DRY_RUN for -dry-run.
+// withVariable are the flags that have an environment variable, such as PREVMTABLE_DRY_RUN for -dry-run.
 var withVariable = []string{"project", "attribute", "compute-endpoint", "http", "hook-parallelism", "log-format", "dry-run"}
 
 // ofKubernetes matches the variables that Kubernetes sets in every pod if a Service is called prevmtable.
 var ofKubernetes = regexp.MustCompile(`^PREVMTABLE_(SERVICE|PORT)(_|$)`)
 
-// parse reads the flags. If a flag is not given, its variable counts. An empty variable means the default, as in many deployment
-// files, but it turns -http off.
+// parse reads the flags, and the variables of flags that are not given. An empty variable means the default, because deployment files
+// often have such variables. But an empty PREVMTABLE_HTTP turns the status page off.
 func parse(args, environ []string, stdout io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("prevmtable", flag.ContinueOnError)
@@ -60,7 +60,7 @@ func parse(args, environ []string, stdout io.Writer) (options, error) {
 	})
 	fs.BoolVar(&o.json, "json", false, "with -advise, print JSON")
 	usage := "prevmtable [flags]\n\nKeeps a pool of Spot VMs alive, as the project's metadata say.\n\n" +
-		"Instead of these flags a variable may be set, such as PREVMTABLE_DRY_RUN for -dry-run:\n  -" + strings.Join(withVariable, ", -")
+		"These flags can also be set by an environment variable, such as PREVMTABLE_DRY_RUN for -dry-run:\n  -" + strings.Join(withVariable, ", -")
 	if err := cli.Parse(fs, args, usage, stdout); err != nil {
 		return o, err
 	}
@@ -91,17 +91,17 @@ func parse(args, environ []string, stdout io.Writer) (options, error) {
 	case !config.IsAttribute(o.attribute):
 		return o, fmt.Errorf("-attribute %q: a metadata key has 1 to 128 letters, digits, dashes and underscores", o.attribute)
 	case o.parallelism < 1:
-		return o, fmt.Errorf("-hook-parallelism %s: at least 1", fmt.Sprint(o.parallelism))
+		return o, fmt.Errorf("-hook-parallelism %d: want at least 1", o.parallelism)
 	case given["check"] && o.check == "":
-		return o, errors.New("-check: a file, or - for standard input")
+		return o, errors.New("-check: want a file, or - for standard input")
 	case given["advise"] && o.advise == "":
-		return o, errors.New("-advise: a file, or - for standard input")
+		return o, errors.New("-advise: want a file, or - for standard input")
 	case o.advise == "" && (o.json || given["advise-zones"]):
 		return o, errors.New("-advise-zones and -json go with -advise")
 	case o.http != "" && !isAddress(o.http):
 		return o, fmt.Errorf("-http %q: HOST:PORT or :PORT with a number from 0 to 65535, as in localhost:9797; empty for none", o.http)
 	case o.logFormat != "" && o.logFormat != "text" && o.logFormat != "json":
-		return o, fmt.Errorf("-log-format %q: text or json", o.logFormat)
+		return o, fmt.Errorf("-log-format %q: want text or json", o.logFormat)
 	}
 	if o.once {
 		o.http = ""

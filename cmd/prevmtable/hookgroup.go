@@ -8,7 +8,7 @@ import (
 	"prevmtable/internal/hook"
 )
 
-// A hookGroup is the hooks that are running. They can be killed all at once.
+// A hookGroup keeps track of the running hooks, so that it can kill them all.
 type hookGroup struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -32,7 +32,7 @@ func (g *hookGroup) wrap(run func(context.Context, hook.Event) error) func(conte
 	}
 }
 
-// kill kills the hooks that are running, and waits for their end up to a limit.
+// kill kills the running hooks, and waits for them to end, but no longer than limit.
 func (g *hookGroup) kill(limit time.Duration) {
 	g.cancel()
 	ended := make(chan struct{})

@@ -1,13 +1,13 @@
 // Prevmtable keeps a pool of preemptible (Spot) VMs alive on Google Compute Engine.
 //
-// It is one process with one loop. A way through its code:
+// It is one process with one loop. A tour of its code:
 //
-//   - main reads flags and environment, finds the project, and wires everything up (this package).
+//   - main reads flags and environment, finds the project, and connects everything (this package).
 //   - config follows the configuration in the project's metadata (Watch) and checks it (Parse).
 //   - pool.Run is the loop. At each update it lists the allowed zones, finds out which VMs vanished, plans what to create and
 //     to delete (plan.go, a pure function), and sends as many calls as the API's pace allows.
 //   - gce makes the calls, within the API's quotas, and classifies failures.
-//   - hook runs scripts from the project's metadata at each creation, deletion, loss and exhaustion.
+//   - hook runs scripts from the project's metadata when a VM is created, drained, deleted or lost, and when a zone is exhausted.
 //   - status shows what the loop publishes: a page, JSON, metrics, health.
 //   - logging writes the log.
 //
@@ -61,7 +61,7 @@ func main() {
 	flush(time.Second)
 	select {
 	case s := <-second:
-		os.Exit(s) // the hooks are gone, but the goroutine of untilSignal has not exited yet
+		os.Exit(s) // the goroutine of untilSignal has killed the hooks, and is about to exit
 	default:
 	}
 	switch {
@@ -72,8 +72,9 @@ func main() {
 	}
 }
 
-// untilSignal returns a context that ends at the first SIGTERM, SIGINT or SIGHUP; nohup has SIGHUP ignored. A second signal kills
-// the hooks and ends the process, with the exit status that is sent on the channel. SIGPIPE, when nobody reads the log, does nothing.
+// untilSignal returns a context that ends at the first SIGTERM, SIGINT or SIGHUP (unless SIGHUP is ignored, as by nohup). A second
+// signal kills the hooks and ends the process; its exit status is also sent on the channel. SIGPIPE has no effect: the log may have
+// no reader.
 func untilSignal(hooks *hookGroup) (ctx context.Context, status <-chan int) {
 	ctx, stop := context.WithCancel(context.Background())
 	signals, second := make(chan os.Signal, 2), make(chan int, 1)
@@ -81,7 +82,7 @@ func untilSignal(hooks *hookGroup) (ctx context.Context, status <-chan int) {
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // hooks would inherit signal.Ignore
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // not signal.Ignore, which hooks would inherit
 	go func() {
 		<-signals
 		stop()
@@ -93,7 +94,7 @@ func untilSignal(hooks *hookGroup) (ctx context.Context, status <-chan int) {
 	return ctx, second
 }
 
-// run keeps the pool until ctx ends. With -once it updates the pool and returns whether that has enough VMs.
+// run keeps the pool until ctx ends. With -once it updates the pool and reports whether the pool has enough VMs.
 func run(ctx context.Context, o options, hooks *hookGroup, log *slog.Logger) (enough bool, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

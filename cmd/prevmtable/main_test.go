@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "temporary"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"eventually": eventually, "count": count, "mend": mend, "tell": tell, "gone": gone,
+			"eventually": eventually, "count": count, "edit": edit, "command": sendCommand, "gone": gone,
 		},
 	})
 }
@@ -90,8 +90,8 @@ func matches(ts *testscript.TestScript, pattern, file string) int {
 	return n
 }
 
-// mend writes a configuration with changed fields: mend OLD NEW KEY=VALUE...
-func mend(ts *testscript.TestScript, neg bool, args []string) {
+// edit writes a configuration with changed fields: edit OLD NEW KEY=VALUE...
+func edit(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile(args[0])
 	for _, arg := range args[2:] {
 		key, value, _ := strings.Cut(arg, "=")
@@ -104,8 +104,8 @@ func mend(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 
-// tell sends a control command to the simulator that wrote a log: tell LOG COMMAND...
-func tell(ts *testscript.TestScript, neg bool, args []string) {
+// sendCommand sends a control command to the simulator that wrote a log: command LOG COMMAND...
+func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
 	found := regexp.MustCompile(`control it at (\S+)`).FindStringSubmatch(ts.ReadFile(args[0]))
 	if found == nil {
 		ts.Fatalf("%s does not say where the simulator is", args[0])

@@ -21,7 +21,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// asking has the daemon's questions to the metadata server, except for the configuration, which package config asks for.
+// asking makes the daemon's requests to the metadata server, except for the configuration, which package config requests.
 var asking = map[string]func(ctx context.Context, meta *metadata.Client) error{
 	"token": func(_ context.Context, meta *metadata.Client) error {
 		_, err := gce.ServiceAccount(meta).Token()
@@ -84,7 +84,7 @@ func flood(theirs net.Conn) error {
 	return err
 }
 
-// A slow answer is given up in time, whether its header, its value or the text of a failure has no end.
+// A slow answer is given up in time, whether its header, its value or the body of a failure has no end.
 func TestSlowMetadata(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "metadata")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
@@ -245,7 +245,7 @@ func TestBinaryScript(t *testing.T) {
 	}
 }
 
-// The project ID gets into paths, the hooks' environment, and commands that people copy.
+// The project ID becomes part of paths, of the hooks' environment, and of commands that people copy.
 func TestProjectName(t *testing.T) {
 	for id, want := range map[string]bool{
 		"my-project-1": true, "example.com:my-project": true, "123456": true, "": false, "x;reboot": false, "$(reboot)": false, "../x": false,

@@ -21,7 +21,7 @@ import (
 
 var soakTime = flag.Duration("soak", 0, "how long TestSoak goes on, at least 30s; 0: not at all")
 
-// soakConfig has VMs come and go all the time, with hooks that succeed, fail, hang, and print a lot.
+// soakConfig makes VMs come and go all the time, with hooks that succeed, fail, hang, and print a lot.
 const soakConfig = `{
 	secondsToRest: 1, secondsForExhaustion: 3, secondsForHook: 2, deleteStopped: true
 	prefix: "soak-", targetVMCount: 60
@@ -65,7 +65,7 @@ var soakTroubles = [][2]string{
 	{"hide us-east1-c 2", "hide us-east1-c off"},
 }
 
-// A soaking is a daemon under test, seen from outside.
+// A soaking is a daemon under test, observed from outside.
 type soaking struct {
 	*demo
 	race bool   // built to find races
@@ -89,7 +89,7 @@ var growths = []struct {
 	{residentMemory, 1.2, 8 << 20}, {"bytes of heap", 1.2, 3 << 20}, {"open files", 1.2, 24}, {"goroutines", 1.2, 48}, {"processes of hooks", 1, 3}, {"temporary files", 1, 3},
 }
 
-// residentMemory is not checked under the race detector, which has memory of its own: in an hour it grew from 79 to 147 MB, while the
+// residentMemory is not checked under the race detector, which takes memory itself: in an hour it grew from 79 to 147 MB, while the
 // heap stayed at 2.6 MB.
 const residentMemory = "bytes of resident memory"
 

@@ -15,8 +15,8 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// defaultCredentials returns the application default credentials. It looks for a file, then for a metadata server, each time:
-// Google's libraries look for the latter once in the life of a process, but in Kubernetes it may come some seconds after the daemon.
+// defaultCredentials returns the application default credentials: those of a file, else those of the metadata server. It looks for
+// the metadata server each time. Google's libraries look only once, but in Kubernetes it may start some seconds after the daemon.
 func defaultCredentials(meta *metadata.Client) (oauth2.TokenSource, error) {
 	if credentialsFile() {
 		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: gce.TokenTimeout})
@@ -27,7 +27,7 @@ func defaultCredentials(meta *metadata.Client) (oauth2.TokenSource, error) {
 	if meta.OnGCEWithContext(ctx) {
 		return gce.ServiceAccount(meta), nil
 	}
-	return nil, errors.New("there are no application default credentials (gcloud auth application-default login makes them), and there is no metadata server")
+	return nil, errors.New("there are no application default credentials (gcloud auth application-default login creates them), and there is no metadata server")
 }
 
 // credentialsFile reports whether the application default credentials are in a file.

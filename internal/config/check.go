@@ -10,7 +10,7 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// A checker decodes a document and looks for what has the right type and makes no sense.
+// A checker decodes a document and looks for values that have the right type but make no sense.
 type checker struct {
 	decoder
 	doc       document
@@ -59,8 +59,8 @@ func (c *checker) check() {
 	c.checkTemplates()
 }
 
-// The API's discovery document gives the patterns of names and of metadata keys. The pattern of a zone is narrower here, so
-// that it does not match a region: a zone is its region, which has a dash already, with a dash and a suffix.
+// The patterns of names and metadata keys are those of the API's discovery document. The pattern of zones is narrower than
+// Google's: it requires two dashes, so that it does not match a region.
 var (
 	prefixPattern    = regexp.MustCompile(`^[a-z][-a-z0-9]*$`)
 	zonePattern      = regexp.MustCompile(`^[a-z][a-z0-9]{0,14}(-[a-z0-9]{1,15}){2,3}$`)
@@ -82,7 +82,7 @@ func (c *checker) checkPrefix() {
 	case len(p) > maxPrefix:
 		c.refuseField("Prefix", "%.80q has more than %d characters, which leaves no room for the rest of a VM's name", p, maxPrefix)
 	case !prefixPattern.MatchString(p):
-		c.refuseField("Prefix", "%q cannot start a VM's name; take a lower-case letter, then those, digits and dashes", p)
+		c.refuseField("Prefix", "%q cannot start a VM's name; use a lower-case letter, then lower-case letters, digits and dashes", p)
 	}
 }
 
@@ -130,7 +130,7 @@ func (c *checker) checkHooks() {
 // IsAttribute reports whether a metadata attribute can have this name.
 func IsAttribute(name string) bool { return attributePattern.MatchString(name) }
 
-// checkTemplates checks the first template, and what each alternative makes of it.
+// checkTemplates checks the first template, and that of each alternative.
 func (c *checker) checkTemplates() {
 	if c.root.child("Instance") == nil {
 		return
@@ -150,7 +150,7 @@ func (c *checker) checkTemplates() {
 		}
 		variant := merge(c.root, entry)
 		if variant.child("Instance") == nil {
-			c.refuse(at, path+".Instance", "null takes the whole template away; leave it out to change nothing of the template")
+			c.refuse(at, path+".Instance", "null removes the whole template; leave Instance out to change nothing in it")
 			continue
 		}
 		found := c.checkTemplate(variant, alternative.AfterSeconds)
@@ -197,7 +197,7 @@ func (c *checker) checkTemplate(variant *node, after int32) problems {
 	if len(c.templates) == 0 && !spot(&instance) && !mistyped {
 		t.refuseField("Instance.scheduling.provisioningModel", `must be "SPOT", or preemptible must be true: the pool is for preemptible VMs only`)
 	}
-	// The pool would create VMs of another name for ever, because its lists would never show them.
+	// The pool's lists do not show a VM with another name, so the pool would create such VMs forever.
 	if instance.Name != "" && instance.Name != "{name}" {
 		t.refuseField("Instance.name", `%.80q would not be the name that the VM has in the pool; leave it out, or write "{name}"`, instance.Name)
 	}

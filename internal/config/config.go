@@ -17,12 +17,12 @@ import (
 // Config is a valid configuration, with the defaults filled in.
 type Config struct {
 	Rest          time.Duration // between two updates
-	Exhaustion    time.Duration // how long an exhausted zone is left alone; 0 means until the next update
-	Prefix        string        // starts the name of every VM of the pool, and makes it the pool's
+	Exhaustion    time.Duration // how long an exhausted zone is held; 0 means until the next update
+	Prefix        string        // starts the name of every VM of the pool; a VM with it belongs to the pool
 	Zones         []string      // in the user's order, without repeats; never empty
 	Hooks         Hooks
 	Target        int           // VMs to maintain
-	MaxSurge      int           // VMs beyond the target while others are replaced; 0 means that none are replaced
+	MaxSurge      int           // VMs beyond the target while VMs are replaced; 0 means that no VM is replaced
 	HookLimit     time.Duration // time limit of one run of a hook
 	DeleteStopped bool          // delete the pool's stopped VMs
 	Templates     []Template    // by rank; never empty
@@ -32,7 +32,7 @@ type Config struct {
 // Hooks names the project metadata attributes that hold the scripts. An empty name turns its hook off.
 type Hooks struct{ Create, Delete, Vanished, Exhausted, Drain string }
 
-// A document is the configuration as the user writes it. 31 bits are limit enough for seconds and VMs.
+// A document is the configuration as the user writes it.
 type document struct {
 	SecondsToRest          int32
 	SecondsForExhaustion   int32
@@ -48,7 +48,7 @@ type document struct {
 	DeleteStopped          bool
 }
 
-// An alternative is what differs from the document in the template of a higher rank.
+// An alternative says what differs from the document's template in the template of a higher rank.
 type alternative struct {
 	Instance               *compute.Instance
 	SourceInstanceTemplate string

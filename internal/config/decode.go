@@ -13,18 +13,18 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// kinds are the kinds of node that decode into each kind of Go value.
+// kinds has the kind of node that decodes into each kind of Go value.
 var kinds = map[reflect.Kind]kind{
 	reflect.Struct: object, reflect.Map: object, reflect.Slice: list, reflect.String: str, reflect.Bool: boolean,
 	reflect.Int32: number, reflect.Int64: number, reflect.Uint64: number,
 }
 
-// A field is a field of a struct as JSON has it.
+// A field is a field of a struct, as encoding/json sees it.
 type field struct {
 	name   string // in JSON
 	index  int
-	quoted bool         // whether JSON has the number as a string
-	below  reflect.Type // what the field is or points to
+	quoted bool         // whether JSON writes the number as a string
+	below  reflect.Type // the field's type, or the type that it points to
 }
 
 // fields are the fields of each struct in a document, by their names in lower case.
@@ -70,8 +70,8 @@ func fieldOf(t reflect.Type, key string) (name string, below reflect.Type) {
 	return key, nil
 }
 
-// normalize gives each key of n, a value of type t, the spelling of the field that it names, and takes out all but the last
-// of repeated keys. It keeps unknown fields, which count for a template's fingerprint.
+// normalize changes each key of n, a value of type t, to the spelling of its field, and removes all but the last of repeated
+// keys. It keeps unknown fields, because they are part of a template's fingerprint.
 func (p *problems) normalize(n *node, t reflect.Type, path string) {
 	if t == nil || n.kind != kinds[t.Kind()] {
 		return
@@ -97,7 +97,7 @@ func (p *problems) normalize(n *node, t reflect.Type, path string) {
 	n.members = kept
 }
 
-// lost names what the earlier of two values has and the later has not. It quotes no value of the template, which may be secret.
+// lost lists what the earlier of two values has and the later lacks. It quotes no value of the template, which may be secret.
 func lost(path string, earlier, later *node) string {
 	var names []string
 	for _, m := range earlier.members {
@@ -118,11 +118,12 @@ func lost(path string, earlier, later *node) string {
 	return fmt.Sprintf("; lost: %.200s", strings.Join(names, ", "))
 }
 
-// unknownField says what becomes of a field that type t does not have.
+// unknownField adds a problem for a field that type t does not have.
 func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
 	config, instance := reflect.TypeFor[document](), reflect.TypeFor[compute.Instance]()
 	outer, _ := fields[config][strings.ToLower(key)]
 	inner, _ := fields[instance][strings.ToLower(key)]
+	others := len(p.warnings)
 	switch {
 	case t == instance && holdsInstance(key):
 		p.refuse(at, path, "this is an instance template's JSON; the object in %s belongs here instead, with machineType and the like as URLs", key)
@@ -137,6 +138,9 @@ func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
 	default:
 		p.warn(at, path, "unknown field, dropped; a newer prevmtable may know it")
 	}
+	for i := range p.warnings[others:] {
+		p.warnings[others+i].Unknown = true
+	}
 }
 
 // holdsInstance reports whether a key is one under which an instance template's JSON or that of a bulk insertion has the instance.
@@ -146,7 +150,7 @@ func holdsInstance(key string) bool {
 
 var metadataPattern = regexp.MustCompile(`Instance\.metadata($|[.\[])`)
 
-// metadataHint says how metadata is written, where a path leads into it.
+// metadataHint says how metadata is written, if the path is within metadata.
 func metadataHint(path string) string {
 	if !metadataPattern.MatchString(path) {
 		return ""
@@ -156,16 +160,15 @@ func metadataHint(path string) string {
 
 // A decoder fills Go values from nodes with normalized keys, and collects what does not fit. It leaves out unknown fields.
 //
-// It differs from encoding/json where a configuration needs it: it finds every problem, not just the first; it takes a
-// 64-bit number that the API wants as a string either way; and it notes an explicit false, 0, "" or empty list in
-// ForceSendFields. The API client would leave it out and GCE would put its default there, which is not always zero
-// (shieldedInstanceConfig.enableVtpm).
+// It differs from encoding/json in three points. It reports every problem, not only the first. It accepts a 64-bit number with or
+// without quotes. It records an explicit false, 0, "" or empty list in ForceSendFields; otherwise the API client would omit the
+// value, and GCE would use its default, which is not always zero (shieldedInstanceConfig.enableVtpm).
 type decoder struct {
 	problems
 	expand func(path, raw, text string) string // applied to each string and each key of a map, if not nil
 }
 
-// value decodes n into v, a zero value. It stays one if n is null, which counts as absent.
+// value decodes n into v, which is zero. A null counts as absent and leaves v zero.
 func (d *decoder) value(n *node, v reflect.Value, path string) {
 	if n.kind == null {
 		return
@@ -252,7 +255,7 @@ func (d *decoder) elements(n *node, v reflect.Value, path string) {
 	for i, m := range n.members {
 		path := n.join(path, m.key)
 		if m.value.kind == null {
-			d.refuse(m.value.at, path, "null in a list; take it out")
+			d.refuse(m.value.at, path, "null in a list; remove it")
 			if v.Index(i).Kind() == reflect.Pointer {
 				v.Index(i).Set(reflect.New(v.Type().Elem().Elem()))
 			}
@@ -263,7 +266,7 @@ func (d *decoder) elements(n *node, v reflect.Value, path string) {
 
 var plainKey = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,63}$`)
 
-// join appends a key to a path: in quotes and cut short where it is not a plain word.
+// join appends a key to a path. A key that is no plain word is quoted and cut short.
 func join(path, key string) string {
 	switch {
 	case !plainKey.MatchString(key):

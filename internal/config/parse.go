@@ -17,15 +17,15 @@ import (
 // maxText is GCE's own limit for the value of one metadata attribute.
 const maxText = 256 << 10
 
-// maxDepth keeps a document of nothing but brackets from using up the stack. An instance nests about ten deep.
+// maxDepth bounds the stack that a document of nothing but brackets takes. An instance nests about ten deep.
 const maxDepth = 100
 
-// parse reads the rjson value at the start of a text into a tree, and returns the position of what follows it, if anything
-// does. The type of the value serves for error messages only.
+// parse reads the rjson value at the start of a text into a tree. It returns the position of any text after the value. The type of
+// the value only serves error messages.
 //
-// The rjson package tells neither where a value stands nor which keys are repeated, and its errors say only what state it was
-// in. So the parser has a grammar of its own, and the package checks what the parser accepts. The parser is stricter in one
-// point: the package accepts blanks in a number or a bare key, as in `[1 2]` and `{a b: 1}`, and decodes half of the document.
+// Package rjson reports neither positions nor repeated keys, and its errors describe its own state. So the parser has its own
+// grammar, and rjson checks what the parser accepts. The parser is stricter in one point: rjson accepts blanks in a number or a
+// bare key, as in `[1 2]` and `{a b: 1}`, and then decodes half of the document.
 func parse(text []byte, t reflect.Type) (root *node, rest *position, err error) {
 	switch {
 	case len(text) > maxText:
@@ -55,11 +55,11 @@ type parser struct {
 	text []byte
 	next int // offset of the next byte
 
-	at      position // of the byte at counted, so that counting goes on from here
-	counted int
+	at      position // of the byte at counted
+	counted int      // offset up to which at has counted lines and columns
 
 	lines   []string
-	suspect error // what to say if a brace is missing at the end: the first that is closed at another indentation
+	suspect error // the error if a closing brace is missing at the end; about the first pair of braces with different indentation
 }
 
 func (p *parser) here() position {
@@ -117,7 +117,7 @@ func (p *parser) value(t reflect.Type, path string, depth int) (n *node, err err
 	return n, nil
 }
 
-// wanted says what belongs where a value of type t begins.
+// wanted describes what belongs where a value of type t begins.
 func wanted(t reflect.Type, depth int) string {
 	switch {
 	case depth == 0:
@@ -272,8 +272,8 @@ func unquote(literal string) (text string, err error) {
 	return text, err
 }
 
-// unexpected says what belongs in place of what comes next. It quotes nothing that may be a value of the instance's metadata,
-// nor what comes after a string, which may be its second half.
+// unexpected returns an error that says what is wanted in place of the next text. It quotes nothing that may be a value of the
+// instance's metadata, nor text after a string, which may be the string's second half.
 func (p *parser) unexpected(want, path string) error {
 	at, rest := p.here(), p.text[p.next:]
 	c, _ := utf8.DecodeRune(rest)

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestPoll lets an attribute go through what can happen to it, and notes what is sent, and when.
+// TestPoll changes, removes and restores an attribute, and checks what Poll sends and when.
 func TestPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()

@@ -15,7 +15,8 @@ import (
 type Problem struct {
 	Line, Column int    // from 1; columns count characters; both 0 when the whole document is meant
 	Field        string // path as in Instance.disks[0].diskSizeGb; empty when the problem concerns no field
-	Text         string // what is wrong and, where it is not plain, what to do
+	Text         string // what is wrong and, if it is not obvious, what to do
+	Unknown      bool   // the field is unknown, and ignored
 }
 
 // Error shows the problem on one line: `line 7, column 18: TargetVMCount: -1 is negative`.
@@ -73,7 +74,7 @@ func (p *problems) warnField(path, format string, args ...any) {
 	p.warn(at, path, format, args...)
 }
 
-// inOrder sorts problems as they stand in the text, without those that same finds equal to the one before.
+// inOrder sorts problems by position. It removes each problem that is the same as the one before.
 func inOrder(problems []Problem, same func(a, b Problem) bool) []Problem {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.Field, b.Field))
@@ -81,7 +82,7 @@ func inOrder(problems []Problem, same func(a, b Problem) bool) []Problem {
 	return slices.CompactFunc(problems, same)
 }
 
-// sameValue is true of problems of one value.
+// sameValue reports whether two problems concern the same value.
 func sameValue(a, b Problem) bool {
 	a.Text, b.Text = "", ""
 	return a == b
@@ -91,7 +92,7 @@ func sameValue(a, b Problem) bool {
 type position struct{ line, column int }
 
 func (p position) problem(field, format string, args ...any) Problem {
-	return Problem{p.line, p.column, field, fmt.Sprintf(format, args...)}
+	return Problem{Line: p.line, Column: p.column, Field: field, Text: fmt.Sprintf(format, args...)}
 }
 
 func (p position) before(q position) bool {

@@ -64,16 +64,15 @@ func TestAlternatives(t *testing.T) {
 	}
 }
 
-// Problems of an alternative have their place where the value comes from, and are not said again of what the first template
-// has as well.
+// A problem of an alternative is reported where the value is written. It is not repeated if the first template has it too.
 func TestProblemsOfAlternatives(t *testing.T) {
 	tests := []struct{ name, alternative, want string }{
 		{"nothing", `{instance: {machineType: "zones/{zone}/machineTypes/e2-medium"}}`, ""},
 		{"unknown field of an entry", `{prefix: "x", instance: {labels: {a: "b"}}}`, "line 6, column 2: Alternatives[0].prefix: unknown field, ignored"},
 		{"unknown field", `{instance: {disk: []}}`, "line 6, column 13: Alternatives[0].Instance.disk: unknown field, dropped; a newer prevmtable may know it"},
 		{"wrong type", `{instance: {disks: [{boot: 1}]}}`, "refused: line 6, column 28: Alternatives[0].Instance.disks[0].boot: want true or false, not a number\n" +
-			"line 6, column 29: Alternatives[0].Instance.disks[0].autoDelete: not true, so that every VM leaves its disk behind"},
-		{"null instance", `{instance: null}`, "refused: line 6, column 1: Alternatives[0].Instance: null takes the whole template away; leave it out to change nothing of the template"},
+			"line 6, column 29: Alternatives[0].Instance.disks[0].autoDelete: is not true, so every VM leaves its disk behind"},
+		{"null instance", `{instance: null}`, "refused: line 6, column 1: Alternatives[0].Instance: null removes the whole template; leave Instance out to change nothing in it"},
 		{"name", `{instance: {name: "web", description: "x"}}`, `refused: line 6, column 19: Alternatives[0].Instance.name: "web" would not be the name that the VM has in the pool; leave it out, or write "{name}"`},
 		{"removed machine type", `{instance: {machineType: null}}`, "line 6, column 30: Alternatives[0].Instance.machineType: missing, and Google makes no VM without it"},
 		{"bare machine type", `{instance: {machineType: "e2-medium"}}`, "line 6, column 26: Alternatives[0].Instance.machineType: Google wants a URL here, as in zones/{zone}/machineTypes/e2-medium"},
@@ -97,7 +96,7 @@ func TestProblemsOfAlternatives(t *testing.T) {
 		})
 	}
 
-	// What the first template has and the alternative makes wrong has its place in the first.
+	// A value of the first template that an alternative makes wrong is reported in the first template.
 	doc := strings.Replace(faultless, `"SPOT"}`, `"SPOT", instanceTerminationAction: "DELETE", preemptible: true}, machineTipe: "x", deletionProtection: true
 	}
 	alternatives: [{instance: {scheduling: {provisioningModel: "STANDARD"}}}, {instance: {scheduling: {provisioningModel: null, preemptible: null}}}`, 1)
@@ -209,7 +208,7 @@ func tree(t interface{ Fatal(...any) }, value any) *node {
 	return root
 }
 
-// A change of this number would have every user's VMs replaced.
+// A change of this number would replace every user's VMs.
 func TestFingerprintOfTheExample(t *testing.T) {
 	text, err := os.ReadFile("testdata/example-config.rjson")
 	if err != nil {

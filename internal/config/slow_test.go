@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// An answer that drips ends in time: a value, a header without end, and what comes with a failure; be it the first answer, or one to
-// the wait for a change.
+// A slow answer is given up in time: a value, an endless header, or the body of a failure, to the first request and to a wait for a
+// change.
 func TestWatchSlowServer(t *testing.T) {
 	const (
 		value   = "HTTP/1.1 200 OK\r\nMetadata-Flavor: Google\r\nContent-Length: 9999\r\n\r\n"

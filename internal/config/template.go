@@ -17,7 +17,7 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// Template is what the VMs of one rank are made from. It does not change, and may be used from many goroutines.
+// Template is what the VMs of one rank are made from. It is immutable, and safe for concurrent use.
 type Template struct {
 	Fingerprint uint32        // first part of the VMs' UUIDs
 	After       time.Duration // how long no better rank must have been open
@@ -28,7 +28,7 @@ type Template struct {
 	source   *node // nil if there is none
 }
 
-// newTemplate takes the template from a variant of the document.
+// newTemplate returns the template of a rank. The variant is the document with the rank's alternative laid over it.
 func newTemplate(variant *node, instance *compute.Instance, after int32) Template {
 	t := Template{
 		After:       seconds(after),
@@ -51,8 +51,8 @@ func newTemplate(variant *node, instance *compute.Instance, after int32) Templat
 
 // Instance renders the template for one VM, with its placeholders replaced and the VM's name.
 //
-// ForceSendFields is set, so that an explicit false, 0, "" or empty list is sent to GCE. The instance is the caller's to
-// change. The only error is that the template did not come from Parse.
+// ForceSendFields is set, so that an explicit false, 0, "" or empty list is sent to GCE. The caller may change the instance. The
+// only error is that the template did not come from Parse.
 func (t Template) Instance(project, zone, name string) (*compute.Instance, error) {
 	if t.instance == nil {
 		return nil, errors.New("no template")
@@ -100,12 +100,12 @@ func Region(zone string) string {
 	return zone[:max(strings.LastIndexByte(zone, '-'), 0)]
 }
 
-// marked puts something into the place of placeholders that no template holds.
+// marked replaces placeholders by texts that occur in no template.
 var marked = placeholders("\x00project", "\x00zone", "\x00name", "\x00region")
 
-// digest writes n in a form that changes neither with the spelling of the document nor with the fields that the client
-// library knows: keys in order and in one case, null as absent, and a number like a string of its digits. Placeholders
-// differ from literal text of their form. The name is left out, since every VM has its own.
+// digest writes n in a form that depends neither on the spelling of the document nor on the fields that the client library knows:
+// with sorted keys in lower case, without nulls, and with a number like a string of its digits. Placeholders differ from the same
+// text with escapes. The name is left out, because every VM has its own.
 func digest(w io.Writer, path string, n *node) {
 	write := func(tag byte, text string) { fmt.Fprintf(w, "%c%d:%s", tag, len(text), text) }
 	switch n.kind {
@@ -142,7 +142,7 @@ func digest(w io.Writer, path string, n *node) {
 	}
 }
 
-// plainNumber writes a number without exponent, and without zeros that change nothing.
+// plainNumber writes a number without exponent and without trailing zeros.
 func plainNumber(text string) string {
 	if strings.ContainsAny(text, ".eE") {
 		if f, err := strconv.ParseFloat(text, 64); err == nil {

@@ -33,8 +33,8 @@ type member struct {
 	value *node
 }
 
-// find follows a path such as Instance.disks[0].source down from n. Null counts as absent. The position is that of the value
-// or, if it is absent, where it would have to be.
+// find follows a path such as Instance.disks[0].source down from n. Null counts as absent. The position is that of the value, or
+// that of the place where it is missing.
 func (n *node) find(path string) (found *node, at position) {
 	for key := range strings.FieldsFuncSeq(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
 		next := n.child(key)
@@ -62,7 +62,7 @@ func (n *node) child(key string) *node {
 	return nil
 }
 
-// walk calls visit with n and with each value below it. It leaves out what is below a value for which visit returns false.
+// walk calls visit with n and with each value below it. It skips the values below one for which visit returns false.
 func (n *node) walk(path string, visit func(path string, n *node) bool) {
 	if !visit(path, n) {
 		return
@@ -83,8 +83,8 @@ func (n *node) join(path, key string) string {
 // covers reports whether p lies within n.
 func (n *node) covers(p position) bool { return !p.before(n.at) && !n.end.before(p) }
 
-// merge lays a JSON merge patch over n and returns the result (RFC 7396). It changes neither. An object that the patch
-// changes has its position in the patch.
+// merge lays a JSON merge patch over n and returns the result (RFC 7396). It modifies neither. An object that the patch changes
+// gets the position that it has in the patch.
 func merge(n, patch *node) *node {
 	if patch.kind != object {
 		return patch

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// A templateChecker looks for what Google would refuse everywhere, and for traps, in the template of one rank. Its root is the
-// document with the alternative laid over it.
+// A templateChecker warns about traps in the template of one rank, and about what Google would refuse in every zone. Its root is
+// the document with the rank's alternative laid over it.
 type templateChecker struct {
 	problems
 	instance *compute.Instance
@@ -38,7 +38,7 @@ func (c *templateChecker) check() {
 	for i, disk := range c.instance.Disks {
 		path := fmt.Sprintf("Instance.disks[%d]", i)
 		if disk.Source == "" && !disk.AutoDelete {
-			c.warnField(path+".autoDelete", "not true, so that every VM leaves its disk behind")
+			c.warnField(path+".autoDelete", "is not true, so every VM leaves its disk behind")
 		}
 		if source, _ := c.root.find(path + ".source"); source != nil && disk.Mode != "READ_ONLY" {
 			c.warnShared(path+".source", source)
@@ -106,7 +106,7 @@ var (
 	shellPattern   = regexp.MustCompile(`\$\{(?:project|zone|name)\}`)
 )
 
-// checkValue looks at one value by itself. It reports whether the values below it matter.
+// checkValue checks one value by itself. It reports whether to check the values below it.
 func (c *templateChecker) checkValue(path string, n *node) bool {
 	field := strings.TrimPrefix(indexPattern.ReplaceAllString(path, ""), "Instance.")
 	switch {
@@ -122,7 +122,7 @@ func (c *templateChecker) checkValue(path string, n *node) bool {
 		for _, found := range shellPattern.FindAllStringIndex(n.raw, -1) {
 			at = at.after([]byte(n.raw[counted:found[0]]))
 			counted = found[0]
-			c.warn(at, path, `%s is replaced; if a script has it for a variable of its own, write $\u007b in place of ${`, n.raw[found[0]:found[1]])
+			c.warn(at, path, `%s is replaced; if it is a variable of the script, write $\u007b in place of ${`, n.raw[found[0]:found[1]])
 		}
 	default:
 		if slices.Contains(uniqueFields, field) && !strings.HasPrefix(n.text, "/") {
@@ -133,7 +133,7 @@ func (c *templateChecker) checkValue(path string, n *node) bool {
 	return true
 }
 
-// checkURL looks at a string that may be the URL of a resource.
+// checkURL checks a string that may be the URL of a resource.
 func (c *templateChecker) checkURL(path, field string, n *node) {
 	text := n.text
 	if kind, ok := addresses[field]; ok && text != "" && !strings.Contains(text, kind[strings.LastIndexByte(kind, '/'):]+"/") {
@@ -163,7 +163,7 @@ func (c *templateChecker) checkURL(path, field string, n *node) {
 	}
 }
 
-// addresses are the fields that hold the URL of a resource, with what comes before its name in the URL.
+// addresses are the fields that hold the URL of a resource, each with the part of the URL before the resource's name.
 var addresses = map[string]string{
 	"machineType":                           "zones/{zone}/machineTypes",
 	"guestAccelerators.acceleratorType":     "zones/{zone}/acceleratorTypes",
@@ -182,7 +182,7 @@ var uniqueFields = strings.Fields(`
 	disks.initializeParams.diskName networkInterfaces.accessConfigs.natIP networkInterfaces.aliasIpRanges.ipCidrRange
 	networkInterfaces.ipv6AccessConfigs.externalIpv6 networkInterfaces.ipv6Address networkInterfaces.networkIP`)
 
-// outputFields are filled in by Google alone.
+// outputFields are the fields that only Google fills in.
 var outputFields = strings.Fields(`
 	cpuPlatform creationTimestamp fingerprint id kind labelFingerprint lastStartTimestamp lastStopTimestamp lastSuspendedTimestamp
 	resourceStatus satisfiesPzi satisfiesPzs selfLink startRestricted status statusMessage zone

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// everything returns all that Parse says about a document, a line each.
+// everything returns all problems that Parse reports, one a line.
 func everything(doc string) (lines []string) {
 	_, warnings, err := Parse([]byte(doc))
 	if refusal, ok := err.(*Refusal); ok {
@@ -26,9 +26,9 @@ func everything(doc string) (lines []string) {
 	return lines
 }
 
-// The cases from the field, with all that is said about each.
+// Cases from the field, with all problems that Parse reports.
 func TestCases(t *testing.T) {
-	const shell = `; if a script has it for a variable of its own, write $\u007b in place of ${`
+	const shell = `; if it is a variable of the script, write $\u007b in place of ${`
 	want := map[string][]string{
 		"c01-describe-json": {
 			"line 7, column 20: Instance.cpuPlatform: only Google fills this in; leave it out",
@@ -120,7 +120,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// faultless is a document about which there is nothing to say.
+// faultless is a document without problems.
 const faultless = `{
   prefix: "pool-", targetVMCount: 2, allowedZones: ["us-central1-b", "us-central1-c"]
   instance: {
@@ -160,7 +160,7 @@ func TestTraps(t *testing.T) {
 		{"braces where they may be", "machineType:", `description: "{x}", metadata: {items: [{key: "k", value: "{zon} ${x} $zone {name}"}]}, machineType:`, "", nil},
 		{"dollar before a placeholder", "{zone}/m", "${zone}/m", "4:18: machineType: the $ before a placeholder stays in the text", nil},
 		{"shell variable", "machineType:", `metadata: {items: [{key: "k", value: "é${name} \"$\u007bzone} $ {zone} ${region}"}]}, machineType:`,
-			`4:44: metadata.items[0].value: ${name} is replaced; if a script has it for a variable of its own, write $\u007b in place of ${`, nil},
+			`4:44: metadata.items[0].value: ${name} is replaced; if it is a variable of the script, write $\u007b in place of ${`, nil},
 		{"another zone", "{zone}/m", "us-east1-b/m", "4:18: machineType: is in the zone us-east1-b, but the VMs of us-central1-b need it too; write {zone}", nil},
 		{"region for a zone", "{zone}/m", "{region}/m", "4:18: machineType: is in the zone us-central1, but the VMs of us-central1-b need it too; write {zone}", nil},
 		{"zone made of the region", "{zone}/m", "{region}-b/m", "4:18: machineType: is in the zone us-central1-b, but the VMs of us-central1-c need it too; write {zone}", nil},
@@ -209,8 +209,8 @@ func TestTraps(t *testing.T) {
 				"6:62: networkInterfaces[0].ipv6Address: the VMs would share this, and only one of them can have it\n" +
 				"6:99: networkInterfaces[0].aliasIpRanges[0].ipCidrRange: the VMs would share this, and only one of them can have it", nil},
 		{"deletion protection", "machineType:", "deletionProtection: true, machineType:", "4:25: deletionProtection: true keeps prevmtable from deleting the VM", nil},
-		{"disk that stays", "autoDelete: true, ", "", "5:113: disks[0].autoDelete: not true, so that every VM leaves its disk behind", nil},
-		{"disk that is to stay", "autoDelete: true", "autoDelete: false", "5:38: disks[0].autoDelete: not true, so that every VM leaves its disk behind", nil},
+		{"disk that stays", "autoDelete: true, ", "", "5:113: disks[0].autoDelete: is not true, so every VM leaves its disk behind", nil},
+		{"disk that is to stay", "autoDelete: true", "autoDelete: false", "5:38: disks[0].autoDelete: is not true, so every VM leaves its disk behind", nil},
 		{"metadata as a list", "machineType:", `metadata: [{key: "k", value: "v"}], machineType:`,
 			`refused: 4:15: metadata: want an object, not a list; metadata is a list of key and value, both strings: metadata: {items: [{key: "a", value: "b"}]}`, nil},
 		{"metadata items as a map", "machineType:", `metadata: {items: {k: "v"}}, machineType:`,

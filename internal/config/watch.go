@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Document is what the metadata server says about an attribute: its text, that there is no such attribute, or an error if
-// the server gives no answer.
+// Document is what the metadata server says about an attribute: its text, or that it does not exist, or an error if there is no
+// answer.
 type Document struct {
 	Text   []byte
 	Absent bool
@@ -25,8 +25,8 @@ const (
 	pollPause  = time.Second      // least time from one request to the next, for servers that do not wait
 	retryPause = 2 * time.Second  // the same after an error, and for an absent attribute, which the server cannot wait for
 
-	unknownRest = 5 * time.Second  // time from one question of Poll to the next before the first valid document
-	maxRetry    = 30 * time.Second // longest such time while the attribute is absent or there is no answer
+	unknownRest = 5 * time.Second  // Poll's interval before the first valid document
+	maxRetry    = 30 * time.Second // Poll's longest interval while the attribute is absent or there is no answer
 )
 
 // Watch sends the value of a project attribute, and again each time that the value changes, appears or disappears, or that
@@ -50,7 +50,7 @@ func Watch(ctx context.Context, client *http.Client, base, attribute string, sen
 	})
 }
 
-// Poll sends the same as Watch, from what get returns. It calls get as often as the last valid document has the pool updated.
+// Poll is like Watch, but calls get for the value, as often as the last valid document has the pool updated.
 func Poll(ctx context.Context, get func(context.Context) (text []byte, absent bool, err error), send func(Document)) {
 	rest := unknownRest
 	var last []byte
@@ -119,11 +119,11 @@ func ask(ctx context.Context, client *http.Client, address, etag string) (text [
 	text, err = io.ReadAll(io.LimitReader(response.Body, maxText+1))
 	switch {
 	case response.Header.Get("Metadata-Flavor") != "Google":
-		return nil, "", errors.New("something else than the metadata server answers: the header Metadata-Flavor: Google is missing")
+		return nil, "", errors.New("the answer is not from a metadata server: it lacks Metadata-Flavor: Google")
 	case response.StatusCode == http.StatusNotFound:
 		return nil, "", errAbsent
 	case response.StatusCode != http.StatusOK:
-		return nil, "", fmt.Errorf("%d %s", response.StatusCode, http.StatusText(response.StatusCode)) // the server's own words may be any
+		return nil, "", fmt.Errorf("%d %s", response.StatusCode, http.StatusText(response.StatusCode)) // the body may hold anything
 	case err != nil:
 		return nil, "", err
 	case len(text) > maxText:

@@ -238,9 +238,9 @@ func TestWatchErrors(t *testing.T) {
 	})
 }
 
-// What does not come from the metadata server is no value, and no absence.
+// An answer that is not the metadata server's is neither a value nor an absence.
 func TestWatchAnotherServer(t *testing.T) {
-	const alien = "ask the metadata server: something else than the metadata server answers: the header Metadata-Flavor: Google is missing"
+	const alien = "ask the metadata server: the answer is not from a metadata server: it lacks Metadata-Flavor: Google"
 	s := newServer("one")
 	s.alien = true
 	watching(t, s, func(t *testing.T, seen func() []string) {

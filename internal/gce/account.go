@@ -32,7 +32,7 @@ func (a accountTokens) Token() (*oauth2.Token, error) {
 	return parseToken(text, time.Now())
 }
 
-// parseToken reads the metadata server's answer. No error quotes it.
+// parseToken reads the metadata server's answer. Its errors do not quote the answer.
 func parseToken(text string, now time.Time) (*oauth2.Token, error) {
 	var answer struct {
 		Token string `json:"access_token"`
@@ -49,7 +49,7 @@ func parseToken(text string, now time.Time) (*oauth2.Token, error) {
 	return &oauth2.Token{AccessToken: answer.Token, TokenType: answer.Type, Expiry: now.Add(life)}, nil
 }
 
-// visible reports whether a text is not empty and all ASCII without blanks, as a token is.
+// visible reports whether a text is a non-empty run of visible ASCII characters, as a token is.
 func visible(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }

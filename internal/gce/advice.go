@@ -9,22 +9,22 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// A Question is about Spot VMs that a region may have room for.
+// A Question asks about the capacity of a region for Spot VMs.
 type Question struct {
 	Region       string
-	Zones        []string // of the region; none stands for all
-	Size         int
-	Machine      string // the machine type, without a path
+	Zones        []string // of the region; empty means all
+	Size         int      // number of VMs
+	Machine      string   // the machine type, without a path
 	Accelerators []*compute.AcceleratorConfig
 }
 
-// Capacity is what Google expects of Spot VMs.
+// Capacity is Google's forecast for Spot VMs.
 type Capacity struct {
-	Obtainability float64 `json:"obtainability"` // from 0 to 1: how likely it is to get them all
-	Uptime        int     `json:"uptimeSeconds"` // that most of them live at least
+	Obtainability float64 `json:"obtainability"` // from 0 to 1: how likely it is to get all VMs
+	Uptime        int     `json:"uptimeSeconds"` // how long most of the VMs live at least
 }
 
-// History is what Google has seen of Spot VMs.
+// History is what Google has recorded about Spot VMs.
 type History struct {
 	PreemptionRate float64 `json:"preemptionRate"` // of the VMs that ended in the last seven days, the share that was preempted
 	Price          float64 `json:"pricePerHour"`   // the list price of one VM today
@@ -99,5 +99,5 @@ func (c *Client) History(ctx context.Context, q Question) (History, error) {
 	return h, err
 }
 
-// anyZone names a zone of a region. Calls to a region share the quota of those to its zones.
+// anyZone names a zone of a region. Calls to the region share the quota of calls to its zones.
 func anyZone(region string) string { return region + "-a" }

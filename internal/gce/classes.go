@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A rule gives the class of what has one of the codes, or a code with one of the parts in it, or a text that matches. Codes and texts
-// are in lower case, codes without underscores too: Google writes insufficientCapacity or INSUFFICIENT_CAPACITY.
+// A rule gives the class of a failure that has one of the codes, a code that contains one of the parts, or a text that matches. Codes
+// and texts are in lower case, and codes have no underscores: Google writes insufficientCapacity or INSUFFICIENT_CAPACITY.
 type rule struct {
 	class Class
 	codes []string
@@ -45,11 +45,11 @@ var rules = []rule{
 		[]string{"notfound"}, nil},
 }
 
-// class is the one place that says what a failure means: by its codes and texts, then by its HTTP status.
+// class is the only place that decides what a failure means: by its codes and texts, then by its HTTP status.
 func (s *statement) class() Class {
 	class := s.ruled()
 	if s.status == http.StatusUnauthorized && class != RateLimited && class != Quota {
-		return Forbidden // "required", for one, is the reason where credentials are
+		return Forbidden // the code may be "required", which otherwise means a missing field
 	}
 	if class != "" {
 		return class

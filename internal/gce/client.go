@@ -1,7 +1,6 @@
 // Package gce makes the Compute Engine calls that a pool needs, stays within the API's quotas, and says what each failure means.
 //
-// It drives Google's own client library and repeats nothing by itself: whether a call is made again is for the caller to
-// decide, who goes by the Class of the Failure.
+// It uses Google's client library, and never retries a call. The caller decides that, by the Class of the Failure.
 package gce
 
 import (
@@ -23,10 +22,10 @@ import (
 // CallTimeout bounds one API call. Compute Engine answers within a few seconds or, seen in the field, not at all.
 const CallTimeout = 30 * time.Second
 
-// vmStatus is what a VM's status is like.
+// vmStatus matches the status of a VM.
 var vmStatus = regexp.MustCompile(`^[A-Z_]{0,50}$`)
 
-// vmName is what a VM's name is like (https://cloud.google.com/compute/docs/naming-resources).
+// vmName matches the name of a VM (https://cloud.google.com/compute/docs/naming-resources).
 var vmName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // A Client calls the Compute Engine API for one project. It is safe for concurrent use.
@@ -36,20 +35,20 @@ type Client struct {
 	jitter  func() time.Duration
 	secrets secrets
 
-	// Observe, if not nil, is called for each call that was sent, with the API's name of its method, and the HTTP status of the
-	// answer, 0 if there was none. It is set before the first call.
+	// Observe, if not nil, is called for each call that was sent, with the API's name of the method and the HTTP status of the
+	// answer, or 0 without an answer. It must be set before the first call.
 	Observe func(method string, status int)
 
 	attributes singleflight.Group
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	pacers     map[pacerKey]*pacer
-	offset     time.Duration // of the API's clock from the daemon's
-	tokenAfter time.Time     // no mutation leaves before this, since there was no token for the last one
+	offset     time.Duration // how far the API's clock is ahead of the daemon's
+	tokenAfter time.Time     // no mutation is sent before it, because there was no token for the last one
 	tokenWait  time.Duration // how long that wait is
 }
 
-// New returns a client for a project. The HTTP client brings the credentials. An empty endpoint is Google's own; jitter is
-// added to each wait for the next minute, so that daemons refused together do not come back together.
+// New returns a client for a project. The HTTP client adds the credentials. An empty endpoint means Google's. jitter is added to each
+// wait for the next minute, so that daemons that are refused together do not retry together.
 func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter func() time.Duration) (*Client, error) {
 	c := &Client{project: project, jitter: jitter, pacers: map[pacerKey]*pacer{}}
 	checked := *hc
@@ -58,7 +57,7 @@ func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter 
 	checked.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	opts := []option.ClientOption{option.WithHTTPClient(&checked)}
 	if endpoint != "" {
-		// The library resolves its paths relative to the endpoint, so that one without the slash would lose its last element.
+		// The library resolves its paths relative to the endpoint, which without a final slash would lose its last element.
 		opts = append(opts, option.WithEndpoint(strings.TrimSuffix(endpoint, "/")+"/"))
 	}
 	var err error
@@ -69,14 +68,14 @@ func New(ctx context.Context, hc *http.Client, endpoint, project string, jitter 
 	return c, nil
 }
 
-// Now returns the time by Google's clock, as far as answers have shown how far the daemon's is from it.
+// Now returns the time by Google's clock, estimated from the dates of the answers so far.
 func (c *Client) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Now().Add(c.offset)
 }
 
-// setClock takes the offset of the API's clock from the date of an answer. Dates have whole seconds, so small differences mean nothing.
+// setClock updates the offset of the API's clock from the date of an answer. Dates have whole seconds, so it ignores small changes.
 func (c *Client) setClock(date time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +88,7 @@ func (c *Client) setClock(date time.Time) {
 // Mask returns a text on one line of bounded length, in which the tokens and the template's metadata that the client has sent are masked.
 func (c *Client) Mask(text string) string { return c.secrets.mask(text) }
 
-// read makes one call that changes nothing, when the quotas allow it.
+// read makes one read-only call as soon as the quotas allow it.
 func (c *Client) read(ctx context.Context, zone, method string, do func(context.Context) error) error {
 	if err := c.waitToRead(ctx, zone); err != nil {
 		return err
@@ -117,15 +116,15 @@ func (c *Client) call(ctx context.Context, zone, method string, m Mutation, do f
 	return err
 }
 
-// A VM is an instance as far as a pool is concerned.
+// A VM is what a pool needs to know about an instance.
 type VM struct {
 	Name    string
 	Status  string    // Instance.status as the API gives it
 	Created time.Time // by Google's clock
 }
 
-// Live reports whether the VM is, or will be, running. A status that this program does not know counts as live, since
-// taking a running VM for dead costs more than the reverse.
+// Live reports whether the VM is running or will be. An unknown status counts as live, because to take a running VM for dead costs
+// more than the reverse.
 // See https://cloud.google.com/compute/docs/instances/instance-lifecycle.
 func (vm VM) Live() bool {
 	switch vm.Status {
@@ -135,14 +134,13 @@ func (vm VM) Live() bool {
 	return !vm.Stopped() && vm.Status != "SUSPENDED"
 }
 
-// Stopped reports whether the VM has come to rest and only costs its disks, its addresses and its name.
+// Stopped reports whether the VM is stopped. A stopped VM keeps its disks, its addresses and its name.
 func (vm VM) Stopped() bool { return vm.Status == "TERMINATED" || vm.Status == "STOPPED" }
 
-// Running reports whether the VM has been started and handed to its guest.
+// Running reports whether the VM has started.
 func (vm VM) Running() bool { return vm.Status == "RUNNING" }
 
-// List returns the VMs of a zone whose names start with prefix. An answer that says of itself that it is incomplete is an
-// error.
+// List returns the VMs of a zone whose names start with prefix. An answer with a warning that it is incomplete is an error.
 func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
 	call := c.service.Instances.List(c.project, zone).
 		Filter(fmt.Sprintf("name eq '%s.*'", prefix)).
@@ -159,11 +157,11 @@ func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
 			}
 			items, next = len(page.Items), page.NextPageToken
 			for _, i := range page.Items {
-				// What is no VM's name would go on into commands, paths and pages. To leave it out would be to lose a VM.
+				// A malformed name must not reach commands, paths and pages, and leaving it out could lose a VM.
 				if i == nil || !vmName.MatchString(i.Name) {
 					return errors.New("the answer has a VM without a proper name")
 				}
-				// A server may ignore the filter, or understand it otherwise.
+				// The server may ignore the filter.
 				if strings.HasPrefix(i.Name, prefix) {
 					vms = append(vms, vmOf(i))
 				}
@@ -178,7 +176,7 @@ func (c *Client) List(ctx context.Context, zone, prefix string) ([]VM, error) {
 	return vms, nil
 }
 
-// Bounds of one list. A page of Google's has up to 500 items; a server that never stops must neither stall a zone nor fill the memory.
+// Bounds of one list. Google's pages have up to 500 items. A list without end must neither stall a zone nor fill the memory.
 const (
 	maxPages      = 1000
 	maxItems      = 500_000
@@ -214,7 +212,7 @@ func eachPage(get func(token string) (items int, next string, err error)) error 
 	}
 }
 
-// incomplete reports whether a list with this warning lacks something. NO_RESULTS_ON_PAGE, for one, does not.
+// incomplete reports whether a list with this warning lacks items. Other warnings, such as NO_RESULTS_ON_PAGE, do not matter.
 func incomplete(warning string) bool {
 	return warning == "UNREACHABLE" || warning == "PARTIAL_SUCCESS" || warning == "LIST_OVERHEAD_QUOTA_EXCEED"
 }
@@ -241,16 +239,16 @@ func (c *Client) Get(ctx context.Context, zone, name string) (vm VM, found bool,
 }
 
 func vmOf(i *compute.Instance) VM {
-	created, _ := time.Parse(time.RFC3339, i.CreationTimestamp) // zero where the API leaves it out
+	created, _ := time.Parse(time.RFC3339, i.CreationTimestamp) // zero if the API leaves it out
 	status := i.Status
-	if !vmStatus.MatchString(status) { // it goes on into log and page
+	if !vmStatus.MatchString(status) { // log and page show it
 		status = "UNKNOWN"
 	}
 	return VM{Name: i.Name, Status: status, Created: created}
 }
 
-// Insert asks for a VM. source is the URL of an instance template that fills in what instance leaves out, or empty. The
-// operation that is returned has only begun: a stock-out shows in its end. The caller has asked Take.
+// Insert starts the creation of a VM. source is empty, or the URL of an instance template from which Google fills in what instance
+// leaves out. The operation has only begun: a stock-out shows when it ends. The caller must have called Take.
 func (c *Client) Insert(ctx context.Context, zone, requestID, source string, instance *compute.Instance) (Operation, error) {
 	c.secrets.addMetadata(instance, instance.Name, zone, regionOf(zone), c.project, "googleapis.com")
 	return c.mutate(ctx, zone, instance.Name, Creation, func(ctx context.Context) (*compute.Operation, error) {
@@ -262,7 +260,7 @@ func (c *Client) Insert(ctx context.Context, zone, requestID, source string, ins
 	})
 }
 
-// Delete asks for a VM's deletion. The caller has asked Take.
+// Delete starts the deletion of a VM. The caller must have called Take.
 func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Operation, error) {
 	op, err := c.mutate(ctx, zone, name, Deletion, func(ctx context.Context) (*compute.Operation, error) {
 		return c.service.Instances.Delete(c.project, zone, name).RequestId(requestID).Fields(operationFields).Context(ctx).Do()
@@ -273,7 +271,7 @@ func (c *Client) Delete(ctx context.Context, zone, requestID, name string) (Oper
 	return op, err
 }
 
-// mutate makes one call that begins an operation on a VM. With any other answer it is unknown whether there is an operation.
+// mutate makes one call that begins an operation on a VM. After any other answer it is unknown whether there is an operation.
 func (c *Client) mutate(ctx context.Context, zone, name string, m Mutation, do func(context.Context) (*compute.Operation, error)) (op Operation, err error) {
 	err = c.call(ctx, zone, "instances."+string(m), m, func(ctx context.Context) error {
 		answer, err := notNull(do(ctx))
@@ -291,12 +289,12 @@ func (c *Client) mutate(ctx context.Context, zone, name string, m Mutation, do f
 	return op, nil
 }
 
-// Attribute returns a metadata attribute of the project; found is false if it does not exist. Calls at the same time share
-// one answer, since all attributes come at once.
+// Attribute returns a metadata attribute of the project; found is false if it does not exist. Concurrent calls share one answer,
+// which has all attributes.
 func (c *Client) Attribute(ctx context.Context, key string) (value []byte, found bool, err error) {
 	answer := c.attributes.DoChan("", func() (any, error) {
 		var p *compute.Project
-		// It is for others too. Two minutes are enough for the end of a rate limit, and the call.
+		// Other callers wait for this call too, so it outlives ctx. Two minutes are enough for a rate limit to end, and the call.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 		defer cancel()
 		err := c.read(ctx, global, "projects.get", func(ctx context.Context) (err error) {
@@ -323,5 +321,5 @@ func (c *Client) Attribute(ctx context.Context, key string) (value []byte, found
 	}
 }
 
-// global is where calls go that concern no zone; they have quotas of their own.
+// global is the zone of calls that concern no zone. They have quotas of their own.
 const global = "global"

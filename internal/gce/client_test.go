@@ -114,7 +114,7 @@ func TestSourceInstanceTemplate(t *testing.T) {
 	}
 }
 
-// The answer to a mutation must be its operation, on its VM. With any other it is open whether there is one.
+// The answer to a mutation must be its operation, on its VM. After any other answer it is unknown whether there is one.
 func TestAnswerConcernsAnother(t *testing.T) {
 	const good = `{"name": "operation-1", "operationType": "insert", "targetLink": "x/instances/pool-1", "insertTime": "2026-01-01T00:00:00Z"}`
 	for body, ok := range map[string]bool{
@@ -182,8 +182,8 @@ func TestNow(t *testing.T) {
 	})
 }
 
-// An attribute of the project comes through the API; those who ask at the same time share one answer, and one who gives up
-// spoils it for nobody.
+// Attributes of the project come from the API. Concurrent calls share one answer, and a caller that gives up does not disturb the
+// others.
 func TestAttribute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0

@@ -25,11 +25,11 @@ type Class string
 // The classes of failures.
 const (
 	Exhausted    Class = "exhausted"     // the zone has no capacity for such a VM
-	Quota        Class = "quota"         // the project may have no more of something in the region, or at all
+	Quota        Class = "quota"         // a quota of the project is used up, in the region or everywhere
 	AddressSpace Class = "address space" // the subnet has no free addresses
 	RateLimited  Class = "rate limit"    // too many calls; this one had no effect
-	Refused      Class = "refused"       // the template or the zone do not fit the request; it would be refused again
-	Forbidden    Class = "forbidden"     // the caller may not do this
+	Refused      Class = "refused"       // the request is wrong, or wrong for this zone; it would be refused again
+	Forbidden    Class = "forbidden"     // the caller lacks a permission
 	Transient    Class = "transient"     // Google's side failed, or something unknown happened; the call had no effect
 	NotFound     Class = "not found"     // what the call concerns does not exist
 	Exists       Class = "exists"        // the name is taken
@@ -43,19 +43,19 @@ func (c Class) Lasting() bool { return c == Refused || c == Forbidden }
 // Regional reports whether a failure in one zone says something about all zones of its region.
 func (c Class) Regional() bool { return c == Quota || c == AddressSpace }
 
-// A Failure is a call or an operation that did not succeed, with what that means. Secrets in its texts are masked.
+// A Failure is the error of a call or an operation, with what it means. Secrets in its texts are masked.
 type Failure struct {
 	Class   Class
 	Code    string // Google's reason or error code; may be empty
 	Message string // in Google's words, on one line
 	Status  int    // HTTP status of the answer, or the one in the operation; 0 if there is none
 	Global  bool   // a quota of the whole project, not of a region
-	// ZonesAvailable names zones that have capacity for such a VM, where Google says so in a stock-out.
+	// ZonesAvailable names zones that have capacity for such a VM, if Google's message about a stock-out does.
 	ZonesAvailable []string
 
-	resource   string        // the path of what does not exist
-	retryAfter time.Duration // which the answer asks for
-	err        error         // the end of the call's context
+	resource   string        // path of the resource that does not exist
+	retryAfter time.Duration // from the answer's header
+	err        error         // the error of the call's context, if that has ended
 }
 
 func (f *Failure) Error() string {
@@ -88,17 +88,17 @@ func ZoneAbsent(err error, zone string) bool {
 		f.Status == http.StatusBadRequest && f.resource == zone)
 }
 
-// isGone reports whether an error says that this very VM does not exist. Not any 404 will do: the zone may be gone, or a proxy
-// have lost its way.
+// isGone reports whether an error says that this very VM does not exist. Another 404 proves nothing: the zone may not exist, or a
+// proxy may have answered.
 func isGone(err error, name string) bool {
 	f, ok := errors.AsType[*Failure](err)
 	return ok && f.Class == NotFound && strings.HasSuffix(f.resource, "/instances/"+name)
 }
 
-// absentResource is how Google names what does not exist.
+// absentResource matches the name of a resource that does not exist, in Google's messages.
 var absentResource = regexp.MustCompile(`resource '([-\w.:/]{1,500})' was not found|'([-\w]{1,100})'\. Unknown zone\.`)
 
-// callFailure says what the error of a call means.
+// callFailure classifies the error of a call.
 func (c *Client) callFailure(err error, x *exchange) *Failure {
 	f := &Failure{Class: Uncertain}
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
@@ -125,14 +125,14 @@ func (c *Client) callFailure(err error, x *exchange) *Failure {
 		return f
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err // it only adds the address, which with a page's token may fill the line
+		err = u.Err // without the URL, in which a page token may be long
 	}
 	f.Message = c.secrets.mask(err.Error())
 	return f
 }
 
-// operationFailure says what the error in an operation means, nil if it ended well. An operation has ended: nothing about it
-// is uncertain.
+// operationFailure classifies the error of an operation that has ended. It returns nil if the operation succeeded. The class is never
+// Uncertain.
 func (c *Client) operationFailure(op *compute.Operation) *Failure {
 	if op.Error == nil && op.HttpErrorStatusCode < 400 {
 		return nil
@@ -147,7 +147,7 @@ func (c *Client) operationFailure(op *compute.Operation) *Failure {
 	return f
 }
 
-// fill takes over what Google states.
+// fill sets the fields of f from what Google says.
 func (f *Failure) fill(s statement, mask func(string) string) {
 	for i, text := range s.texts {
 		s.texts[i] = oneLine(text[:min(len(text), maxText)])
@@ -185,8 +185,8 @@ func (s *statement) addAnswer(e *googleapi.Error) {
 	}
 	s.addDetails(e.Details)
 	var body struct{ Error struct{ Status string } }
-	text := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(e.Body), "["), "]") // it may be a list of one
-	json.Unmarshal([]byte(text), &body)                                                 // other servers have other forms
+	text := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(e.Body), "["), "]") // the body may be a list of one
+	json.Unmarshal([]byte(text), &body)                                                 // another form leaves the status empty
 	s.codes = append(s.codes, body.Error.Status)
 	switch {
 	case cmp.Or(s.texts...) != "":
@@ -199,7 +199,7 @@ func (s *statement) addAnswer(e *googleapi.Error) {
 	}
 }
 
-// addOperation reads how an operation ended.
+// addOperation reads the error of an operation.
 func (s *statement) addOperation(op *compute.Operation) {
 	if op.Error != nil {
 		for _, e := range op.Error.Errors {
@@ -245,31 +245,31 @@ func (s *statement) addDetails(details any) {
 	}
 }
 
-// codeForm is what a code looks like among the values of the details' metadata.
+// codeForm matches codes among the values of the details' metadata.
 var codeForm = regexp.MustCompile(`^([A-Z][A-Z0-9]*(_[A-Z0-9]+)+|[A-Z]{5,}|[a-z]+([A-Z][a-z]+)+)$`)
 
-// Bounds of the zones with capacity. No region has as many as ten.
+// Bounds of the zones with capacity. No region has ten zones.
 const (
 	maxZones     = 100
-	maxZonesText = 4 << 10 // of one list of them
+	maxZonesText = 4 << 10 // bytes of one list
 )
 
-// zoneName is what a zone's name is like.
+// zoneName matches the name of a zone.
 var zoneName = regexp.MustCompile(`^[a-z]{1,30}(-[a-z0-9]{1,30}){1,4}$`)
 
-// addZones reads a list of zones, which may be empty.
+// addZones reads a list of zones.
 func (s *statement) addZones(list string) {
 	if len(list) > maxZonesText {
-		list = list[:strings.LastIndexAny(list[:maxZonesText], ", ")+1] // without the name that is cut
+		list = list[:strings.LastIndexAny(list[:maxZonesText], ", ")+1] // drop the name that the cut splits
 	}
 	for zone := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == ' ' }) {
 		if len(s.zones) < maxZones && zoneName.MatchString(zone) {
-			s.zones = append(s.zones, strings.Clone(zone)) // the rest of the answer need not stay in memory
+			s.zones = append(s.zones, strings.Clone(zone)) // so that the rest of the answer can be freed
 		}
 	}
 }
 
-// retryAfter reads the header of that name, which has seconds or a date.
+// retryAfter parses a Retry-After header, which has seconds or a date.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second

@@ -74,14 +74,14 @@ var calls = map[string]func(t *testing.T, c *Client) error{
 	},
 }
 
-// checkStatus: a status goes on into log lines and the page, whatever it is.
+// checkStatus checks that a status is fit for log and page.
 func checkStatus(t *testing.T, vm VM) {
 	if len(vm.Status) > 100 {
 		t.Errorf("%s has a status of %d bytes", vm.Name, len(vm.Status))
 	}
 }
 
-// checkBegun: after a mutation there is an operation to follow, or a failure that says whether there may be one.
+// checkBegun checks that a mutation returns an operation to follow, or a failure that says whether there may be one.
 func checkBegun(t *testing.T, op Operation, err error) {
 	f, ok := errors.AsType[*Failure](err)
 	if err == nil && op.Name == "" || err != nil && (!ok || f.Class == "") || op.Failure != nil && op.Failure.Class == "" {
@@ -90,7 +90,7 @@ func checkBegun(t *testing.T, op Operation, err error) {
 	checkTexts(t, op)
 }
 
-// checkTexts: what is kept of an operation is short, and fit for a path.
+// checkTexts checks that the texts of an operation are short and fit for a path.
 func checkTexts(t *testing.T, op Operation) {
 	if f := op.Failure; f != nil {
 		improper := func(zone string) bool { return len(zone) > 200 || !zoneName.MatchString(zone) }
@@ -111,7 +111,7 @@ func failedWith(details string) string {
 	return `{"name": "operation-1", "status": "DONE", "error": {"errors": [{"code": "STOCKOUT", "message": "m", "errorDetails": ` + details + `}]}}`
 }
 
-// FuzzResponses gives arbitrary answers to each call. None may end the program, hold it up, or pass for what it is not.
+// FuzzResponses gives arbitrary answers to each call. None may crash or block the client, or pass for a valid answer.
 func FuzzResponses(f *testing.F) {
 	for _, body := range []string{
 		``, `null`, `{}`, `[]`, `"x"`, `<html><h1>502 Bad Gateway</h1></html>`, `{"items": [null]}`, `{"items": [{}]}`, `{"items": {"a": 1}}`,
@@ -175,7 +175,7 @@ var shapes = []string{
 	`{"items": [{"name": "../instances", "operationType": "insert", "targetLink": "x/pool-1", "status": "RUNNING"}]}`, `{"name": "../instances"}`,
 }
 
-// Whatever an answer says at whatever length, and of whatever shape: what is reported is one short line.
+// Whatever the length and shape of an answer, the error is one short line.
 func TestLongTexts(t *testing.T) {
 	fill := strings.NewReplacer("@", strings.Repeat(`x\n{`, 700), "#", strings.Repeat("1", 5000))
 	for _, shape := range shapes {
@@ -191,7 +191,7 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// The address of a page may be long. It does not stand in the way of what went wrong with it.
+// The URL of a page may be long. It does not displace the error.
 func TestLongPageToken(t *testing.T) {
 	pages := 0
 	c := hostile(t, func(*http.Request) (*http.Response, error) {

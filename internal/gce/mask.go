@@ -15,24 +15,23 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// Bounds of the texts that are looked at, and kept, and of the secrets that are remembered.
 const (
-	maxText    = 16 << 10
-	maxMessage = 8 << 10
-	maxSecret  = 256 << 10 // as long as a metadata value may be
-	maxSecrets = 16
+	maxText    = 16 << 10  // bytes of a text that are read
+	maxMessage = 8 << 10   // bytes of a text that are kept
+	maxSecret  = 256 << 10 // bytes of a secret that are remembered: a whole metadata value
+	maxSecrets = 16        // secrets that are remembered
 )
 
-// A run of so many characters that a secret has too is masked. If it is all plain words, it has to be longer, since scripts and
-// Google's messages have some words in common.
+// A run of minRun characters that occurs in a secret is masked. A run of plain words is masked only from minPlainRun characters on,
+// because scripts and Google's messages share words.
 const (
 	minRun      = 8
 	minPlainRun = 16
 	masked      = "[masked]"
 )
 
-// secrets are what the daemon sent to the API and nobody else may read: its tokens, and the metadata of its VMs. A server may quote
-// them in its answers, whole or in part.
+// secrets are texts that the daemon sends to the API and that must not get into its log: tokens, and the metadata of VMs. A server
+// may quote them in its answers, whole or in part.
 type secrets struct {
 	mu    sync.Mutex
 	known []secret // the most recent ones, oldest first
@@ -40,14 +39,14 @@ type secrets struct {
 
 type secret struct {
 	text  string
-	runs  []uint64 // all the runs of minRun characters, sorted
-	lines []string // those that are shorter than minPlainRun, for which a plain word counts
+	runs  []uint64 // all runs of minRun characters, sorted
+	lines []string // lines shorter than minPlainRun, which are masked even if they are plain words
 }
 
-// add remembers a secret text. Names in it are left out, since messages need them.
+// add remembers a secret text. It leaves out the names in it, which messages need.
 func (s *secrets) add(text string, names ...string) {
 	for _, name := range names {
-		if len(name) >= 6 { // shorter ones, which no project or zone has, would tear the text to pieces
+		if len(name) >= 6 { // no project or zone has a shorter name, which would cut the text to pieces
 			text = strings.ReplaceAll(text, name, "\x00")
 		}
 	}
@@ -106,7 +105,8 @@ func (s *secrets) mask(text string) string {
 	return text
 }
 
-// quotes are the forms in which texts quote a token or metadata, each with a word in it. They serve for what an earlier process sent.
+// quotes are the forms in which texts quote a token or metadata, each by a word that it contains. They catch what an earlier process
+// has sent.
 var quotes = map[string]*regexp.Regexp{
 	"bearer":   regexp.MustCompile(`(?i)(\bbearer[\s:=+'"]+)[^\s'"]+()`),
 	"metadata": regexp.MustCompile(`(?i)((?:\bmetadata value:? ['"]|metadata\.items[\w.\[\]]*'?:?\s|'[\w.]*\bmetadata':?\s|"metadata":\s?))(?:.*(['"] for )|.*)`),
@@ -151,10 +151,10 @@ func (s *secrets) has(run uint64) bool {
 	})
 }
 
-// plainWords are words as anybody writes them, beginning in the midst of one.
+// plainWords matches ordinary words, of which the first may lack its beginning.
 var plainWords = regexp.MustCompile(`^(?:[ .,:;/'"()_-]|\b[A-Z]?[a-z]+)*$`)
 
-// betrays reports whether a run of characters that stands in a secret tells something of it.
+// betrays reports whether a run of characters that occurs in a secret reveals any of it.
 func (s *secrets) betrays(run string) bool {
 	if len(run) >= minPlainRun || !plainWords.MatchString(run) {
 		return true
@@ -165,7 +165,7 @@ func (s *secrets) betrays(run string) bool {
 	})
 }
 
-// runs yields each run of minRun characters with its place, without regard to case.
+// runs yields each run of minRun characters, in lower case, with its offset.
 func runs(text string) iter.Seq2[int, uint64] {
 	return func(yield func(int, uint64) bool) {
 		text := []byte(strings.Map(lower, text))
@@ -177,7 +177,7 @@ func runs(text string) iter.Seq2[int, uint64] {
 	}
 }
 
-// lower keeps a text's length, unlike unicode.ToLower.
+// lower changes ASCII letters only, so that a text keeps its length.
 func lower(r rune) rune {
 	if r >= 'A' && r <= 'Z' {
 		r += 'a' - 'A'
@@ -196,7 +196,7 @@ func oneLine(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// escapes are how JSON, programs, HTML and URLs write characters.
+// escapes matches the escapes of JSON, programming languages, HTML and URLs.
 var escapes = regexp.MustCompile(`\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.|(?:%[0-9a-fA-F]{2})+|&#?\w{1,8};|\+`)
 
 // unescape undoes one level of escapes.

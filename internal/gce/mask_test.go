@@ -14,7 +14,7 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// What the daemon sends and nobody may read. No other text of these tests has the canaries.
+// The secrets that the daemon sends. The canaries occur in no other text of these tests.
 const (
 	tokenCanary = "ya29.a0CanaryToken-x_y.z~0123456789"
 	passCanary  = "canaryPass+word/42=="
@@ -142,7 +142,7 @@ func hostileWithToken(t *testing.T, answer http.RoundTripper) *Client {
 	return c
 }
 
-// Nor do the names in an answer.
+// Names in an answer show no secret either.
 func TestSecretsAsNames(t *testing.T) {
 	const name = `"name": "canary-pass-1", "operationType": "insert", "targetLink": "instances/pool-1234"`
 	instance, value := secretInstance(), "the password is canary-pass-1"
@@ -171,7 +171,7 @@ func TestSecretsInTransportErrors(t *testing.T) {
 	}
 }
 
-// What other clients than this one sent is known by its form alone.
+// Secrets that another client has sent are recognised by their form alone.
 func TestMaskByForm(t *testing.T) {
 	c := new(Client)
 	for text, want := range map[string]string{
@@ -196,7 +196,7 @@ func TestMaskByForm(t *testing.T) {
 	}
 }
 
-// Words that a script and Google's messages have in common stay, and so do the names of things.
+// Words that scripts share with Google's messages stay, and so do names.
 func TestMaskKeepsMessages(t *testing.T) {
 	c := hostile(t, func(*http.Request) (*http.Response, error) { return answered(500, ""), nil })
 	instance := secretInstance()

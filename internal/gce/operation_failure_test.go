@@ -61,7 +61,7 @@ func TestFailureOfOperation(t *testing.T) {
 	}
 }
 
-// Of what an operation says of its failure, something is always repeated, and the code wherever there is one.
+// The failure of an operation always has a text, and a code if Google gives one.
 func TestTextOfOperation(t *testing.T) {
 	for answer, want := range map[string]string{
 		`"httpErrorStatusCode":403,"httpErrorMessage":"FORBIDDEN","error":{"errors":[{"code":"C","message":"m"}]}`: "m (403 C)",
@@ -129,7 +129,7 @@ func TestManyZonesAvailable(t *testing.T) {
 	}
 }
 
-// What is kept of a failure does not keep the answer in memory.
+// A failure does not keep the whole answer in memory.
 func TestZonesAvailableAreSmall(t *testing.T) {
 	heap := func() int64 {
 		var stats runtime.MemStats

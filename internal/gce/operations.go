@@ -13,28 +13,28 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// operationFields are those that operationOf reads.
+// operationFields are the fields that operationOf reads.
 const operationFields = "name,clientOperationId,operationType,targetLink,status,insertTime,endTime,httpErrorStatusCode,httpErrorMessage,error(errors(code,message,errorDetails(errorInfo(reason,metadatas),localizedMessage(message),quotaInfo(limitName))))"
 
-// operationName is what an operation's name is like, which goes on into the path of the calls that ask for it.
+// operationName matches the name of an operation, which becomes part of paths.
 var operationName = regexp.MustCompile(`^[-a-zA-Z0-9_]{1,200}$`)
 
-// googleName is the form of the names that Google gives operations. Such a name can hold no secret, and the check for secrets is slow.
+// googleName matches the names that Google gives operations. Such a name can hold no secret, and the check for secrets is slow.
 var googleName = regexp.MustCompile(`^(operation|systemevent)-\d{12,13}-[0-9a-f]{13}-[0-9a-f]{8}-[0-9a-f]{8}$`)
 
-// maxOperation bounds the texts of an operation that go on into other places.
+// maxOperation bounds the length of an operation's other texts, together.
 const maxOperation = 1000
 
 // An Operation is a zonal operation on a VM.
 type Operation struct {
 	Name     string
-	Kind     Mutation  // or what else there is
-	Target   string    // the VM's name; empty if it concerns something else
-	Request  string    // the requestId of the call that asked for it
-	Inserted time.Time // when Google took it on, by Google's clock
+	Kind     Mutation  // Creation, Deletion or another of Google's operation types
+	Target   string    // the VM's name; empty if the operation concerns something else
+	Request  string    // the requestId of the call that began it
+	Inserted time.Time // when Google accepted it, by Google's clock
 	Ended    time.Time // by Google's clock; zero unless known
 	Done     bool
-	Failure  *Failure // how it ended, if badly; only with Done
+	Failure  *Failure // nil if the operation succeeded, or is not done
 }
 
 // proper reports whether an answer is an operation whose texts are fit for paths and logs.
@@ -64,14 +64,14 @@ func targetVM(link string) string {
 	return ""
 }
 
-// Operations returns the operations of a zone, newest first, on VMs whose names start with prefix, that Google took on at since (by
-// Google's clock) or later, done or not. One call returns up to 500. With an error come those that were read before it.
+// Operations returns the operations of a zone on VMs whose names start with prefix, newest first, done or not, that Google accepted
+// at since or later, by Google's clock. After an error it also returns the operations that were read before the error.
 func (c *Client) Operations(ctx context.Context, zone, prefix string, since time.Time) ([]Operation, error) {
 	call := c.service.ZoneOperations.List(c.project, zone).
 		Filter(fmt.Sprintf("targetLink eq '.*/instances/%s.*'", prefix)).OrderBy("creationTimestamp desc").
 		Fields("items("+operationFields+")", "nextPageToken")
 	var ops []Operation
-	var last time.Time // of the page before
+	var last time.Time // when the previous operation was accepted
 	err := eachPage(func(token string) (items int, next string, err error) {
 		var page *compute.OperationList
 		err = c.read(ctx, zone, "zoneOperations.list", func(ctx context.Context) (err error) {
@@ -95,12 +95,12 @@ func (c *Client) Operations(ctx context.Context, zone, prefix string, since time
 				continue
 			}
 			newer++
-			// A server may ignore the filter.
+			// The server may ignore the filter.
 			if target := targetVM(item.TargetLink); strings.HasPrefix(target, prefix) && vmName.MatchString(target) {
 				ops = append(ops, c.operationOf(item))
 			}
 		}
-		if older > 0 && newer == 0 && ordered { // a server that ignores the order may still have newer ones
+		if older > 0 && newer == 0 && ordered { // if the server ignores the order, later pages may have newer operations
 			next = ""
 		}
 		return len(page.Items), next, nil

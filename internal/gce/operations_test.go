@@ -40,8 +40,8 @@ func operationsServer(t *testing.T, order []int, pages *int) *Client {
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Whatever the order in which a server has them, all operations from a time on are returned, newest first, and none of other VMs. One
-// that has them in order is asked for no more pages than one too many.
+// Whatever the server's order, Operations returns all operations from a time on, newest first, and none of other VMs. If the order is
+// right, it reads at most one page too many.
 func TestOperations(t *testing.T) {
 	var rising, falling []int
 	for i := range 100 {
@@ -69,7 +69,7 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// Items that are no operations do not end the list.
+// Invalid items do not end the list.
 func TestImproperOperations(t *testing.T) {
 	pages := 0
 	c := hostile(t, func(*http.Request) (*http.Response, error) {

@@ -8,14 +8,14 @@ import (
 
 // Compute Engine counts calls per project, region and minute, and publishes 1,500 a minute as the default for each group of
 // calls (https://cloud.google.com/compute/docs/api/rate-limits). The daemon leaves room for people and hooks, and creations and
-// deletions leave room for each other. Lists, gets and operations have groups of their own there; here they share one window,
-// which holds whatever group Google charges a call to.
+// deletions leave room for each other. Google has separate groups for lists, gets and operations. Here they share one window, so
+// that it does not matter which group Google charges a call to.
 const (
 	readsPerMinute     = 1400
 	writesPerMinute    = 1400
 	mutationsPerMinute = 1200 // of the writes, of one kind
 
-	// The daemon cannot know exactly where Google's minutes begin, so it keeps to the number in any 60 s; one more for the way there.
+	// The daemon does not know when Google's minutes begin, so it keeps the limit in any 60 s, and allows 1 s for the way to Google.
 	minute = 61 * time.Second
 )
 
@@ -24,7 +24,7 @@ const (
 const (
 	firstRest     = time.Second
 	longestRest   = 15 * time.Second
-	maxRetryAfter = 5 * time.Minute // a server may ask for any time
+	maxRetryAfter = 5 * time.Minute // bound of an answer's Retry-After
 	firstRate     = 5.0             // calls a second
 	slowestRate   = 0.5
 	safePart      = 0.85
@@ -36,7 +36,7 @@ const (
 const (
 	firstUnanswered = 16
 	answerTime      = 2 * time.Second
-	askAgain        = 100 * time.Millisecond // where only an answer ends the wait
+	askAgain        = 100 * time.Millisecond // wait when only an answer helps
 )
 
 // Without a token a mutation fails before it is sent. The next one waits, twice as long each time.
@@ -45,10 +45,10 @@ const (
 	longestTokenWait = 30 * time.Second
 )
 
-// A Mutation is a kind of call that changes something, by the name that Google gives its operations.
+// A Mutation is a kind of call that changes something, named as Google names its operations.
 type Mutation string
 
-// The mutations of a pool. They have windows of their own, so that neither keeps the other waiting.
+// The mutations of a pool. Each has its own window, so that neither delays the other.
 const (
 	Creation Mutation = "insert"
 	Deletion Mutation = "delete"
@@ -56,8 +56,8 @@ const (
 	reading Mutation = "" // no mutation
 )
 
-// Take reports whether a mutation in a zone may leave now. It returns 0 and counts the call, which the caller then makes, or how long
-// it is until asking again makes sense. Asking after each answer to a mutation makes sense too. Take never blocks.
+// Take asks to make a call for a mutation in a zone now. If it returns 0, it has counted the call, and the caller makes it. Otherwise
+// the caller asks again after the time that Take returns, or after the next answer to a mutation. Take never blocks.
 func (c *Client) Take(zone string, m Mutation) (wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,7 +68,7 @@ func (c *Client) Take(zone string, m Mutation) (wait time.Duration) {
 	return c.pacer(zone, m).take(m, now)
 }
 
-// waitToRead returns once a read in a zone may leave, and counts it.
+// waitToRead waits until a read in a zone may be sent, and counts it.
 func (c *Client) waitToRead(ctx context.Context, zone string) error {
 	for {
 		c.mu.Lock()
@@ -91,7 +91,7 @@ func (c *Client) waitToRead(ctx context.Context, zone string) error {
 	}
 }
 
-// Resting returns the regions whose calls are held back after Google refused one over the rate, and until when.
+// Resting returns the regions in which calls rest because Google has refused one over the rate, each with the end of the rest.
 func (c *Client) Resting() map[string]time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,7 +132,7 @@ func regionOf(zone string) string {
 	return zone
 }
 
-// answered notes the answer to a call that was begun at a time; f is nil if it is no failure, and status is 0 if there was none.
+// answered records the end of a call that began at begun. f is nil if the call succeeded. status is 0 if there was no answer.
 func (c *Client) answered(zone string, m Mutation, begun time.Time, f *Failure, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,7 +164,7 @@ func (c *Client) untilMinute(now time.Time) time.Duration {
 	return google.Truncate(time.Minute).Add(time.Minute).Sub(google)
 }
 
-// A phase says what holds a pacer's calls back, beside the windows.
+// A phase says what limits a pacer's calls besides the windows.
 type phase int
 
 const (
@@ -174,31 +174,31 @@ const (
 	climbing              // the rate, which grows
 )
 
-// A pacer holds back the calls to one region, the reads or the writes. A token bucket would not do: it trades the burst at the
-// start of a fill, which the quota allows, for the rate after it.
+// A pacer paces the calls to one region, either reads or writes. A token bucket would not do: it trades the burst at the start of a
+// fill, which the quota allows, for the rate after it.
 type pacer struct {
 	most       int // calls in a minute
 	mostOfKind int // of them of one kind
 	taken      window
 	takenOf    map[Mutation]*window
 	unanswered window
-	passTimes  window        // when the calls of the last minute that passed were begun
+	passTimes  window        // when the calls that passed in the last minute began
 	passCount  int           // how many calls have passed since the last refusal, or since the rate was set free
 	answer     chan struct{} // closed at the next answer
 
 	phase        phase
 	rested       time.Time     // when the last rest began
-	rest         time.Duration // how long it is
+	rest         time.Duration // how long it lasts
 	until        time.Time     // when it ends
-	probed       time.Time     // when the last probe left; calls begun earlier count no more
-	firstRefused time.Time     // when the first call that was refused was begun
+	probed       time.Time     // when the last probe was sent; refusals of earlier calls are ignored
+	firstRefused time.Time     // when the first refused call began
 	rate         float64       // calls a second
-	safeRate     float64       // the rate up to which it grows quickly; 0: not yet measured
-	growsAt      time.Time     // when it grows next
+	safeRate     float64       // the rate grows quickly up to it; 0 means not measured yet
+	growsAt      time.Time     // when the rate grows next
 	nextAt       time.Time     // when the next call may leave
 }
 
-// take counts one call, or says how long to wait before asking again.
+// take counts one call and returns 0, or returns how long to wait before asking again.
 func (p *pacer) take(m Mutation, now time.Time) time.Duration {
 	p.climb(now)
 	wait := max(p.taken.full(p.most, now, minute), p.rests(now))
@@ -248,7 +248,7 @@ func (p *pacer) climb(now time.Time) {
 	}
 }
 
-// passed notes a call that was not refused over the rate.
+// passed records a call that was not refused over the rate.
 func (p *pacer) passed(begun, now time.Time) {
 	p.passTimes.trim(now, time.Minute)
 	p.passTimes = append(p.passTimes, begun)
@@ -261,7 +261,7 @@ func (p *pacer) passed(begun, now time.Time) {
 	}
 }
 
-// rateAt returns how many calls that passed were begun in the second before a time.
+// rateAt returns how many of the calls that passed began in the second before at.
 func (p *pacer) rateAt(at time.Time) float64 {
 	n := 0
 	for _, begun := range p.passTimes {
@@ -272,10 +272,10 @@ func (p *pacer) rateAt(at time.Time) float64 {
 	return float64(n)
 }
 
-// refused notes a call that was refused over the rate, and begins a rest.
+// refused records a call that was refused over the rate, and begins a rest.
 func (p *pacer) refused(begun, now time.Time, untilMinute, retryAfter, jitter time.Duration) {
 	if p.phase == resting || begun.Before(p.probed) {
-		return // it was on its way when the rest began
+		return // the call was in flight when the rest began
 	}
 	sameMinute := !p.rested.Before(now.Add(untilMinute - time.Minute))
 	if p.phase == probing && sameMinute {
@@ -303,7 +303,7 @@ func (w *window) trim(now time.Time, d time.Duration) {
 	}
 }
 
-// full returns how long it is until a window that is d long has room for one more call, of so many.
+// full returns how long it takes until a window of length d, for at most so many calls, has room for another.
 func (w *window) full(most int, now time.Time, d time.Duration) time.Duration {
 	w.trim(now, d)
 	if n := len(*w); n >= most {

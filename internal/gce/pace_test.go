@@ -318,7 +318,7 @@ func TestRestsApart(t *testing.T) {
 	}
 }
 
-// Refusals of calls that were on their way when the rest began do not make it longer, nor do they spoil the probe.
+// Refusals of calls that were in flight when the rest began neither make it longer nor count against the probe.
 func TestLateRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(refuser).client(t)
@@ -463,7 +463,7 @@ func TestRestEndsWithGooglesMinute(t *testing.T) {
 	})
 }
 
-// A zone whose calls hang holds up no other, and no call lasts longer than its deadline.
+// A zone whose calls hang delays no other zone, and no call lasts longer than its deadline.
 func TestHangingZone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := New(t.Context(), &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
@@ -491,7 +491,7 @@ func TestHangingZone(t *testing.T) {
 	})
 }
 
-// A read waits for its pace no longer than its context lasts.
+// A read that waits for the pacer gives up when its context ends.
 func TestReadGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := (&refuser{retryAfter: "60"}).client(t)

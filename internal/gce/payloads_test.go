@@ -12,7 +12,7 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// Errors that users of Compute Engine have published have the class that is right.
+// Errors that users of Compute Engine have published get the right class.
 func TestPayloads(t *testing.T) {
 	text, err := os.ReadFile("testdata/payloads.tsv")
 	if err != nil {
@@ -125,7 +125,7 @@ func TestPlacesOfCodes(t *testing.T) {
 	}
 }
 
-// What no code tells, the text does.
+// If no code decides, the text does.
 func TestTexts(t *testing.T) {
 	for text, want := range map[string]Class{
 		"Region does not currently have sufficient capacity for the requested resources.":                  Exhausted,

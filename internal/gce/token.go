@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// renewBefore is how long before its expiry a token is renewed. The metadata server begins to hand out the next one about
-	// four minutes before, and until then the same.
+	// renewBefore is how long before its expiry a token is renewed. The metadata server returns the same token until about four
+	// minutes before its expiry.
 	renewBefore = 225 * time.Second
 
 	// renewEvery is the least time between two requests for a token while there is one.
@@ -30,8 +30,8 @@ const (
 // WithToken adds a bearer token to each request. A GET waits for the token until its context ends. Any other request fails at
 // once if there is no valid token, since it must not leave late. The error of a request without a token says that it was not sent.
 //
-// WithToken calls source for each new token, so that neither a token that the source has cached nor a credentials file as it was
-// earlier is used after Google refused it.
+// WithToken calls source for each new token, so that after a refusal neither a token that the source has cached nor an old version
+// of a credentials file is used again.
 func WithToken(base http.RoundTripper, source func() (oauth2.TokenSource, error)) http.RoundTripper {
 	return &tokenTransport{base: cmp.Or(base, http.DefaultTransport), source: source}
 }
@@ -41,10 +41,10 @@ type tokenTransport struct {
 	source func() (oauth2.TokenSource, error)
 
 	mu      sync.Mutex
-	token   *oauth2.Token // nil: none
+	token   *oauth2.Token // nil if there is none
 	err     error         // of the last request for a token
 	asked   time.Time     // when the last request for a token began
-	pending chan struct{} // closed when the request under way ends; nil: none is
+	pending chan struct{} // closed when the request in flight ends; nil if there is none
 }
 
 func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -97,7 +97,7 @@ func expires(token *oauth2.Token, now time.Time, d time.Duration) bool {
 	return token == nil || !token.Expiry.IsZero() && token.Expiry.Sub(now) < d
 }
 
-// renew begins to ask for a token, unless that is under way.
+// renew begins to request a token, unless a request is in flight.
 func (t *tokenTransport) renew() {
 	if t.pending != nil {
 		return
@@ -131,8 +131,8 @@ func (t *tokenTransport) ask() (*oauth2.Token, error) {
 	return token, nil
 }
 
-// refused drops a token that Google refuses, and asks for another. One that has just been asked for stays: the next would fare no
-// better.
+// refused drops a token that Google refuses, and requests another. It keeps a token that was requested in the last 10 s: the next one
+// would be refused too.
 func (t *tokenTransport) refused(token *oauth2.Token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -142,22 +142,22 @@ func (t *tokenTransport) refused(token *oauth2.Token) {
 	}
 }
 
-// errorCode is what a token server's error code is like (RFC 6749, section 5.2).
+// errorCode matches the error code of a token server (RFC 6749, section 5.2).
 var errorCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
 
-// A tokenError keeps a failure to get a token apart from a failure of the call. Its cause may be a 404 of the metadata server, which
+// A tokenError is a failure to get a token, as opposed to a failure of the call. Its cause may be a 404 of the metadata server, which
 // says nothing about the VM that the call concerns.
 type tokenError struct{ err error }
 
 func (e *tokenError) Error() string {
 	text := e.err.Error()
-	// Both quote the server's answer, which may repeat the credentials.
+	// Both errors quote the server's answer, which may repeat the credentials.
 	if m, ok := errors.AsType[*metadata.Error](e.err); ok {
 		text = fmt.Sprintf("the metadata server answers with status %d", m.Code)
 	}
 	if o, ok := errors.AsType[*oauth2.RetrieveError](e.err); ok {
 		text = fmt.Sprintf("the token server refuses: %s %s", o.ErrorCode, o.ErrorDescription)
-		if o.ErrorCode == "" && o.Response != nil { // so it is for a service account's key
+		if o.ErrorCode == "" && o.Response != nil { // as with a service account's key
 			text = fmt.Sprintf("the token server answers with status %d", o.Response.StatusCode)
 			var body struct{ Error string }
 			if json.Unmarshal(o.Body, &body) == nil && errorCode.MatchString(body.Error) {

@@ -228,7 +228,7 @@ func TestTokenFails(t *testing.T) {
 	}
 }
 
-// A token that does not come keeps no read beyond its deadline.
+// A read waits for a token no longer than its deadline.
 func TestTokenHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status, server := 200, &tokenServer{slow: time.Hour}

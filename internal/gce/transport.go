@@ -12,11 +12,11 @@ import (
 // 500 operations with their errors, or the project's metadata, which have 512 KB before they are quoted.
 const maxAnswer = 4 << 20
 
-// An exchange is what the transports note of a call on its way.
+// An exchange is what the transports record about a call.
 type exchange struct {
 	unsent bool   // there was no token to send the call with
-	token  string // that the call was sent with
-	status int    // of the answer; 0 without one
+	token  string // the token that the call was sent with
+	status int    // of the answer; 0 without an answer
 }
 
 type exchangeKey struct{}
@@ -29,7 +29,7 @@ func exchangeOf(r *http.Request) *exchange {
 	return new(exchange)
 }
 
-// answers notes the status and the date of each answer.
+// answers is a transport that records the status and the date of each answer.
 type answers struct {
 	base http.RoundTripper
 	date func(time.Time)
@@ -44,7 +44,7 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
 		a.date(date)
 	}
-	// Compute Engine has no successes but 200. Google's client would take an empty 204 for an empty list.
+	// Compute Engine's successes all have status 200. Google's client would take an empty 204 for an empty list.
 	if response.StatusCode/100 == 2 && response.StatusCode != http.StatusOK {
 		response.Body.Close()
 		return nil, fmt.Errorf("the answer has status %d", response.StatusCode)
@@ -82,13 +82,13 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 		p = p[:b.left+1]
 	}
 	n, err := b.ReadCloser.Read(p)
-	if b.left -= int64(n); b.left < 0 { // the one byte too many is not handed on
+	if b.left -= int64(n); b.left < 0 { // do not return the excess byte
 		return n - 1, nil
 	}
 	return n, err
 }
 
-// notNull refuses an answer that is null, of which Google's client makes a nil pointer.
+// notNull refuses an answer that is null, which Google's client decodes as a nil pointer.
 func notNull[T any](answer *T, err error) (*T, error) {
 	if err == nil && answer == nil {
 		err = errors.New("the answer is null")

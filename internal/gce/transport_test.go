@@ -94,7 +94,7 @@ func TestLargestAnswer(t *testing.T) {
 	}
 }
 
-// A list that goes on for ever ends, with an error.
+// A list without end is an error.
 func TestEndlessList(t *testing.T) {
 	pages := 0
 	full := `{"nextPageToken": "more", "items": [` + strings.Repeat(`{"name": "pool-1"},`, 9998) + `{"name": "pool-1"}]}`
@@ -104,7 +104,7 @@ func TestEndlessList(t *testing.T) {
 	}
 }
 
-// Nor is more read of operations than a zone can have, or kept of one than it needs.
+// A list of operations without end is an error too, and an operation with overlong texts is left out.
 func TestEndlessOperations(t *testing.T) {
 	one := func(request string) string {
 		return fmt.Sprintf(`{"name": "o", "operationType": "insert", "targetLink": "instances/pool-1", "clientOperationId": %q},`, request)
@@ -124,8 +124,8 @@ func TestEndlessOperations(t *testing.T) {
 	}
 }
 
-// An answer that drips holds no call beyond its deadline: neither one that has begun, be it a failure, nor one that is all there but
-// for its end, nor a header that never ends.
+// A slow answer delays no call beyond its deadline: a success or a failure whose body drips, a body that lacks only its end, and an
+// endless header.
 func TestSlowDrip(t *testing.T) {
 	for begin, want := range map[string]string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{":                                      "list us-central1-b: context deadline exceeded",

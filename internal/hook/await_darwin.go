@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// awaitEnd returns when the process has ended, and leaves it to be reaped. Package unix has waitid for Linux alone.
+// awaitEnd waits for the process to end, without reaping it. Package unix has waitid only for Linux.
 func awaitEnd(pid int) {
 	const idIsPID = 1   // P_PID
 	var info [16]uint64 // siginfo_t, at most 128 bytes; macOS insists on it

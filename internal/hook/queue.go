@@ -1,4 +1,5 @@
-// Package hook runs the pool's hooks: scripts in project metadata that run at each creation, deletion, loss and exhaustion.
+// Package hook runs the pool's hooks: scripts in project metadata that run when a VM is created, drained, deleted or lost, and
+// when a zone is exhausted.
 //
 // A [Queue] decides which hook may start next; it belongs to the pool's loop. A [Runner] fetches one script and runs it to its
 // end, in a goroutine that the loop starts for each hook.
@@ -14,7 +15,7 @@ const maxWaiting = 10_000
 
 // An Event is one hook to run.
 type Event struct {
-	Kind      string        // what happened: "create", "delete", "vanished" or "exhausted", or "drain" for what is asked; the script's HOOK
+	Kind      string        // "create", "delete", "vanished", "exhausted" or "drain"; the script's HOOK
 	Attribute string        // the project metadata attribute that holds the script
 	Project   string        // the script's PROJECT
 	Zone      string        // the script's ZONE
@@ -45,7 +46,7 @@ type numbered struct {
 	number uint64
 }
 
-// NewQueue returns an empty queue that lets so many hooks run at once, at least 1.
+// NewQueue returns an empty queue that lets up to parallel hooks run at once. parallel must be at least 1.
 func NewQueue(parallel int) *Queue {
 	return &Queue{parallel: parallel, behind: map[vm][]numbered{}}
 }

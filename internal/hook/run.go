@@ -36,8 +36,8 @@ type Runner struct {
 	// exist. After any other error the Runner calls Fetch again, until the event's limit.
 	Fetch func(ctx context.Context, attribute string) ([]byte, error)
 	Env   []string     // the environment that scripts inherit, in the form of [os.Environ]
-	Dir   string       // scripts are files in it while they run; empty means [os.TempDir]
-	Log   *slog.Logger // gets the scripts' output, and why a script is started a second time
+	Dir   string       // where scripts are written while they run; empty means [os.TempDir]
+	Log   *slog.Logger // for the scripts' output, and for the reason why a script is started again
 }
 
 // Run fetches the event's script and runs it. When the script ends, Run kills what is left in its process group. When ctx ends or
@@ -109,7 +109,7 @@ func (r *Runner) start(script []byte, e Event, output io.Writer) (cmd *exec.Cmd,
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		os.Remove(path)
-		return nil, whyNot(err, script, path)
+		return nil, startError(err, script, path)
 	}
 	return cmd, nil
 }
@@ -137,7 +137,7 @@ func (r *Runner) fetch(ctx context.Context, attribute string) ([]byte, error) {
 	}
 }
 
-// write writes the script to a private file and returns its path, even after an error if the file exists.
+// write writes the script to a private file and returns its path. If an error leaves a file behind, write returns its path too.
 func (r *Runner) write(script []byte, kind string) (path string, err error) {
 	// Linux does not execute a file that a process has open for writing ("text file busy"). A child forked for another hook
 	// has a copy of our descriptor until it calls exec. os/exec holds this lock for writing from fork to exec.
@@ -155,8 +155,8 @@ func (r *Runner) write(script []byte, kind string) (path string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// environment returns the script's environment. Where the event has no NAME, REASON or RANK, the daemon's own is removed: a script with a
-// NAME of its own may have started the daemon.
+// environment returns the script's environment: the daemon's, with the event's variables in place of any that have the same names.
+// A NAME in the daemon's own environment never reaches a script.
 func (r *Runner) environment(e Event) []string {
 	var env []string
 	for _, variable := range r.Env {
@@ -227,8 +227,8 @@ func shebang(script []byte) string {
 	return ""
 }
 
-// whyNot explains to the script's author why it could not be started.
-func whyNot(err error, script []byte, path string) error {
+// startError explains an error of starting a script to the script's author.
+func startError(err error, script []byte, path string) error {
 	interpreter := append(strings.Fields(shebang(script)), "")[0]
 	switch _, missing := exec.LookPath(interpreter); {
 	case errors.Is(err, unix.ENOEXEC):
@@ -242,7 +242,7 @@ func whyNot(err error, script []byte, path string) error {
 	return fmt.Errorf("cannot run: %w", err)
 }
 
-// eventLog returns a log whose lines are marked with the event.
+// eventLog returns a logger that adds the event's hook, zone and name to each line.
 func (r *Runner) eventLog(e Event) *slog.Logger {
 	log := r.Log.With("hook", e.Kind, "zone", e.Zone)
 	if e.Name != "" {

@@ -236,7 +236,7 @@ func TestDirectory(t *testing.T) {
 	}
 
 	// The error of a directory mounted noexec. Mounting one needs rights that the test lacks.
-	err := whyNot(&os.PathError{Op: "fork/exec", Path: "/x/hook", Err: syscall.EACCES}, []byte("#!/bin/sh -e\n"), "/x/hook")
+	err := startError(&os.PathError{Op: "fork/exec", Path: "/x/hook", Err: syscall.EACCES}, []byte("#!/bin/sh -e\n"), "/x/hook")
 	if want := "cannot run: files in /x may not be executed (is it mounted noexec?); set TMPDIR to a directory where they may"; err.Error() != want {
 		t.Errorf("error is %q, want %q", err, want)
 	}
@@ -250,13 +250,13 @@ func TestDirectory(t *testing.T) {
 
 // A script that cannot be written or started is tried once more, two seconds after the fault is logged.
 func TestStartAgain(t *testing.T) {
-	for _, mended := range []bool{true, false} {
+	for _, repaired := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			tr := newTrial(t, "#!/bin/sh\necho hello")
 			there := tr.Dir
 			tr.Dir = filepath.Join(there, "missing")
 			tr.Log = slog.New(onRecord{tr.Log.Handler(), func() {
-				if mended {
+				if repaired {
 					tr.Dir = there
 				}
 			}})
@@ -264,11 +264,11 @@ func TestStartAgain(t *testing.T) {
 			err := tr.Run(t.Context(), event())
 			took := time.Since(start)
 			tr.Dir = there
-			if err == nil != mended || !mended && !strings.HasPrefix(err.Error(), "write script: open "+there+"/missing/") {
-				t.Errorf("mended: %v; error is %v", mended, err)
+			if err == nil != repaired || !repaired && !strings.HasPrefix(err.Error(), "write script: open "+there+"/missing/") {
+				t.Errorf("repaired: %v; error is %v", repaired, err)
 			}
-			if got := len(tr.lines(t)); mended && got != 1 || !mended && got != 0 {
-				t.Errorf("mended: %v; %d lines of output", mended, got)
+			if got := len(tr.lines(t)); repaired && got != 1 || !repaired && got != 0 {
+				t.Errorf("repaired: %v; %d lines of output", repaired, got)
 			}
 			const logged = `"level":"WARN","msg":"hook not started, retrying","hook":"create","zone":"us-central1-b","name":"vm-1","err":"write script: open `
 			if got := tr.log.String(); strings.Count(got, logged) != 1 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// labels are the facts that people look for log entries by. Cloud Logging takes them from the field labelsField and indexes them.
+// labels are the attributes that people filter the log by. Cloud Logging indexes those in the field labelsField.
 var labels = []string{"zone", "name", "hook", "class", "reason"}
 
 const labelsField = "logging.googleapis.com/labels"
@@ -32,7 +32,7 @@ func jsonHandler(w io.Writer) slog.Handler {
 	}}
 }
 
-// cloudLogging gives the fields of a record the names that Cloud Logging knows.
+// cloudLogging renames the fields of a record as Cloud Logging expects them.
 func cloudLogging(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a

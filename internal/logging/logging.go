@@ -1,5 +1,5 @@
-// Package logging writes the daemon's log, one line an event: as JSON for Cloud Logging, as key=value pairs, or as sentences for
-// people at a terminal. Records have a fixed short message; everything else is in their attributes.
+// Package logging writes the daemon's log, one line for each event: as JSON for Cloud Logging, as key=value pairs, or as sentences
+// on a terminal. A record has a fixed short message, and attributes for everything else.
 package logging
 
 import (
@@ -13,12 +13,12 @@ import (
 	"golang.org/x/term"
 )
 
-// maxWidth is how wide lines on a terminal get, in columns.
+// maxWidth is the greatest width of lines on a terminal, in columns.
 const maxWidth = 120
 
-// New returns a logger that writes to a file and never blocks. The format is "json" or "text"; empty means text if the file is
-// a terminal, else JSON. Text in anything but a terminal is key=value pairs. Flush waits until all lines are written, but no longer
-// than its limit; it is called once, at the end.
+// New returns a logger that writes to a file and never blocks. The format is "json" or "text"; empty means text if the file is a
+// terminal, else JSON. Text is sentences on a terminal, else key=value pairs. flush waits until all lines are written, but no
+// longer than limit. Call it once, at the end.
 func New(f *os.File, format string, colored bool) (log *slog.Logger, flush func(limit time.Duration)) {
 	handler := jsonHandler
 	switch terminal := term.IsTerminal(int(f.Fd())); {
@@ -36,7 +36,7 @@ func New(f *os.File, format string, colored bool) (log *slog.Logger, flush func(
 	return slog.New(handler(q)), q.close
 }
 
-// A collector hands a record's attributes, and those of its logger, to write. It knows no groups.
+// A collector is a handler that calls write with a record and the attributes of both record and logger. It ignores groups.
 type collector struct {
 	facts []slog.Attr
 	write func(ctx context.Context, r slog.Record, facts []slog.Attr) error

@@ -13,12 +13,12 @@ import (
 const (
 	// maxQueued bounds the bytes that wait to be written: some 16,000 lines.
 	maxQueued = 4 << 20
-	// pipeAtom is PIPE_BUF, the most that a process can write to a pipe without other processes' output getting in between.
+	// pipeAtom is PIPE_BUF. Longer writes to a pipe may be mixed with the output of other processes.
 	pipeAtom = 4096
 )
 
-// A queue takes log lines without ever blocking. A goroutine writes them, so a log that nobody reads stops nobody else. Once a
-// line does not fit, lines are dropped until half of the queue is free. Then a line says how many were.
+// A queue takes log lines and never blocks. A goroutine writes them, so a log that nobody reads does not stop the daemon. If a
+// line does not fit, the queue drops lines until half of it is free. Then one line reports how many were dropped.
 type queue struct {
 	to     io.Writer
 	notice slog.Handler // writes to lines; mu must be held
@@ -31,7 +31,7 @@ type queue struct {
 	closed  bool
 }
 
-// newQueue returns a queue that writes to w. The handler that format returns makes the queue's own line.
+// newQueue returns a queue that writes to w. format returns a handler for the line that reports dropped lines.
 func newQueue(w io.Writer, format func(io.Writer) slog.Handler) *queue {
 	q := &queue{to: w, done: make(chan struct{})}
 	q.changed.L = &q.mu

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// sentence tells a record's whole story: its fixed message, the VM and zone it is about, and all its other facts. A line that a
-// hook printed stands at the end, as it is.
+// sentence writes a record as one sentence: its fixed message, then VM and zone, then the other attributes. The error and a line of
+// hook output come last.
 func sentence(message string, facts []slog.Attr, timeLayout string) string {
 	var zone, name, took, line, err string
 	var kinds, others []string
@@ -62,7 +62,7 @@ func sentence(message string, facts []slog.Attr, timeLayout string) string {
 	return b.String()
 }
 
-// words puts a value as people write it.
+// words formats a value for people.
 func words(v slog.Value, timeLayout string) string {
 	v = v.Resolve()
 	switch v.Kind() {
@@ -74,7 +74,7 @@ func words(v slog.Value, timeLayout string) string {
 	return fmt.Sprint(v.Any())
 }
 
-// duration puts a duration in its two largest units at most.
+// duration formats a duration in at most two units.
 func duration(d time.Duration) string {
 	switch s := int(d.Round(time.Second).Seconds()); {
 	case d < time.Second:

@@ -19,8 +19,7 @@ const (
 	yellow = "\x1b[33m"
 )
 
-// terminalHandler writes for people who watch: the time of day, W or E for warnings and errors, and the sentence, wrapped at blanks
-// to the width.
+// terminalHandler writes the time of day, W or E for warnings and errors, and the sentence, wrapped at blanks to the width.
 func terminalHandler(w io.Writer, width int, colored bool) slog.Handler {
 	const timeOfDay = "15:04:05"
 	indent := strings.Repeat(" ", len("15:04:05 W "))
@@ -62,10 +61,10 @@ func terminalHandler(w io.Writer, width int, colored bool) slog.Handler {
 
 var uuid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}([0-9a-f]{8})\b`)
 
-// shorten leaves the last eight digits of each UUID. The first ones are the same for all VMs of a template.
+// shorten replaces each UUID by its last eight digits. The first eight are the same for all VMs of a template.
 func shorten(text string) string { return uuid.ReplaceAllString(text, "…$1") }
 
-// printable replaces what would control the terminal: a hook may print anything.
+// printable escapes characters that control the terminal, because a hook may print anything.
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -7,22 +7,21 @@ import (
 	"strings"
 )
 
-// MaxValue is the number of bytes that a custom attribute may have.
+// MaxValue is the largest size of a custom attribute's value, in bytes.
 // See https://cloud.google.com/compute/docs/metadata/setting-custom-metadata.
 const MaxValue = 256 << 10
 
 var key = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
 
-// IsKey says whether a custom attribute may have this name.
+// IsKey reports whether a custom attribute can have this name.
 func IsKey(name string) bool { return key.MatchString(name) }
 
-// Pairs is a flag of the form KEY=VALUE,..., as gcloud has for metadata, that can be given more than once. It refuses names
-// that no attribute can have.
+// Pairs is a repeatable flag of the form KEY=VALUE,..., like gcloud's --metadata. It refuses keys that no attribute can have.
 type Pairs [][2]string
 
 func (p *Pairs) String() string { return "" }
 
-// Set adds what one flag says.
+// Set parses one occurrence of the flag and adds its pairs.
 func (p *Pairs) Set(s string) error {
 	for pair := range strings.SplitSeq(s, ",") {
 		name, value, ok := strings.Cut(pair, "=")
@@ -37,7 +36,7 @@ func (p *Pairs) Set(s string) error {
 	return nil
 }
 
-// SetAccount gives the VM a service account, as "default" and by its email address, with the scopes that its tokens have.
+// SetAccount gives the VM a service account with these scopes. It is listed as "default" and by its email address.
 func (s *Server) SetAccount(email string, scopes ...string) {
 	list, err := json.Marshal(scopes)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 
 const root = "/computeMetadata/v1/"
 
-// ServeHTTP answers one request. The bare "/" answers too, without the header that all else asks for: clients use it to
-// find out whether they run on Compute Engine.
+// ServeHTTP implements [http.Handler]. The path "/" needs no Metadata-Flavor header: clients request it to find out whether they
+// run on Compute Engine.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Metadata-Flavor", "Google")
@@ -28,7 +28,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Metadata-Flavor") != "Google" && r.Header.Get("X-Google-Metadata-Request") != "True":
 		fail(w, http.StatusForbidden, "Your client does not have permission to get URL "+r.URL.Path+
 			" from this server. Missing Metadata-Flavor:Google header.")
-	case r.Header["X-Forwarded-For"] != nil: // what a proxy passes on did not come from this VM
+	case r.Header["X-Forwarded-For"] != nil: // a proxied request does not come from this VM
 		fail(w, http.StatusForbidden, "Requests with an X-Forwarded-For header are refused.")
 	case r.URL.Path == "/computeMetadata" || r.URL.Path == "/computeMetadata/":
 		write(w, "application/text", "v1/\n")
@@ -39,22 +39,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// question is a request as understood.
-type question struct {
-	parts     []string
-	slash     bool // the path ends in a slash: a directory is meant
+// A query is a parsed request.
+type query struct {
+	parts     []string // of the path
+	slash     bool     // the path ends in a slash, so it names a directory
 	recursive bool
 	json      bool
 	altGiven  bool
 	wait      bool
 	lastETag  string
-	timeout   time.Duration // 0: none
+	timeout   time.Duration // 0 means none
 }
 
-func parse(r *http.Request) question {
+func parse(r *http.Request) query {
 	path := strings.TrimPrefix(r.URL.EscapedPath(), strings.TrimSuffix(root, "/"))
 	q := r.URL.Query()
-	out := question{
+	out := query{
 		slash:     strings.HasSuffix(path, "/"),
 		recursive: q.Get("recursive") == "true",
 		json:      q.Get("alt") == "json",
@@ -78,7 +78,7 @@ func (s *Server) serveTree(w http.ResponseWriter, r *http.Request) {
 	q := parse(r)
 	if account, ok := tokenAccount(q.parts); ok && s.Token != nil {
 		if r.Header.Get("Metadata-Flavor") != "Google" {
-			fail(w, http.StatusForbidden, "Tokens are for those who send Metadata-Flavor: Google.")
+			fail(w, http.StatusForbidden, "Access tokens require the header Metadata-Flavor: Google.")
 			return
 		}
 		s.serveToken(w, r, account)
@@ -96,11 +96,11 @@ func (s *Server) serveTree(w http.ResponseWriter, r *http.Request) {
 			a.write(w, r)
 			return
 		}
-		seen = a.etag // without last_etag: wait for what differs from now
-		alarm, stop := alarmAt(next)
+		seen = a.etag // without last_etag, wait until the present answer changes
+		timer, stop := timerAt(next)
 		select {
 		case <-changed:
-		case <-alarm:
+		case <-timer:
 		case <-timeout:
 			q.wait = false
 		case <-r.Context().Done():
@@ -111,8 +111,8 @@ func (s *Server) serveTree(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// alarmAt returns a channel that fires at a time; never where the time is zero.
-func alarmAt(t time.Time) (<-chan time.Time, func()) {
+// timerAt returns a channel that fires at t, or never if t is zero, and a function that stops the timer.
+func timerAt(t time.Time) (<-chan time.Time, func()) {
 	if t.IsZero() {
 		return nil, func() {}
 	}
@@ -120,8 +120,8 @@ func alarmAt(t time.Time) (<-chan time.Time, func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// look makes the answer as of now, with a channel that is closed at the next change and the time of the next planned one.
-func (s *Server) look(q question) (a answer, changed <-chan struct{}, next time.Time) {
+// look returns the present answer, a channel that is closed at the next change, and the time of the next planned change, if any.
+func (s *Server) look(q query) (a answer, changed <-chan struct{}, next time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.catchUp(time.Now())
@@ -131,15 +131,15 @@ func (s *Server) look(q question) (a answer, changed <-chan struct{}, next time.
 	return s.answer(q), s.changed, next
 }
 
-// answer is what goes to the client.
+// An answer is the response to a query.
 type answer struct {
 	status int
-	text   string // the body, or what is wrong
+	text   string // the body, the error message, or where to redirect
 	mime   string
 	etag   string
 }
 
-func (s *Server) answer(q question) answer {
+func (s *Server) answer(q query) answer {
 	n := s.find(q.parts)
 	path := strings.Join(q.parts, "/")
 	switch {
@@ -177,7 +177,7 @@ func (s *Server) answer(q question) answer {
 	return answer{status: http.StatusOK, text: b.String(), mime: "application/text", etag: etag("list", b.String())}
 }
 
-// etag hashes content, so that going back to an old value gives the old ETag back, as the real server does.
+// etag returns a hash of the content. As on the real server, a value that returns has the ETag that it had before.
 func etag(form, content string) string {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s:%s", form, content)
@@ -244,7 +244,7 @@ func write(w http.ResponseWriter, mime, text string) {
 	w.Header().Set("Content-Type", mime)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write([]byte(text)) // a client that went away is no error of ours
+	_, _ = w.Write([]byte(text)) // the client may be gone
 }
 
 func fail(w http.ResponseWriter, status int, text string) {

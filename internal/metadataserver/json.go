@@ -8,8 +8,8 @@ import (
 	"unicode"
 )
 
-// recursive writes a node as the JSON that recursive=true gives. Custom attribute names stay as they are, all other
-// names turn from dashes to camel case, and a directory of numbers (disks, network interfaces) turns into a list.
+// recursive writes a node as the JSON of recursive=true. A directory of numbers (disks, network interfaces) becomes a list. Names
+// become camel case, except below a node with custom names: attributes and service accounts.
 func (n *node) recursive(b *strings.Builder, custom bool) {
 	if n.children == nil {
 		b.WriteString(n.jsonText())
@@ -51,7 +51,7 @@ func (n *node) jsonText() string {
 	return quote(n.text)
 }
 
-// isList says whether all names are numbers from 0, without a gap.
+// isList reports whether the names are the numbers from 0 without a gap.
 func isList(names []string) bool {
 	for i := range names {
 		if !slices.Contains(names, strconv.Itoa(i)) {

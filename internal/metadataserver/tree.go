@@ -2,13 +2,13 @@
 //
 // A Server holds a tree of values under /computeMetadata/v1/ and answers with directory listings, single values,
 // recursive JSON, ETags, wait_for_change and access tokens, by the rules of
-// https://cloud.google.com/compute/docs/metadata/querying-metadata. It knows nothing of where values and tokens come
-// from: a simulator and a stand-in for the real server can both be built on it.
+// https://cloud.google.com/compute/docs/metadata/querying-metadata. Its user provides values and tokens, so a simulator and a
+// stand-in for the real server can both be built on it.
 //
-// It starts no goroutine and no timer of its own; only a waiting request has a timer, which ends with the request.
+// It starts no goroutines. Only a waiting request has a timer, which stops with the request.
 //
-// Limits: there is no identity endpoint, no guest attributes (nothing can be written over HTTP), and no limit on how
-// long a request without timeout_sec may wait.
+// Limits: there are no identity tokens and no guest attributes (nothing can be written over HTTP). A request without timeout_sec
+// may wait forever.
 package metadataserver
 
 import (
@@ -22,14 +22,14 @@ import (
 // Token is an OAuth access token as the metadata server hands it out.
 type Token struct {
 	AccessToken string
-	ExpiresIn   time.Duration // how long it is still good
-	Type        string        // "Bearer" where empty
+	ExpiresIn   time.Duration // remaining lifetime
+	Type        string        // empty means "Bearer"
 }
 
 // Server is a metadata server: an http.Handler over a tree of values that can change while it serves.
 type Server struct {
-	// Token answers instance/service-accounts/ACCOUNT/token for every account in the tree. Scopes is what the request
-	// asked for and may be empty. Nil means that there are no tokens (404). Set it before serving.
+	// Token returns an access token of an account in the tree, for instance/service-accounts/ACCOUNT/token. scopes are those of
+	// the request, which may have none. If Token is nil, the answer is 404. It must be set before serving.
 	Token func(ctx context.Context, account string, scopes []string) (Token, error)
 
 	mu      sync.Mutex
@@ -38,20 +38,20 @@ type Server struct {
 	planned []plannedSet  // by time
 }
 
-// node is a directory when children is not nil, else a value.
+// A node is a directory if children is not nil, else a value.
 type node struct {
 	children map[string]*node
 	text     string // the value as it is served by default
-	json     string // its JSON form; empty means: the text as a JSON string
+	json     string // its JSON form; empty means text as a JSON string
 }
 
 type plannedSet struct {
 	at   time.Time
 	path string
-	leaf *node // nil: remove
+	leaf *node // nil means remove
 }
 
-// New returns a server with the two empty directories every metadata server has.
+// New returns a server without values. It has the directories for attributes of instance and project.
 func New() *Server {
 	s := &Server{root: newDir(), changed: make(chan struct{})}
 	s.MakeDir("instance/attributes")
@@ -61,20 +61,19 @@ func New() *Server {
 
 func newDir() *node { return &node{children: map[string]*node{}} }
 
-// Set gives path, such as "project/attributes/key", a value. Directories are made as needed.
+// Set sets the value of a path such as "project/attributes/key". It makes missing directories.
 func (s *Server) Set(path, value string) { s.setLeaf(path, &node{text: value}) }
 
-// SetJSON gives path a value that is not a string in JSON: a number, or a list such as the scopes of an account, which
-// is served as lines of text unless JSON is asked for.
+// SetJSON sets a value whose JSON form is not a string: a number, or a list such as the scopes of an account. The server sends
+// text unless the client asks for JSON.
 func (s *Server) SetJSON(path, text, json string) { s.setLeaf(path, &node{text: text, json: json}) }
 
-// SetAfter gives path a value that is served only when delay has passed, as a changed project attribute takes some
-// seconds to reach each zone.
+// SetAfter sets a value after a delay. On Compute Engine a changed project attribute takes some seconds to reach each zone.
 func (s *Server) SetAfter(path, value string, delay time.Duration) {
 	s.plan(path, &node{text: value}, delay)
 }
 
-// RemoveAfter removes path when delay has passed.
+// RemoveAfter removes a path after a delay.
 func (s *Server) RemoveAfter(path string, delay time.Duration) { s.plan(path, nil, delay) }
 
 // MakeDir makes an empty directory, so that listing it is not a 404.
@@ -85,7 +84,7 @@ func (s *Server) MakeDir(path string) {
 	s.signal()
 }
 
-// Remove takes path and all below it out. It reports whether there was something.
+// Remove removes a path and everything below it. It reports whether the path existed.
 func (s *Server) Remove(path string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,10 +122,10 @@ func (s *Server) plan(path string, leaf *node, delay time.Duration) {
 	}
 	s.planned = append(s.planned, plannedSet{at: now.Add(delay), path: path, leaf: leaf})
 	slices.SortStableFunc(s.planned, func(a, b plannedSet) int { return a.at.Compare(b.at) })
-	s.signal() // whoever waits must learn of the new time to look again
+	s.signal() // waiting requests must set their timers again
 }
 
-// catchUp applies what was planned for a time that has come. The caller holds mu.
+// catchUp applies the planned changes that are due. The caller holds mu.
 func (s *Server) catchUp(now time.Time) {
 	for len(s.planned) > 0 && !s.planned[0].at.After(now) {
 		s.apply(s.planned[0].path, s.planned[0].leaf)
@@ -134,7 +133,8 @@ func (s *Server) catchUp(now time.Time) {
 	}
 }
 
-// apply sets or removes one path and wakes those who wait. The caller holds mu.
+// apply sets a path, or removes it if leaf is nil, and wakes waiting requests. It reports whether there was a change. The caller
+// holds mu.
 func (s *Server) apply(path string, leaf *node) bool {
 	parts := split(path)
 	if len(parts) == 0 {
@@ -160,7 +160,7 @@ func (s *Server) signal() {
 	s.changed = make(chan struct{})
 }
 
-// dir finds or makes a directory; a value that stands in the way gives way.
+// dir returns a directory. It makes missing directories, and replaces values that are in the way.
 func (s *Server) dir(parts []string) *node {
 	n := s.root
 	for _, part := range parts {

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The create hook of the test drive: a VM that has been created joins the load balancer.
+# The create hook of the test drive: adds a new VM to the load balancer.
 #
-# The balancer's backends are network endpoint groups, one in each zone, named like the cluster: VM web-vm-1234 belongs into
-# group web. For new balancers of this kind Google recommends backend services over target pools, which know old health
-# checks only; and a backend service does not take an instance group that is empty, as all are at first.
+# The balancer's backends are network endpoint groups, one in each zone, named like the cluster: VM web-vm-1234 belongs to
+# group web. For new balancers of this kind Google recommends backend services over target pools, which support only legacy health
+# checks. A backend service does not accept an empty instance group, and at first all groups are empty.
 #
 # prevmtable sets PROJECT, ZONE and NAME.
 set -euo pipefail
@@ -16,7 +16,7 @@ for try in 1 2 3; do
 		echo "$NAME joined $group in $ZONE"
 		exit 0
 	fi
-	# Refused: that it is there already is as good, and so is that the VM is gone; its own hook follows then.
+	# It is also a success if the VM is a member already, or if it is gone: then another hook follows.
 	if members=$(endpoints list-network-endpoints "$group" --format='value(networkEndpoint.instance.basename())' 2>&1) &&
 		grep --quiet --line-regexp --fixed-strings -- "$NAME" <<<"$members"; then
 		echo "$NAME is in $group in $ZONE already"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The drain, delete and vanished hook of the test drive: a VM leaves the load balancer. See web-join.sh for its groups.
+# The drain, delete and vanished hook of the test drive: removes a VM from the load balancer. See web-join.sh for its groups.
 #
-# As the drain hook it runs before the VM is deleted: it waits a minute at most for another VM behind the balancer, and when the VM has
-# left, for the requests under way.
+# As the drain hook it runs before the VM is deleted. It waits up to a minute until another VM is behind the balancer. After it has
+# removed the VM, it waits for the requests in flight.
 #
-# A Spot VM that is preempted takes up to 30 seconds to stop; until the health check notices, it would get requests. A VM
-# that exists no longer may have left by itself, and one whose create hook was lost never joined. That is as good.
+# A preempted VM takes up to 30 seconds to stop, and gets requests until the health check notices. A VM that is no member any more,
+# or never was one because its create hook was lost, is a success.
 #
 # prevmtable sets PROJECT, ZONE and NAME.
 set -euo pipefail
@@ -13,7 +13,7 @@ set -euo pipefail
 group=${NAME%-vm-*}
 endpoints() { gcloud compute network-endpoint-groups "$@" --project="$PROJECT" --zone="$ZONE" --quiet; }
 
-# others succeeds if there are VMs behind the balancer beside this one.
+# others succeeds if there are other VMs behind the balancer.
 others() {
 	gcloud compute network-endpoint-groups list --project="$PROJECT" --filter="name=$group" --format='value(size)' |
 		awk '{ n += $1 } END { exit n < 2 }'

@@ -1,5 +1,5 @@
-// Package kubetest checks misc/kubernetes.yaml against the types of the Kubernetes API. It is a module of its own so that
-// the daemon's does not depend on these.
+// Package kubetest checks misc/kubernetes.yaml against the types of the Kubernetes API. It is a separate module, so that the daemon
+// does not depend on them.
 package kubetest
 
 import (
@@ -20,8 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// decode reads every document as the API server does with strict field validation: unknown, doubled and misspelt fields
-// are errors.
+// decode decodes every document as the API server does with strict field validation: unknown and repeated fields are errors.
 func decode(text []byte) (objects []runtime.Object, err error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme), networkingv1.AddToScheme(scheme)); err != nil {
@@ -53,7 +52,7 @@ func read(t *testing.T, path string) []byte {
 	return text
 }
 
-// TestKubernetes decodes the file and looks at what the daemon and its image take for granted.
+// TestKubernetes decodes the file, and checks what the daemon and its image rely on.
 func TestKubernetes(t *testing.T) {
 	objects, err := decode(read(t, "../kubernetes.yaml"))
 	if err != nil || len(objects) != 3 {
@@ -86,7 +85,7 @@ func TestKubernetes(t *testing.T) {
 		"the project": fmt.Sprint(c.Args) == "[-project=PROJECT]",
 	} {
 		if !ok {
-			t.Errorf("not as it should be: %s", what)
+			t.Errorf("wrong: %s", what)
 		}
 	}
 }
@@ -106,7 +105,7 @@ func reach(policy networkingv1.NetworkPolicySpec) string {
 	return strings.Join(found, " ")
 }
 
-// Without this, a test that decodes everything would not be noticed.
+// TestStrict checks that decode refuses mistakes, so that TestKubernetes means something.
 func TestStrict(t *testing.T) {
 	good := string(read(t, "../kubernetes.yaml"))
 	for _, change := range [][3]string{

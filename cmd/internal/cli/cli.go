@@ -11,8 +11,8 @@ import (
 	"runtime/debug"
 )
 
-// Parse parses a command's flags, -help and -version among them. It returns [flag.ErrHelp] after it has printed what these two ask
-// for. Other errors are the user's, and are not printed.
+// Parse parses a command's flags, and adds -version. After it has printed the help or the version it returns [flag.ErrHelp]. Any
+// other error is a usage error, which the caller prints.
 func Parse(f *flag.FlagSet, args []string, usage string, stdout io.Writer) error {
 	version := f.Bool("version", false, "print the version and exit")
 	f.SetOutput(io.Discard)
@@ -35,7 +35,7 @@ func Parse(f *flag.FlagSet, args []string, usage string, stdout io.Writer) error
 // The linker sets these for the image, which is built without the repository; see Dockerfile.
 var stampedVersion, stampedRevision string
 
-// Version says which build this is: version, commit, Go version.
+// Version returns the version, the commit and the Go version of this build.
 func Version() string {
 	v, commit := stampedVersion, stampedRevision
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// A web page that has led a name of its own to this machine gets nothing.
-func TestKnown(t *testing.T) {
-	h := known(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) }), "meta.internal:8080")
+// A web page whose host name resolves to this machine gets nothing.
+func TestCheckHost(t *testing.T) {
+	h := checkHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) }), "meta.internal:8080")
 	for _, test := range []struct {
 		host, origin string
 		want         int
