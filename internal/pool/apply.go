@@ -9,9 +9,10 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// apply lets an observation act on a row, and does what follows from it.
+// apply applies an observation to a row, and carries out the outcome.
 func (p *Pool) apply(z *zone, v *vm, o observation) {
-	from, began, lived := v.phase, v.mutation.begun, !v.alive.IsZero()
+	o.rest = p.config.Rest
+	from, began, wasLive := v.phase, v.mutation.begun, !v.lastLive.IsZero()
 	if from == draining {
 		began = v.since
 	}
@@ -33,7 +34,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 	case outcomeUnknown:
 		p.emit(Event{Level: slog.LevelWarn, Kind: OutcomeUnknown, Zone: z.name, Name: v.name, Err: o.failure})
 	case turnedUp:
-		if v.born.IsZero() || lived {
+		if v.creationBegun.IsZero() || wasLive {
 			z.strangers = append(z.strangers, v.name)
 		}
 	case isLive:
@@ -50,7 +51,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 	case deletionFailed:
 		p.finishOperation(v, o.at)
 		if v.failure.Class == KeptByDrain || !v.drained && v.failure.Class != gce.Forbidden && p.isMine(v.request) {
-			p.deletionsLeft++ // another VM is chosen at once
+			p.deletionsLeft++ // choose another VM at once
 		}
 		level := slog.LevelWarn
 		if v.failure.Class == KeptByDrain {
@@ -60,7 +61,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 	}
 }
 
-// creationFailed holds what the failure says something about.
+// creationFailed reports a failed creation, and holds the scope of its failure.
 func (p *Pool) creationFailed(z *zone, v *vm, now time.Time) {
 	f := v.failure
 	p.finishOperation(v, now)
@@ -69,21 +70,21 @@ func (p *Pool) creationFailed(z *zone, v *vm, now time.Time) {
 		p.hints = append(p.hints, hint{v.rank, available})
 		facts = append(facts, "zonesAvailable", strings.Join(available, " "))
 	}
-	p.emit(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: z.name, Name: v.name, Class: f.Class, Facts: facts, Took: now.Sub(v.born), Err: f})
+	p.emit(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: z.name, Name: v.name, Class: f.Class, Facts: facts, Took: now.Sub(v.creationBegun), Err: f})
 	if f.Class == gce.Exhausted {
 		p.fire("exhausted", v, "")
 	}
 	s := scopeOf(f, z.name, v.rank)
-	if z.out || s.rank == len(p.config.Templates) { // it says nothing about a template in force
+	if z.out || s.rank == len(p.config.Templates) { // neither the zone nor the template is in force any more
 		return
 	}
-	p.hold(s, f, v.born, now)
-	if f.Class.Lasting() && v.born.Before(p.since) {
-		p.holds[cause{s, f.Class}].trial = true // what was refused is no longer what would be asked for, but one VM is enough to see
+	p.hold(s, f, v.creationBegun, now)
+	if f.Class.Lasting() && v.creationBegun.Before(p.configSince) {
+		p.holds[cause{s, f.Class}].lifted = true // an older configuration asked for this VM; the new one deserves a trial
 	}
 }
 
-// configured returns those of the zones of the configuration that are named.
+// configured returns the configured zones among those named.
 func (p *Pool) configured(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(p.config.Zones), func(zone string) bool { return !slices.Contains(names, zone) })
 }

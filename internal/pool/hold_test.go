@@ -44,7 +44,7 @@ func fiveZonesConfig(rest, exhaustion int) *config.Config {
 
 // beginForTest begins a creation as the loop does, without the call.
 func (p *Pool) beginForTest(zone string, rank int, now time.Time) *vm {
-	v := &vm{key: key{zone, fmt.Sprint("pool-", p.random.Uint64())}, phase: asked, since: now, rank: rank, born: now, mutation: mutation{begun: now}}
+	v := &vm{key: key{zone, fmt.Sprint("pool-", p.random.Uint64())}, phase: asked, since: now, rank: rank, creationBegun: now, mutation: mutation{begun: now}}
 	p.zones[zone].add(v)
 	return v
 }
@@ -64,7 +64,7 @@ func (p *Pool) updateForTest(now time.Time) {
 
 // timeLeft returns how long a zone is still held for a rank.
 func timeLeft(p *Pool, zone string, rank int, now time.Time) time.Duration {
-	if h := p.longest(zone, rank, now); h != nil {
+	if h := p.longestHold(zone, rank, now); h != nil {
 		return p.until(h).Sub(now)
 	}
 	return 0
@@ -169,11 +169,11 @@ func TestHoldLastsUntilUpdate(t *testing.T) {
 		t.Errorf("held for %v, and the next update is in 20 s", left)
 	}
 	p.updateBegun = at(25) // an update for another reason
-	if p.longest("us-central1-a", 0, at(31)) == nil {
+	if p.longestHold("us-central1-a", 0, at(31)) == nil {
 		t.Error("the hold was over before the next timed update")
 	}
 	p.updateForTest(at(31))
-	if p.longest("us-central1-a", 0, at(31)) != nil {
+	if p.longestHold("us-central1-a", 0, at(31)) != nil {
 		t.Error("the hold lasts beyond the next timed update")
 	}
 	p.config.Exhaustion = 2 * time.Minute
@@ -280,10 +280,10 @@ func TestTrialOfANewConfiguration(t *testing.T) {
 	check("held", 0, 0, 0)
 	p.parse([]byte(`{"SecondsToRest": 30, "SecondsForExhaustion": 300, "Prefix": "pool-", "TargetVMCount": 6,
 		"AllowedZones": ["us-central1-a", "us-central1-b", "us-central1-c"], "Instance": `+template+`}`), now)
-	for p.async > 0 {
-		p.handle(<-p.events)
+	for p.goroutines > 0 {
+		p.handle(<-p.results)
 	}
-	if p.version == "" {
+	if p.configVersion == "" {
 		t.Fatal(p.newest.Refusal)
 	}
 	check("one of the old template is under way", 1, 1, 0)
@@ -334,11 +334,11 @@ func TestShortLived(t *testing.T) {
 			p.loseForTest("us-central1-a", l.lived, now)
 		}
 		for _, zone := range fiveZones {
-			if got := p.longest(zone, 0, now) != nil; got != (test.held && zone == "us-central1-a") {
+			if got := p.longestHold(zone, 0, now) != nil; got != (test.held && zone == "us-central1-a") {
 				t.Errorf("%s: %s held: %v", test.name, zone, got)
 			}
 		}
-		if h := p.longest("us-central1-a", 1, now); test.held && (h == nil || h.class != ShortLived) {
+		if h := p.longestHold("us-central1-a", 1, now); test.held && (h == nil || h.class != ShortLived) {
 			t.Errorf("%s: not held for the other rank", test.name)
 		}
 	}
@@ -357,11 +357,11 @@ func TestShortLivedEverywhere(t *testing.T) {
 	lose("us-central1-a", 3)
 	now = now.Add(11 * time.Minute)
 	lose("us-central1-b", 3)
-	if p.longest("europe-west1-b", 0, now) != nil {
+	if p.longestHold("europe-west1-b", 0, now) != nil {
 		t.Error("everything is held though the first zone's losses were long ago")
 	}
 	lose("us-central1-c", 3)
-	if p.longest("europe-west1-b", 1, now) == nil {
+	if p.longestHold("europe-west1-b", 1, now) == nil {
 		t.Fatal("not everything is held though two zones lose VMs")
 	}
 	everywhere := func(when string, want int) {

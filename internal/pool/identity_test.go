@@ -129,10 +129,10 @@ func TestNoticeOthers(t *testing.T) {
 			t.Errorf("%s: stands by: %v; warned %d times, said so %d times", test.name, p.standingBy(now), warned, calls)
 		}
 		if test.standsBy {
-			if d := p.standby.Sub(now); (d - test.standby).Abs() > time.Second {
+			if d := p.standbyUntil.Sub(now); (d - test.standby).Abs() > time.Second {
 				t.Errorf("%s: for %v, want %v", test.name, d, test.standby)
 			}
-			if !p.standingBy(p.standby.Add(-time.Second)) || p.standingBy(p.standby) {
+			if !p.standingBy(p.standbyUntil.Add(-time.Second)) || p.standingBy(p.standbyUntil) {
 				t.Errorf("%s: does not take over in time", test.name)
 			}
 		}

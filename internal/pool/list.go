@@ -17,13 +17,13 @@ import (
 const (
 	// relistTime is the retry delay after a failed list.
 	relistTime = 20 * time.Second
-	// maxLookups is how many VMs of a zone are asked for by name at once.
+	// maxLookups is how many VMs of a zone are looked up by name at once.
 	maxLookups = 100
-	// manyLookups is the number of missing VMs above which the zone's operations are listed first. One list confirms most of a mass loss.
+	// manyLookups is how many VMs may be looked up without a list of the zone's operations, which confirms most of a mass loss at once.
 	manyLookups = 10
 )
 
-// update begins a look at all zones. A zone whose last list is still under way is not listed again.
+// update lists all zones, except those whose last list is still under way.
 func (p *Pool) update(timed bool) {
 	if p.config == nil {
 		return
@@ -33,7 +33,7 @@ func (p *Pool) update(timed bool) {
 	if timed || p.timedBegun.IsZero() {
 		p.timedBegun = now
 	}
-	p.due.update = p.timedBegun.Add(p.config.Rest) // changes in between do not put off the next one
+	p.due.update = p.timedBegun.Add(p.config.Rest) // other updates do not put off the timed ones
 	p.forgetOld(now)
 	for _, z := range p.sortedZones() {
 		if !z.listing {
@@ -43,7 +43,7 @@ func (p *Pool) update(timed bool) {
 	schedule(&p.due.grace, now.Add(grace))
 }
 
-// forgetOld drops what no list can still show, and zones taken out in which nothing is in flight any more.
+// forgetOld drops tombstones that no list can still show, and former zones without rows.
 func (p *Pool) forgetOld(now time.Time) {
 	maps.DeleteFunc(p.finished, func(_ string, at time.Time) bool { return now.Sub(at) > tombstoneTime })
 	for _, z := range p.allZones() {
@@ -57,7 +57,7 @@ func (p *Pool) forgetOld(now time.Time) {
 	p.pruneHolds(now)
 }
 
-// relist lists the zones again that could not be listed.
+// relist lists the zones whose last list failed.
 func (p *Pool) relist(now time.Time) {
 	for _, z := range p.sortedZones() {
 		if !z.unknownSince.IsZero() && !z.listing {
@@ -67,12 +67,12 @@ func (p *Pool) relist(now time.Time) {
 	schedule(&p.due.grace, now.Add(grace))
 }
 
-// list lists one zone. At first, and when another daemon may be at work, it asks for the operations as well, before the VMs, so that no
-// VM is missing from both.
+// list lists the VMs of a zone. The first time, and when another daemon may be at work, it lists the operations as well. They come
+// first, so that no VM is missing from both lists.
 func (p *Pool) list(z *zone, now time.Time) {
 	withPast := z.listedAt.IsZero() || z.hasStrangers || p.standingBy(now)
 	z.listing, z.late, z.hasStrangers, z.listBegun, z.awaited = true, false, false, now, now
-	p.goAsync(func() event {
+	p.goAsync(func() result {
 		e := listEnded{zone: z}
 		if withPast {
 			e.past, e.err = p.GCE.Operations(p.accepting, z.name, z.prefix, p.GCE.Now().Add(-deletionTime))
@@ -84,7 +84,7 @@ func (p *Pool) list(z *zone, now time.Time) {
 	})
 }
 
-// handleList takes a list into the table.
+// handleList updates the rows of a zone from its list.
 func (p *Pool) handleList(e listEnded, now time.Time) {
 	z := e.zone
 	if z.out || p.accepting.Err() != nil {
@@ -123,9 +123,9 @@ func (p *Pool) handleList(e listEnded, now time.Time) {
 	p.listSucceeded(z, now)
 }
 
-// appear makes a row of a VM that a list shows for the first time, unless it is on its way out.
+// appear adds a row for a VM that a list shows for the first time, unless the VM is being stopped or deleted.
 func (p *Pool) appear(z *zone, seen gce.VM, now time.Time) {
-	v := &vm{key: key{z.name, seen.Name}, phase: live, since: now, status: seen.Status, created: seen.Created, alive: now}
+	v := &vm{key: key{z.name, seen.Name}, phase: live, since: now, status: seen.Status, created: seen.Created, lastLive: now}
 	v.rank = p.rankOf(v.name)
 	switch {
 	case seen.Stopped():
@@ -138,7 +138,7 @@ func (p *Pool) appear(z *zone, seen gce.VM, now time.Time) {
 	z.add(v)
 }
 
-// warnOfStrangers says which members this daemon did not make.
+// warnOfStrangers logs which members this daemon did not make.
 func (p *Pool) warnOfStrangers(z *zone) {
 	if len(z.strangers) > 0 {
 		slices.Sort(z.strangers)
@@ -149,13 +149,13 @@ func (p *Pool) warnOfStrangers(z *zone) {
 	z.strangers = nil
 }
 
-// listSucceeded ends the list of a zone that is known now.
+// listSucceeded ends a list, with its lookups: the zone is known now.
 func (p *Pool) listSucceeded(z *zone, now time.Time) {
 	if z.loggedReason != "" || z.writeOffLogged {
 		p.emit(Event{Kind: ZoneKnown, Zone: z.name})
 	}
 	if p.view(z, now) == writtenOff && z.writeOffLogged {
-		p.lookAgain(z, now)
+		p.relistWrittenOff(z, now)
 	}
 	z.unknownSince, z.ownFault, z.writeOffLogged, z.absent, z.loggedReason, z.reason = time.Time{}, false, false, false, "", ""
 	z.listedAt = z.listBegun
@@ -174,7 +174,7 @@ func (p *Pool) listSucceeded(z *zone, now time.Time) {
 	p.listDone(z, now)
 }
 
-// listFailed notes that a zone could not be listed.
+// listFailed ends a list that failed: the zone is unknown or absent.
 func (p *Pool) listFailed(z *zone, err error, now time.Time) {
 	z.absent = z.listedAt.IsZero() && gce.ZoneAbsent(err, z.name)
 	if z.absent {
@@ -185,13 +185,13 @@ func (p *Pool) listFailed(z *zone, err error, now time.Time) {
 	f, isFailure := errors.AsType[*gce.Failure](err)
 	z.ownFault = isFailure && (f.Class == gce.RateLimited || f.Class == gce.NotSent || f.Status == http.StatusUnauthorized)
 	schedule(&p.due.relist, now.Add(relistTime))
-	trouble := err.Error()
+	short := err.Error()
 	if isFailure && f.Code != "" {
-		trouble = f.Code // Google's messages may differ each time
+		short = f.Code // Google's messages may differ each time
 	}
 	z.reason = err.Error()
-	if trouble != z.loggedReason {
-		z.loggedReason = trouble
+	if short != z.loggedReason {
+		z.loggedReason = short
 		if z.absent {
 			p.emit(Event{Level: slog.LevelError, Kind: ZoneAbsent, Zone: z.name, Err: err})
 		} else {
@@ -201,7 +201,7 @@ func (p *Pool) listFailed(z *zone, err error, now time.Time) {
 	p.listDone(z, now)
 }
 
-// listDone ends the wait for a zone. The last one, or any that comes late, is followed by a plan.
+// listDone ends the wait for a zone. If no other zone is awaited, the update ends.
 func (p *Pool) listDone(z *zone, now time.Time) {
 	z.listing, z.late = false, false
 	for _, z := range p.zones {
@@ -213,7 +213,7 @@ func (p *Pool) listDone(z *zone, now time.Time) {
 	p.updateEnded(now)
 }
 
-// giveUpWaiting goes on without the zones that have not answered in time.
+// giveUpWaiting makes the zones late that have not answered within grace. If no other zone is awaited, the update ends.
 func (p *Pool) giveUpWaiting(now time.Time) {
 	gaveUp := false
 	for _, z := range p.sortedZones() {
@@ -236,34 +236,34 @@ func (p *Pool) giveUpWaiting(now time.Time) {
 	}
 }
 
-// updateEnded notes how an update went, and has a plan made from the fresh snapshot. The update has succeeded if the configuration is
-// there, some zone was seen, and all were that are not written off.
+// updateEnded records the result of an update, and schedules a plan. The update has succeeded if the pool is not paused, at least one zone
+// was listed, and the others are written off.
 func (p *Pool) updateEnded(now time.Time) {
-	seen, missed := false, false
+	anyListed, anyMissed := false, false
 	for _, z := range p.zones {
 		switch p.view(z, now) {
 		case known:
-			seen = seen || !z.absent
+			anyListed = anyListed || !z.absent
 		case unknown, unlisted:
-			missed = true
+			anyMissed = true
 		}
 	}
-	if seen && !missed && !p.paused {
-		p.succeeded = now
+	if anyListed && !anyMissed && !p.paused {
+		p.succeededAt = now
 	}
 	if p.updating {
 		p.emit(Event{Level: slog.LevelDebug, Kind: UpdateEnded, Took: now.Sub(p.updateBegun)})
 	}
-	p.updating, p.fresh = false, true
+	p.updating, p.freshSnapshot = false, true
 	schedule(&p.due.reconcile, now)
 }
 
-// lookAgain lists the other zones that were written off like this one, which is seen again. Otherwise the first zone to return would get every
-// replacement.
-func (p *Pool) lookAgain(back *zone, now time.Time) {
-	p.returned = now
+// relistWrittenOff lists the other zones that are written off, since one has returned. Otherwise the first to return would get every
+// replacement. See awaitsReturn.
+func (p *Pool) relistWrittenOff(returned *zone, now time.Time) {
+	p.returnedAt = now
 	for _, z := range p.sortedZones() {
-		if z == back || p.view(z, now) != writtenOff {
+		if z == returned || p.view(z, now) != writtenOff {
 			continue
 		}
 		if z.listing {
@@ -275,17 +275,17 @@ func (p *Pool) lookAgain(back *zone, now time.Time) {
 	}
 }
 
-// awaitsReturn reports whether such zones are still being waited for.
+// awaitsReturn reports whether a zone has returned, and the wait for other zones that are written off has not ended.
 func (p *Pool) awaitsReturn(now time.Time) bool {
 	for _, z := range p.zones {
-		if z.listing && !z.late && now.Sub(p.returned) < grace && p.view(z, now) == writtenOff {
+		if z.listing && !z.late && now.Sub(p.returnedAt) < grace && p.view(z, now) == writtenOff {
 			return true
 		}
 	}
 	return false
 }
 
-// writeOffZones says which zones do not count from now on.
+// writeOffZones logs the zones that have been written off, and schedules a plan for when others will be.
 func (p *Pool) writeOffZones(now time.Time) {
 	for _, z := range p.sortedZones() {
 		if p.view(z, now) != writtenOff {
@@ -299,7 +299,7 @@ func (p *Pool) writeOffZones(now time.Time) {
 	}
 }
 
-// An answer is what came of asking for a VM by name.
+// An answer is the result of looking a VM up by name.
 type answer struct {
 	name  string
 	vm    gce.VM
@@ -307,7 +307,7 @@ type answer struct {
 	err   error
 }
 
-// lookUp asks for VMs of a zone by name, least recently asked first.
+// lookUp looks VMs of a zone up by name, those first that were looked up least recently.
 func (p *Pool) lookUp(z *zone, now time.Time) {
 	if z.lookingUp || len(z.lookups) == 0 {
 		return
@@ -316,11 +316,11 @@ func (p *Pool) lookUp(z *zone, now time.Time) {
 		return cmp.Or(z.vms[a].lookedUp.Compare(z.vms[b].lookedUp), cmp.Compare(a, b))
 	})
 	many, since := len(names) > manyLookups, now
-	canEnd := map[string]bool{} // by what the zone's operations say
+	wasLive := map[string]bool{}
 	for _, name := range names {
 		if v := z.vms[name]; v.phase == live || v.phase == draining {
-			canEnd[name] = true
-			since = earlier(since, v.alive)
+			wasLive[name] = true
+			since = earlier(since, v.lastLive)
 		}
 	}
 	since = p.atGoogle(since).Add(-clockSkew)
@@ -331,10 +331,10 @@ func (p *Pool) lookUp(z *zone, now time.Time) {
 	}
 	z.lookingUp = true
 	verifying := z.verifying
-	p.goAsync(func() event {
-		e := lookupsEnded{zone: z, verifying: verifying, canEnd: canEnd}
+	p.goAsync(func() result {
+		e := lookupsEnded{zone: z, verifying: verifying, wasLive: wasLive}
 		if many {
-			past, _ := p.GCE.Operations(p.work, z.name, z.prefix, since) // what it does not say is asked for
+			past, _ := p.GCE.Operations(p.work, z.name, z.prefix, since) // VMs that it lacks are looked up
 			e.ended = endings(past)
 		}
 		var wg sync.WaitGroup
@@ -342,7 +342,7 @@ func (p *Pool) lookUp(z *zone, now time.Time) {
 		for i, name := range names {
 			a := &e.answers[i]
 			a.name = name
-			if !canEnd[name] || e.ended[name].reason == "" {
+			if !wasLive[name] || e.ended[name].reason == "" {
 				wg.Go(func() { a.vm, a.found, a.err = p.GCE.Get(p.work, z.name, name) })
 			}
 		}
@@ -351,21 +351,21 @@ func (p *Pool) lookUp(z *zone, now time.Time) {
 	})
 }
 
-// handleLookups takes what was found out about VMs that were asked for by name. As long as losses are found, all that is missing from a
-// list is asked for. Then the rest may wait for the next update.
+// handleLookups updates the rows of VMs that were looked up. It goes on with what the last list lacked as long as losses are found. The
+// others can wait for the next update.
 func (p *Pool) handleLookups(e lookupsEnded, now time.Time) {
 	z := e.zone
 	z.lookingUp = false
 	losses := z.count[lost]
 	for name, reason := range e.ended {
-		if v := z.vms[name]; v != nil && e.canEnd[name] && (v.phase == live || v.phase == draining) {
+		if v := z.vms[name]; v != nil && e.wasLive[name] && (v.phase == live || v.phase == draining) {
 			v.loss = reason
 			p.apply(z, v, observation{kind: operationEnded, at: now})
 		}
 	}
 	for _, a := range e.answers {
 		v := z.vms[a.name]
-		if v == nil || v.phase == lost || v.since.After(v.lookedUp) { // the answer is about the phase before
+		if v == nil || v.phase == lost || v.since.After(v.lookedUp) { // the answer concerns an earlier phase
 			continue
 		}
 		kind := getMisses
@@ -374,7 +374,7 @@ func (p *Pool) handleLookups(e lookupsEnded, now time.Time) {
 		}
 		if a.err == nil {
 			v.hidden = v.phase == live
-			p.apply(z, v, observation{kind: kind, at: now, vm: a.vm, overdue: v.overdue(now), distance: p.config.Rest})
+			p.apply(z, v, observation{kind: kind, at: now, vm: a.vm})
 		}
 	}
 	switch {
@@ -389,11 +389,4 @@ func (p *Pool) handleLookups(e lookupsEnded, now time.Time) {
 		p.explain(z, now)
 		schedule(&p.due.reconcile, now)
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

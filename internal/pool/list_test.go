@@ -14,7 +14,7 @@ func TestLateAnswer(t *testing.T) {
 	z := p.zones["us-central1-a"]
 	begin := func() *vm {
 		v := p.beginForTest(z.name, 0, at(0))
-		v.open, v.answered, v.lookedUp = true, at(0), at(1)
+		v.uncertain, v.answered, v.lookedUp = true, at(0), at(1)
 		return v
 	}
 	accepted, failed, untouched := begin(), begin(), begin()

@@ -59,7 +59,7 @@ func TestTellLosses(t *testing.T) {
 		said := ""
 		p.Observe = func(e Event) { said += string(e.Kind) + " " + string(e.Reason) }
 		z := p.zones["us-central1-a"]
-		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: test.status, alive: now}
+		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: test.status, lastLive: now}
 		z.add(v)
 		v.loss = test.loss(p)
 		p.reportLosses(z, []*vm{v}, now)
@@ -120,7 +120,7 @@ func TestLived(t *testing.T) {
 		var lived time.Duration
 		p.Observe = func(e Event) { lived = e.Lived }
 		z := p.zones["us-central1-a"]
-		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: "gone", alive: now, created: test.created, loss: ending{reason: Preempted, at: test.ended}}
+		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: "gone", lastLive: now, created: test.created, loss: ending{reason: Preempted, at: test.ended}}
 		z.add(v)
 		p.reportLosses(z, []*vm{v}, now)
 		want := time.Hour

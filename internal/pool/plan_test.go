@@ -50,8 +50,8 @@ func addZone(t *testing.T, s *situation, line string) {
 			z.starting = n
 		case "deleting":
 			z.deleting = n
-		case "uncertain":
-			z.uncertain = n
+		case "pending":
+			z.pending = n
 		case "outdated":
 			z.outdated = n
 		case "unready":
@@ -116,8 +116,8 @@ func TestPlan(t *testing.T) {
 		{name: "written off zone does not count", target: 4, zones: "a off live=2 starting=2;b live=1", create: "b b b"},
 		{name: "unlisted zone holds creation back", target: 4, zones: "a unlisted;b"},
 		{name: "all written off", target: 4, zones: "a off;b off"},
-		{name: "what is uncertain is not made twice", target: 6, zones: "a live=2 uncertain=1;b live=1 uncertain=1", create: "b"},
-		{name: "all that is missing is uncertain", target: 3, zones: "a live=2 uncertain=2"},
+		{name: "pending VMs are not replaced", target: 6, zones: "a live=2 pending=1;b live=1 pending=1", create: "b"},
+		{name: "all that is missing is pending", target: 3, zones: "a live=2 pending=2"},
 		{name: "no room for more in flight", target: 9, room: 2, zones: "a;b;c", create: "a b"},
 
 		{name: "best rank first", target: 3, ranks: 3, zones: "a;b", create: "a b a"},
@@ -251,7 +251,7 @@ func drawSituation(t *rapid.T) situation {
 	for i := range number("zones", 5) + 1 {
 		z := zoneView{
 			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3}).Draw(t, "view")),
-			starting: number("starting", 5), deleting: max(0, number("deleting", 6)-3), uncertain: max(0, number("uncertain", 6)-3),
+			starting: number("starting", 5), deleting: max(0, number("deleting", 6)-3), pending: max(0, number("pending", 6)-3),
 			slots: rapid.SampledFrom([]int{0, 1, 3, 32}).Draw(t, "slots"),
 		}
 		for range s.ranks {
@@ -307,7 +307,7 @@ func checkPlan(t failer, s situation) {
 		t.Fatalf("creation and scale-in in one plan: %+v", p)
 	}
 	zones := map[string]zoneView{}
-	live, starting, deleting, uncertain, outdated, unready, knownLive, oldSpare, newSpare := 0, 0, 0, 0, 0, 0, 0, 0, 0
+	live, starting, deleting, pending, outdated, unready, knownLive, oldSpare, newSpare := 0, 0, 0, 0, 0, 0, 0, 0, 0
 	allListed, allSeen, whole := true, true, true
 	for _, z := range s.zones {
 		zones[z.name] = z
@@ -317,7 +317,7 @@ func checkPlan(t failer, s situation) {
 		if z.view == writtenOff {
 			continue
 		}
-		live, starting, deleting, uncertain = live+z.live, starting+z.starting, deleting+z.deleting, uncertain+z.uncertain
+		live, starting, deleting, pending = live+z.live, starting+z.starting, deleting+z.deleting, pending+z.pending
 		outdated, unready = outdated+z.outdated, unready+z.unready
 		if z.view == known {
 			knownLive += z.live
@@ -333,7 +333,7 @@ func checkPlan(t failer, s situation) {
 	create, ranks, excess, replaces := 0, len(s.ranks), 0, false
 	switch total := live + starting; {
 	case total < s.target && allListed:
-		create = s.target - total - uncertain
+		create = s.target - total - pending
 	case total >= s.target:
 		if excess = live - s.target; !allSeen {
 			excess = knownLive - s.target

@@ -20,7 +20,7 @@ func remembered(z *zone) string {
 			words = append(words, "insert")
 		case v.phase == deleting:
 			words = append(words, "delete")
-		case v.phase == gone && v.ended:
+		case v.phase == gone && v.deletionDone:
 			words = append(words, "deleted")
 		default:
 			words = append(words, phaseNames[v.phase])
@@ -109,7 +109,7 @@ func TestAdopt(t *testing.T) {
 	if v == nil || v.phase != making || v.rank != 1 || v.request != "theirs" || v.operation != "operation-1" || !v.inserted.Equal(inserted) {
 		t.Fatalf("%+v", v)
 	}
-	if d := v.accepted.Sub(inserted).Abs(); d > time.Second || now.Sub(v.lastReported) > time.Second || v.open {
+	if d := v.accepted.Sub(inserted).Abs(); d > time.Second || now.Sub(v.lastReported) > time.Second || v.uncertain {
 		t.Errorf("accepted %v, heard of %v", v.accepted, v.lastReported)
 	}
 	if z.starting(1) != 1 || z.starting(0) != 0 || len(z.strangers) > 0 {

@@ -39,8 +39,8 @@ func BenchmarkUpdate(b *testing.B) {
 			for b.Loop() {
 				update()
 			}
-			if live := p.snapshot(time.Now()).Zones[0].Live; live != vms/20 || p.async > 0 {
-				b.Fatalf("%d VMs live, %d calls begun", live, p.async)
+			if live := p.snapshot(time.Now()).Zones[0].Live; live != vms/20 || p.goroutines > 0 {
+				b.Fatalf("%d VMs live, %d calls begun", live, p.goroutines)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*vms), "ns/VM")
 			b.ReportMetric(0, "ns/op")

@@ -75,22 +75,22 @@ var observations = map[string]observation{
 	"accepted":        {kind: callAccepted, operation: gce.Operation{Name: "operation-1", Inserted: epoch}},
 	"not sent":        {kind: callNotSent, failure: &gce.Failure{Class: gce.RateLimited}},
 	"uncertain":       {kind: callUncertain, failure: &gce.Failure{Class: gce.Uncertain}},
-	"refused":         {kind: callRefused, failure: &gce.Failure{Class: gce.Forbidden}, distance: 30 * time.Second},
+	"refused":         {kind: callRefused, failure: &gce.Failure{Class: gce.Forbidden}, rest: 30 * time.Second},
 	"done":            {kind: operationDone},
-	"kept":            {kind: drainRefused, failure: &gce.Failure{Class: KeptByDrain}, distance: 30 * time.Second},
+	"kept":            {kind: drainRefused, failure: &gce.Failure{Class: KeptByDrain}, rest: 30 * time.Second},
 }
 
 // rowIn returns a VM that came into a phase at epoch, by the way that is usual.
 func rowIn(p phase) *vm {
-	v := &vm{key: key{"us-central1-a", "pool-x"}, phase: p, since: epoch, born: epoch.Add(-time.Minute)}
+	v := &vm{key: key{"us-central1-a", "pool-x"}, phase: p, since: epoch, creationBegun: epoch.Add(-time.Minute)}
 	v.mutation = mutation{begun: epoch, answered: epoch}
 	switch p {
 	case making:
 		v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-1"
 	case live, draining, deleting:
-		v.alive, v.status = epoch, "RUNNING"
+		v.lastLive, v.status = epoch, "RUNNING"
 	case stopped:
-		v.alive, v.status = epoch, "TERMINATED"
+		v.lastLive, v.status = epoch, "TERMINATED"
 	}
 	return v
 }
@@ -134,14 +134,14 @@ func TestObserveNotes(t *testing.T) {
 		return v
 	}
 	nameless := func(v *vm) { v.operation = "" }
-	open := func(v *vm) { v.open = true }
-	onWire := func(v *vm) { v.wire = true }
-	ended := func(v *vm) { v.ended = true }
+	open := func(v *vm) { v.uncertain = true }
+	onWire := func(v *vm) { v.onWire = true }
+	ended := func(v *vm) { v.deletionDone = true }
 	resting := func(v *vm) { v.wasStopped, v.status = true, "TERMINATED" }
 	drained := func(v *vm) { v.drained = true }
 	accepted := func(v *vm) { v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-2" }
-	neverLive := func(v *vm) { v.alive = time.Time{} }
-	refused := func(f *gce.Failure) func(*vm) { return func(v *vm) { v.open, v.refusal = true, f } }
+	neverLive := func(v *vm) { v.lastLive = time.Time{} }
+	refused := func(f *gce.Failure) func(*vm) { return func(v *vm) { v.uncertain, v.refusal = true, f } }
 	see := func(name string, changes ...func(*observation)) observation {
 		o := observations[name]
 		o.at = epoch.Add(5 * time.Second)
@@ -151,7 +151,6 @@ func TestObserveNotes(t *testing.T) {
 		return o
 	}
 	isRunning := func(o *observation) { o.vm = running }
-	overdue := func(o *observation) { o.overdue = true }
 	stale := func(o *observation) { o.stale = true }
 	after := func(d time.Duration) func(*observation) {
 		return func(o *observation) { o.at = epoch.Add(d) }
@@ -176,13 +175,12 @@ func TestObserveNotes(t *testing.T) {
 
 		{"[3] RUNNING, operation unknown", in(making, nameless), see("found live", isRunning), "isLive", ""},
 		{"[3] RUNNING, operation known", in(making), see("found live", isRunning), "–", ""},
-		{"[3] RUNNING, operation overdue", in(making), see("found live", isRunning, overdue), "isLive", ""},
-		{"[3] not running, silence", in(making), see("found live", overdue, after(10*time.Minute)), "–", ""},
-		{"[3] not running before the hour is over", in(making), see("found live", overdue, after(time.Hour-time.Second)), "–", ""},
-		{"[3] not running after an hour", in(making), see("found live", overdue, after(time.Hour)), "creationFailed", gce.Transient},
-		{"[3] leaving after an hour", in(making), see("found leaving", overdue, after(time.Hour)), "creationFailed", gce.Transient},
-		{"[3] stopped after an hour", in(making), see("found stopped", overdue, after(time.Hour)), "creationFailed", gce.Transient},
-		{"[3] not running after an hour, operation under way", in(making), see("found live", after(time.Hour)), "–", ""},
+		{"[3] RUNNING, operation overdue", in(making), see("found live", isRunning, after(10*time.Minute)), "isLive", ""},
+		{"[3] not running, silence", in(making), see("found live", after(10*time.Minute)), "–", ""},
+		{"[3] not running before the hour is over", in(making), see("found live", after(time.Hour-time.Second)), "–", ""},
+		{"[3] not running after an hour", in(making), see("found live", after(time.Hour)), "creationFailed", gce.Transient},
+		{"[3] leaving after an hour", in(making), see("found leaving", after(time.Hour)), "creationFailed", gce.Transient},
+		{"[3] stopped after an hour", in(making), see("found stopped", after(time.Hour)), "creationFailed", gce.Transient},
 		{"not found, creation accepted", in(making), see("not found"), "creationFailed", gce.Transient},
 
 		{"[4] finished, and found live", in(deleting, accepted, ended), see("found live"), "deletionFailed", gce.Transient},
@@ -190,10 +188,10 @@ func TestObserveNotes(t *testing.T) {
 		{"[4] finished, and found stopped", in(deleting, accepted, ended), see("found stopped"), "deleting", ""},
 		{"[4] refused, and found live", in(deleting, refused(forbidden)), see("found live"), "deletionFailed", gce.Forbidden},
 		{"[4] refused, and found leaving", in(deleting, refused(forbidden)), see("found leaving"), "deleting", ""},
-		{"[4] silence, and found live", in(deleting, accepted), see("found live", overdue), "deletionFailed", gce.Transient},
-		{"[4] silence, and found leaving", in(deleting, accepted), see("found leaving", overdue), "deleting", ""},
+		{"[4] silence, and found live", in(deleting, accepted), see("found live", after(10*time.Minute)), "deletionFailed", gce.Transient},
+		{"[4] silence, and found leaving", in(deleting, accepted), see("found leaving", after(10*time.Minute)), "deleting", ""},
 		{"[4] under way, and found live", in(deleting, accepted), see("found live"), "–", ""},
-		{"[4] not accepted, and found live", in(deleting), see("found live", overdue), "–", ""},
+		{"[4] not accepted, and found live", in(deleting), see("found live", after(10*time.Minute)), "–", ""},
 		{"[4] outcome unknown for 30 s, and found live", in(deleting, open), see("found live", after(30*time.Second)), "live", ""},
 		{"[4] outcome unknown for less, and found live", in(deleting, open), see("found live", after(29*time.Second)), "–", ""},
 		{"[4] repeat on the wire, and found live", in(deleting, open, onWire), see("found live", after(time.Minute)), "–", ""},
@@ -263,10 +261,10 @@ func TestObserveFields(t *testing.T) {
 	created := epoch.Add(time.Second)
 	v := rowIn(live)
 	v.hidden = true
-	if v.observe(observation{kind: listShows, at: at, vm: gce.VM{Status: "REPAIRING", Created: created}}); v.hidden || v.status != "REPAIRING" || v.created != created || v.alive != at {
+	if v.observe(observation{kind: listShows, at: at, vm: gce.VM{Status: "REPAIRING", Created: created}}); v.hidden || v.status != "REPAIRING" || v.created != created || v.lastLive != at {
 		t.Errorf("listed: %+v", v)
 	}
-	if v.observe(observation{kind: listShows, at: at.Add(time.Second), vm: gce.VM{Status: "STAGING"}, stale: true}); v.status != "REPAIRING" || v.alive != at {
+	if v.observe(observation{kind: listShows, at: at.Add(time.Second), vm: gce.VM{Status: "STAGING"}, stale: true}); v.status != "REPAIRING" || v.lastLive != at {
 		t.Errorf("listed by a stale list: %+v", v)
 	}
 	if v.observe(observation{kind: getMisses, at: at}); v.status != "gone" {
@@ -274,23 +272,23 @@ func TestObserveFields(t *testing.T) {
 	}
 
 	v = rowIn(asked)
-	v.open, v.backoff, v.next = true, time.Second, at
-	if v.observe(observation{kind: callAccepted, at: at, operation: gce.Operation{Name: "o", Inserted: created}}); v.open || v.backoff > 0 ||
-		!v.next.IsZero() || v.accepted != at || v.lastReported != at || v.operation != "o" || v.inserted != created {
+	v.uncertain, v.backoff, v.nextTry = true, time.Second, at
+	if v.observe(observation{kind: callAccepted, at: at, operation: gce.Operation{Name: "o", Inserted: created}}); v.uncertain || v.backoff > 0 ||
+		!v.nextTry.IsZero() || v.accepted != at || v.lastReported != at || v.operation != "o" || v.inserted != created {
 		t.Errorf("accepted: %+v", v)
 	}
 	later := at.Add(time.Minute)
 	if v.observe(observation{kind: callAccepted, at: later, operation: gce.Operation{Name: "o", Inserted: created}}); v.accepted != at || v.lastReported != later {
 		t.Errorf("still under way: accepted %v, heard of %v", v.accepted, v.lastReported)
 	}
-	if v.observe(observation{kind: operationDone, at: later}); v.status != "STAGING" || v.created != created || v.alive != later {
+	if v.observe(observation{kind: operationDone, at: later}); v.status != "STAGING" || v.created != created || v.lastLive != later {
 		t.Errorf("created: %+v", v)
 	}
 
 	v = rowIn(stopped)
-	v.loss, v.failure, v.wasStopped, v.ended, v.drained = ending{reason: Preempted}, &gce.Failure{}, true, true, true
+	v.loss, v.failure, v.wasStopped, v.deletionDone, v.drained = ending{reason: Preempted}, &gce.Failure{}, true, true, true
 	if v.observe(observation{kind: getFinds, at: at, vm: gce.VM{Status: "RUNNING", Created: created}}); v.loss.reason != "" ||
-		v.alive != at || v.created != created || v.failure != nil || v.wasStopped || v.ended || v.drained {
+		v.lastLive != at || v.created != created || v.failure != nil || v.wasStopped || v.deletionDone || v.drained {
 		t.Errorf("started again: %+v", v)
 	}
 }
@@ -331,8 +329,8 @@ func TestDeletionDistance(t *testing.T) {
 			v.mutation = mutation{begun: now}
 			v.enter(deleting, now)
 			now = now.Add(time.Minute)
-			out := v.observe(observation{kind: callRefused, at: now, failure: &gce.Failure{Class: gce.Forbidden}, distance: rest})
-			if d := v.retry.Sub(now); out != deletionFailed || d != time.Duration(seconds)*time.Second {
+			out := v.observe(observation{kind: callRefused, at: now, failure: &gce.Failure{Class: gce.Forbidden}, rest: rest})
+			if d := v.retryAt.Sub(now); out != deletionFailed || d != time.Duration(seconds)*time.Second {
 				t.Errorf("updates every %v, failure %d: outcome %d, next try after %v, want %d s", rest, i+1, out, d, seconds)
 			}
 		}
@@ -355,7 +353,7 @@ func (l *lifeStory) draw(t *rapid.T) observation {
 	l.now = l.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 5, 31, 601, 3601}).Draw(t, "seconds")) * time.Second)
 	o := observation{
 		kind: observationKind(rapid.IntRange(0, int(drainRefused)).Draw(t, "kind")), at: l.now,
-		stale: rapid.Bool().Draw(t, "stale"), overdue: rapid.Bool().Draw(t, "overdue"), distance: 30 * time.Second,
+		stale: rapid.Bool().Draw(t, "stale"), rest: 30 * time.Second,
 	}
 	switch o.kind {
 	case listShows, getFinds:
@@ -387,7 +385,7 @@ func (l *lifeStory) act(t *rapid.T) {
 			l.phase, l.remain = stopped, true
 		}
 	case l.phase == asked || l.phase == deleting:
-		l.wire = a < 3
+		l.onWire = a < 3
 		if a == 3 {
 			l.answered = l.now
 		}
@@ -404,9 +402,9 @@ func checkStory(t *rapid.T) {
 		before, o := *l.vm, l.draw(t)
 		twin, failure := *l.vm, fmt.Sprint(o.failure)
 		out := l.observe(o)
-		l.log = append(l.log, fmt.Sprintf("%v %s: observationKind %d %q %v, stale %v, overdue %v: outcome %d, %s",
-			l.now.Sub(epoch), phaseNames[before.phase], o.kind, o.vm.Status, o.failure, o.stale, o.overdue, out, phaseNames[l.phase]))
-		if again := twin.observe(o); again != out || twin.phase != l.phase || twin.since != l.since || twin.retry != l.retry || twin.status != l.status {
+		l.log = append(l.log, fmt.Sprintf("%v %s: observationKind %d %q %v, stale %v: outcome %d, %s",
+			l.now.Sub(epoch), phaseNames[before.phase], o.kind, o.vm.Status, o.failure, o.stale, out, phaseNames[l.phase]))
+		if again := twin.observe(o); again != out || twin.phase != l.phase || twin.since != l.since || twin.retryAt != l.retryAt || twin.status != l.status {
 			fail("the same observation has had another effect")
 		}
 		if fmt.Sprint(o.failure) != failure {
@@ -477,7 +475,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 		default:
 			became(live)
 		}
-		if d := l.retry.Sub(o.at); d != l.distance || d != min(max(2*before.distance, 30*time.Second), 10*time.Minute) {
+		if d := l.retryAt.Sub(o.at); d != l.retryDelay || d != min(max(2*before.retryDelay, 30*time.Second), 10*time.Minute) {
 			fail(fmt.Sprintf("next try after %v", d))
 		}
 	case lookUp:
@@ -485,7 +483,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 		became(before.phase)
 	case forget:
 		from(asked, stopped)
-		if before.phase == asked && (before.wire && o.kind != callNotSent || before.open && o.kind == callNotSent) {
+		if before.phase == asked && (before.onWire && o.kind != callNotSent || before.uncertain && o.kind == callNotSent) {
 			fail("dropped while a call may have its effect")
 		}
 	case outcomeUnknown:
@@ -504,7 +502,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 	if before.phase == gone && l.phase == live && out != turnedUp || before.phase == stopped && l.phase == live && out != turnedUp {
 		fail("lives again without having turned up")
 	}
-	if l.phase == live && l.alive.IsZero() && before.phase != live {
+	if l.phase == live && l.lastLive.IsZero() && before.phase != live {
 		if before.phase != deleting {
 			fail("live, and never seen alive")
 		}

@@ -63,11 +63,11 @@ func TestAnswerAfterAcceptance(t *testing.T) {
 		p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
 		z := p.zones["us-central1-a"]
 		v := p.beginForTest(z.name, 0, now)
-		v.open, v.wire, v.request = true, true, "mine"
+		v.uncertain, v.onWire, v.request = true, true, "mine"
 		p.onWire[zoneLane{z.name, gce.Creation}] = 1
 		p.apply(z, v, observation{kind: getFinds, at: now, vm: gce.VM{Status: "STAGING"}})
 		p.handleCall(callEnded{vm: v, kind: gce.Creation, request: "mine", err: &gce.Failure{Class: class}}, now)
-		if v.phase != making || z.vms[v.name] != v || v.wire || v.open || p.onWire[zoneLane{z.name, gce.Creation}] != 0 {
+		if v.phase != making || z.vms[v.name] != v || v.onWire || v.uncertain || p.onWire[zoneLane{z.name, gce.Creation}] != 0 {
 			t.Errorf("%s: %+v", class, v)
 		}
 	}
