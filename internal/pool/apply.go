@@ -23,7 +23,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		schedule(&p.due.reconcile, o.at)
 	}
 	if from == deleting && o.kind == callNotSent && v.phase != deleting && !v.drained {
-		p.deletionsLeft++
+		p.deletionsLeft++ // the delete did not leave
 	}
 	switch out {
 	case lookUp:
@@ -43,26 +43,33 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		p.endTrials(v)
 		p.fire("create", v, "")
 	case creationFailed:
-		p.creationFailed(z, v, o.at)
+		p.handleFailedCreation(z, v, o.at)
 	case isDeleted:
 		p.finishOperation(v, o.at)
 		p.emit(Event{Kind: Deleted, Zone: z.name, Name: v.name, Took: o.at.Sub(began)})
 		p.fire("delete", v, "")
 	case deletionFailed:
-		p.finishOperation(v, o.at)
-		if v.failure.Class == KeptByDrain || !v.drained && v.failure.Class != gce.Forbidden && p.isMine(v.request) {
-			p.deletionsLeft++ // choose another VM at once
-		}
-		level := slog.LevelWarn
-		if v.failure.Class == KeptByDrain {
-			level = slog.LevelInfo
-		}
-		p.emit(Event{Level: level, Kind: NotDeleted, Zone: z.name, Name: v.name, Class: v.failure.Class, Took: o.at.Sub(began), Err: v.failure})
+		p.handleFailedDeletion(z, v, o.at, began)
 	}
 }
 
-// creationFailed reports a failed creation, and holds the scope of its failure.
-func (p *Pool) creationFailed(z *zone, v *vm, now time.Time) {
+// handleFailedDeletion reports a failed deletion. If the last update allowed it, the next plan may choose another VM, unless
+// Google forbids deletions.
+func (p *Pool) handleFailedDeletion(z *zone, v *vm, now, began time.Time) {
+	f := v.failure
+	p.finishOperation(v, now)
+	level := slog.LevelWarn
+	if f.Class == KeptByDrain {
+		level = slog.LevelInfo
+	}
+	if f.Class == KeptByDrain || !v.drained && f.Class != gce.Forbidden && p.isMine(v.request) {
+		p.deletionsLeft++
+	}
+	p.emit(Event{Level: level, Kind: NotDeleted, Zone: z.name, Name: v.name, Class: f.Class, Took: now.Sub(began), Err: f})
+}
+
+// handleFailedCreation reports a failed creation, and holds the scope of its failure.
+func (p *Pool) handleFailedCreation(z *zone, v *vm, now time.Time) {
 	f := v.failure
 	p.finishOperation(v, now)
 	facts := p.rankFacts(v.rank)

@@ -218,27 +218,27 @@ func (p *Pool) heldFor(zone string, now time.Time) (f *gce.Failure, held bool) {
 	return f, true
 }
 
-// A start-up script that powers off must not cause a loop of creations. VMs that live for less than shortLife are lost early. A zone is held
-// when updates have found early losses there earlyMost times within earlyWindow. If that happens repeatedly in a second zone too, the
-// template is at fault, and all zones are held.
+// A start-up script that powers off must not cause a loop of creations. A VM is short-lived if it lives for less than shortLife. A zone is
+// held when updates have found short-lived VMs there shortLivedLimit times within shortLivedWindow. If that happens repeatedly in a second
+// zone too, the template is at fault, and all zones are held.
 const (
-	shortLife   = 2 * time.Minute
-	earlyWindow = 10 * time.Minute
-	earlyMost   = 3
+	shortLife        = 2 * time.Minute
+	shortLivedWindow = 10 * time.Minute
+	shortLivedLimit  = 3
 )
 
-// lostEarly records an early loss in a zone. The newest of the lost VMs was begun at a time.
-func (p *Pool) lostEarly(z *zone, begun, now time.Time) {
-	z.early = slices.DeleteFunc(z.early, func(at time.Time) bool { return now.Sub(at) > earlyWindow })
-	if n := len(z.early); n == 0 || z.early[n-1].Before(p.updateBegun) { // early losses in one update count once
-		z.early = append(z.early, now)
+// holdShortLived records a loss of short-lived VMs, and holds the zone after several. The newest of the VMs was begun at a time.
+func (p *Pool) holdShortLived(z *zone, begun, now time.Time) {
+	z.shortLived = slices.DeleteFunc(z.shortLived, func(at time.Time) bool { return now.Sub(at) > shortLivedWindow })
+	if n := len(z.shortLived); n == 0 || z.shortLived[n-1].Before(p.updateBegun) { // losses that one update finds count once
+		z.shortLived = append(z.shortLived, now)
 	}
 	_, everywhere := p.holds[cause{scope{rank: allRanks}, ShortLived}]
-	if len(z.early) < earlyMost && !everywhere {
+	if len(z.shortLived) < shortLivedLimit && !everywhere {
 		return
 	}
 	for _, other := range p.zones {
-		if n := len(other.early); other != z && n > 1 && now.Sub(other.early[n-1]) <= earlyWindow {
+		if n := len(other.shortLived); other != z && n > 1 && now.Sub(other.shortLived[n-1]) <= shortLivedWindow {
 			everywhere = true
 		}
 	}

@@ -1,71 +1,14 @@
 package pool
 
 import (
-	"cmp"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
-	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
 )
-
-const (
-	// relistTime is the retry delay after a failed list.
-	relistTime = 20 * time.Second
-	// maxLookups is how many VMs of a zone are looked up by name at once.
-	maxLookups = 100
-	// manyLookups is how many VMs may be looked up without a list of the zone's operations, which confirms most of a mass loss at once.
-	manyLookups = 10
-)
-
-// update lists all zones, except those whose last list is still under way.
-func (p *Pool) update(timed bool) {
-	if p.config == nil {
-		return
-	}
-	now := time.Now()
-	p.updateBegun, p.updating = now, true
-	if timed || p.timedBegun.IsZero() {
-		p.timedBegun = now
-	}
-	p.due.update = p.timedBegun.Add(p.config.Rest) // other updates do not put off the timed ones
-	p.forgetOld(now)
-	for _, z := range p.sortedZones() {
-		if !z.listing {
-			p.list(z, now)
-		}
-	}
-	schedule(&p.due.grace, now.Add(grace))
-}
-
-// forgetOld drops tombstones that no list can still show, and former zones without rows.
-func (p *Pool) forgetOld(now time.Time) {
-	maps.DeleteFunc(p.finished, func(_ string, at time.Time) bool { return now.Sub(at) > tombstoneTime })
-	for _, z := range p.allZones() {
-		for _, v := range z.vms {
-			if v.phase == gone && now.Sub(v.since) > tombstoneTime {
-				z.drop(v)
-			}
-		}
-	}
-	p.former = slices.DeleteFunc(p.former, func(z *zone) bool { return len(z.vms) == 0 })
-	p.pruneHolds(now)
-}
-
-// relist lists the zones whose last list failed.
-func (p *Pool) relist(now time.Time) {
-	for _, z := range p.sortedZones() {
-		if !z.unknownSince.IsZero() && !z.listing {
-			p.list(z, now)
-		}
-	}
-	schedule(&p.due.grace, now.Add(grace))
-}
 
 // list lists the VMs of a zone. The first time, and when another daemon may be at work, it lists the operations as well. They come
 // first, so that no VM is missing from both lists.
@@ -95,7 +38,7 @@ func (p *Pool) handleList(e listEnded, now time.Time) {
 		p.restore(z, e.past, now)
 	}
 	if e.err != nil {
-		p.listFailed(z, e.err, now)
+		p.markUnknown(z, e.err, now)
 		return
 	}
 	shown := make(map[string]bool, len(e.vms))
@@ -120,7 +63,7 @@ func (p *Pool) handleList(e listEnded, now time.Time) {
 		p.lookUp(z, now)
 		return
 	}
-	p.listSucceeded(z, now)
+	p.markKnown(z, now)
 }
 
 // appear adds a row for a VM that a list shows for the first time, unless the VM is being stopped or deleted.
@@ -149,8 +92,8 @@ func (p *Pool) warnOfStrangers(z *zone) {
 	z.strangers = nil
 }
 
-// listSucceeded ends a list, with its lookups: the zone is known now.
-func (p *Pool) listSucceeded(z *zone, now time.Time) {
+// markKnown ends a list, with its lookups: the zone is known now.
+func (p *Pool) markKnown(z *zone, now time.Time) {
 	if z.loggedReason != "" || z.writeOffLogged {
 		p.emit(Event{Kind: ZoneKnown, Zone: z.name})
 	}
@@ -171,11 +114,11 @@ func (p *Pool) listSucceeded(z *zone, now time.Time) {
 	}
 	z.hiding = hidden > 0
 	p.explain(z, now)
-	p.listDone(z, now)
+	p.endList(z, now)
 }
 
-// listFailed ends a list that failed: the zone is unknown or absent.
-func (p *Pool) listFailed(z *zone, err error, now time.Time) {
+// markUnknown ends a list that failed: the zone is unknown or absent.
+func (p *Pool) markUnknown(z *zone, err error, now time.Time) {
 	z.absent = z.listedAt.IsZero() && gce.ZoneAbsent(err, z.name)
 	if z.absent {
 		z.unknownSince = time.Time{}
@@ -198,195 +141,5 @@ func (p *Pool) listFailed(z *zone, err error, now time.Time) {
 			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneUnknown, Zone: z.name, Facts: []any{"since", z.unknownSince}, Err: err})
 		}
 	}
-	p.listDone(z, now)
-}
-
-// listDone ends the wait for a zone. If no other zone is awaited, the update ends.
-func (p *Pool) listDone(z *zone, now time.Time) {
-	z.listing, z.late = false, false
-	for _, z := range p.zones {
-		if z.listing && !z.late {
-			return
-		}
-	}
-	p.due.grace = time.Time{}
-	p.updateEnded(now)
-}
-
-// giveUpWaiting makes the zones late that have not answered within grace. If no other zone is awaited, the update ends.
-func (p *Pool) giveUpWaiting(now time.Time) {
-	gaveUp := false
-	for _, z := range p.sortedZones() {
-		switch end := z.awaited.Add(grace); {
-		case !z.listing || z.late:
-		case end.After(now):
-			schedule(&p.due.grace, end)
-		default:
-			gaveUp, z.late = true, true
-			_, resting := p.GCE.Resting()[config.Region(z.name)]
-			if z.unknownSince.IsZero() {
-				z.unknownSince, z.ownFault = now, resting
-			}
-			z.reason = "slow to answer"
-			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneSlow, Zone: z.name})
-		}
-	}
-	if gaveUp && p.due.grace.IsZero() {
-		p.updateEnded(now)
-	}
-}
-
-// updateEnded records the result of an update, and schedules a plan. The update has succeeded if the pool is not paused, at least one zone
-// was listed, and the others are written off.
-func (p *Pool) updateEnded(now time.Time) {
-	anyListed, anyMissed := false, false
-	for _, z := range p.zones {
-		switch p.view(z, now) {
-		case known:
-			anyListed = anyListed || !z.absent
-		case unknown, unlisted:
-			anyMissed = true
-		}
-	}
-	if anyListed && !anyMissed && !p.paused {
-		p.succeededAt = now
-	}
-	if p.updating {
-		p.emit(Event{Level: slog.LevelDebug, Kind: UpdateEnded, Took: now.Sub(p.updateBegun)})
-	}
-	p.updating, p.freshSnapshot = false, true
-	schedule(&p.due.reconcile, now)
-}
-
-// relistWrittenOff lists the other zones that are written off, since one has returned. Otherwise the first to return would get every
-// replacement. See awaitsReturn.
-func (p *Pool) relistWrittenOff(returned *zone, now time.Time) {
-	p.returnedAt = now
-	for _, z := range p.sortedZones() {
-		if z == returned || p.view(z, now) != writtenOff {
-			continue
-		}
-		if z.listing {
-			z.awaited, z.late = now, false
-		} else {
-			p.list(z, now)
-		}
-		schedule(&p.due.grace, now.Add(grace))
-	}
-}
-
-// awaitsReturn reports whether a zone has returned, and the wait for other zones that are written off has not ended.
-func (p *Pool) awaitsReturn(now time.Time) bool {
-	for _, z := range p.zones {
-		if z.listing && !z.late && now.Sub(p.returnedAt) < grace && p.view(z, now) == writtenOff {
-			return true
-		}
-	}
-	return false
-}
-
-// writeOffZones logs the zones that have been written off, and schedules a plan for when others will be.
-func (p *Pool) writeOffZones(now time.Time) {
-	for _, z := range p.sortedZones() {
-		if p.view(z, now) != writtenOff {
-			if !z.unknownSince.IsZero() && !z.verifying {
-				schedule(&p.due.reconcile, z.unknownSince.Add(p.writeOffTime(z)))
-			}
-		} else if !z.writeOffLogged {
-			z.writeOffLogged = true
-			p.emit(Event{Level: slog.LevelWarn, Kind: ZoneWrittenOff, Zone: z.name, Facts: []any{"vms", z.count[live] + z.count[draining]}})
-		}
-	}
-}
-
-// An answer is the result of looking a VM up by name.
-type answer struct {
-	name  string
-	vm    gce.VM
-	found bool
-	err   error
-}
-
-// lookUp looks VMs of a zone up by name, those first that were looked up least recently.
-func (p *Pool) lookUp(z *zone, now time.Time) {
-	if z.lookingUp || len(z.lookups) == 0 {
-		return
-	}
-	names := slices.SortedFunc(maps.Keys(z.lookups), func(a, b string) int {
-		return cmp.Or(z.vms[a].lookedUp.Compare(z.vms[b].lookedUp), cmp.Compare(a, b))
-	})
-	many, since := len(names) > manyLookups, now
-	wasLive := map[string]bool{}
-	for _, name := range names {
-		if v := z.vms[name]; v.phase == live || v.phase == draining {
-			wasLive[name] = true
-			since = earlier(since, v.lastLive)
-		}
-	}
-	since = p.atGoogle(since).Add(-clockSkew)
-	names = names[:min(len(names), maxLookups)]
-	for _, name := range names {
-		z.vms[name].lookedUp = now
-		delete(z.lookups, name)
-	}
-	z.lookingUp = true
-	verifying := z.verifying
-	p.goAsync(func() result {
-		e := lookupsEnded{zone: z, verifying: verifying, wasLive: wasLive}
-		if many {
-			past, _ := p.GCE.Operations(p.work, z.name, z.prefix, since) // VMs that it lacks are looked up
-			e.ended = endings(past)
-		}
-		var wg sync.WaitGroup
-		e.answers = make([]answer, len(names))
-		for i, name := range names {
-			a := &e.answers[i]
-			a.name = name
-			if !wasLive[name] || e.ended[name].reason == "" {
-				wg.Go(func() { a.vm, a.found, a.err = p.GCE.Get(p.work, z.name, name) })
-			}
-		}
-		wg.Wait()
-		return e
-	})
-}
-
-// handleLookups updates the rows of VMs that were looked up. It goes on with what the last list lacked as long as losses are found. The
-// others can wait for the next update.
-func (p *Pool) handleLookups(e lookupsEnded, now time.Time) {
-	z := e.zone
-	z.lookingUp = false
-	losses := z.count[lost]
-	for name, reason := range e.ended {
-		if v := z.vms[name]; v != nil && e.wasLive[name] && (v.phase == live || v.phase == draining) {
-			v.loss = reason
-			p.apply(z, v, observation{kind: operationEnded, at: now})
-		}
-	}
-	for _, a := range e.answers {
-		v := z.vms[a.name]
-		if v == nil || v.phase == lost || v.since.After(v.lookedUp) { // the answer concerns an earlier phase
-			continue
-		}
-		kind := getMisses
-		if a.found {
-			kind = getFinds
-		}
-		if a.err == nil {
-			v.hidden = v.phase == live
-			p.apply(z, v, observation{kind: kind, at: now, vm: a.vm})
-		}
-	}
-	switch {
-	case len(z.lookups) > 0 && (z.count[lost] > losses || !e.verifying):
-		p.lookUp(z, now)
-	case z.verifying && !z.out && p.accepting.Err() == nil:
-		z.verifying = false
-		clear(z.lookups)
-		p.listSucceeded(z, now)
-	default:
-		p.warnOfStrangers(z)
-		p.explain(z, now)
-		schedule(&p.due.reconcile, now)
-	}
+	p.endList(z, now)
 }

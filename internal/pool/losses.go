@@ -102,9 +102,9 @@ func (p *Pool) handleReasons(e reasonsEnded, now time.Time) {
 	schedule(&p.due.reconcile, now)
 }
 
-// reportLosses logs lost VMs with their reasons, runs their vanished hooks, and holds zones that lose VMs early.
+// reportLosses logs lost VMs with their reasons, runs their vanished hooks, and holds zones that lose short-lived VMs.
 func (p *Pool) reportLosses(z *zone, vms []*vm, now time.Time) {
-	early, begun := false, time.Time{}
+	anyShortLived, begun := false, time.Time{}
 	for _, v := range vms {
 		if v.phase != lost {
 			continue
@@ -121,7 +121,7 @@ func (p *Pool) reportLosses(z *zone, vms []*vm, now time.Time) {
 		p.emit(Event{Kind: Vanished, Zone: z.name, Name: v.name, Reason: v.loss.reason, Lived: lived, Facts: []any{"status", v.status}})
 		p.fire("vanished", v, v.loss.reason)
 		if !v.created.IsZero() && lived < shortLife {
-			early = true
+			anyShortLived = true
 			begun = later(begun, v.creationBegun)
 		}
 		next := gone
@@ -130,8 +130,8 @@ func (p *Pool) reportLosses(z *zone, vms []*vm, now time.Time) {
 		}
 		z.enter(v, next, now)
 	}
-	if early {
-		p.lostEarly(z, begun, now)
+	if anyShortLived {
+		p.holdShortLived(z, begun, now)
 	}
 }
 

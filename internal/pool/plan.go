@@ -28,7 +28,7 @@ import (
 type situation struct {
 	target        int
 	surge         int // how many VMs may exist beyond the target while others are replaced
-	room          int // how many creations may be added to those in flight
+	creationsLeft int // how many creations may be added to those in flight
 	next          int // index of the zone that wins ties
 	ranks         []rankView
 	best          int   // the first rank with an open zone
@@ -93,12 +93,12 @@ func makePlan(s situation) plan {
 	t := s.totals()
 	switch missing := s.target - t.live - t.starting; {
 	case missing > 0 && !t.anyUnlisted:
-		p.create, p.next = s.fill(min(missing-t.pending, s.room), len(s.ranks))
+		p.create, p.next = s.fill(min(missing-t.pending, s.creationsLeft), len(s.ranks))
 	case missing <= 0 && t.excess(s) > 0:
 		p.scaleIn = s.scaleIn(t)
 	case missing <= 0 && t.allKnown: // at the target, with VMs to replace at most
 		s.ignoreOutdated() // so that their replacements are spread as evenly as a fresh fill
-		p.create, p.next = s.fill(min(s.surge+missing-t.deleting, t.outdated+missing, s.room), min(s.best+1, len(s.ranks)))
+		p.create, p.next = s.fill(min(s.surge+missing-t.deleting, t.outdated+missing, s.creationsLeft), min(s.best+1, len(s.ranks)))
 	}
 	left := s.deletionsLeft - len(p.scaleIn)
 	for _, z := range s.zones {

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// addZone reads a zone as the table writes it: its name, then words such as "held", "trial=1", "live=3", "vm=a1:9:0".
+// addZone parses a zone of the table: its name, then words such as "held", "trial=1", "live=3", "vm=a1:9:0".
 func addZone(t *testing.T, s *situation, line string) {
 	fields := strings.Fields(line)
 	z := zoneView{name: fields[0], slots: 1000, holds: make([][]int, len(s.ranks))}
@@ -71,7 +71,7 @@ func addZone(t *testing.T, s *situation, line string) {
 	s.zones = append(s.zones, z)
 }
 
-// said writes creations as the table does: the zone, and the rank if it is not the first.
+// said formats creations as in the table: the zone, and the rank unless it is the first.
 func said(create []creation) string {
 	var words []string
 	for _, c := range create {
@@ -89,8 +89,8 @@ func TestPlan(t *testing.T) {
 		name          string
 		target, surge int
 		next          int
-		stale         bool // not from a fresh snapshot
-		room          int
+		stale         bool // the snapshot is not fresh
+		creationsLeft int
 		ranks         int    // 1 if it is 0
 		closed        []int  // ranks whose time has not come
 		permits       []int  // of the holds that zones share, from 2 on
@@ -118,7 +118,7 @@ func TestPlan(t *testing.T) {
 		{name: "all written off", target: 4, zones: "a off;b off"},
 		{name: "pending VMs are not replaced", target: 6, zones: "a live=2 pending=1;b live=1 pending=1", create: "b"},
 		{name: "all that is missing is pending", target: 3, zones: "a live=2 pending=2"},
-		{name: "no room for more in flight", target: 9, room: 2, zones: "a;b;c", create: "a b"},
+		{name: "no room for more in flight", target: 9, creationsLeft: 2, zones: "a;b;c", create: "a b"},
 
 		{name: "best rank first", target: 3, ranks: 3, zones: "a;b", create: "a b a"},
 		{name: "lesser rank where the best is held everywhere", target: 3, ranks: 3, zones: "a held=0;b held=0 held=1", create: "a/1 a/1 a/1"},
@@ -183,14 +183,14 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := situation{
-				target: test.target, surge: test.surge, next: test.next, room: maxCreations, deletionsLeft: maxDeletions,
+				target: test.target, surge: test.surge, next: test.next, creationsLeft: maxCreations, deletionsLeft: maxDeletions,
 				ranks: make([]rankView, max(test.ranks, 1)), permits: append([]int{0, 0}, test.permits...),
 			}
 			if test.stale {
 				s.deletionsLeft = 0
 			}
-			if test.room > 0 {
-				s.room = test.room
+			if test.creationsLeft > 0 {
+				s.creationsLeft = test.creationsLeft
 			}
 			for _, rank := range test.closed {
 				s.ranks[rank].closed = true
@@ -234,12 +234,12 @@ func bestOf(s situation) int {
 	return len(s.ranks)
 }
 
-// drawSituation draws any situation that the loop can come into, mostly such that VMs are missing and zones can have them.
+// drawSituation draws a situation. Mostly VMs are missing, and zones are open.
 func drawSituation(t *rapid.T) situation {
 	number := func(label string, most int) int { return rapid.IntRange(0, most).Draw(t, label) }
 	seldom := func(label string) bool { return number(label, 4) == 4 }
 	s := situation{
-		target: number("target", 60), room: number("room", 40), surge: number("surge", 5), next: number("next", 1<<30),
+		target: number("target", 60), creationsLeft: number("creations left", 40), surge: number("surge", 5), next: number("next", 1<<30),
 		deletionsLeft: rapid.SampledFrom([]int{0, 1, 5, maxDeletions}).Draw(t, "may delete"), permits: []int{0, 1},
 	}
 	for range number("ranks", 3) + 1 {
@@ -295,13 +295,13 @@ type failer interface {
 	Fatalf(string, ...any)
 }
 
-// checkPlan holds a plan to what is promised of every plan.
+// checkPlan checks what must hold for every plan.
 func checkPlan(t failer, s situation) {
 	t.Helper()
 	before := fmt.Sprintf("%+v", s)
 	p := makePlan(s)
 	if again := makePlan(s); fmt.Sprint(p) != fmt.Sprint(again) || fmt.Sprintf("%+v", s) != before {
-		t.Fatalf("the same situation gives another plan, or was changed: %+v, then %+v", p, again)
+		t.Fatalf("the same situation gives another plan, or has changed: %+v, then %+v", p, again)
 	}
 	if len(p.create) > 0 && len(p.scaleIn) > 0 {
 		t.Fatalf("creation and scale-in in one plan: %+v", p)
@@ -348,7 +348,7 @@ func checkPlan(t failer, s situation) {
 	if outdated > 0 {
 		newSpare = min(newSpare, max(0, excess-s.surge))
 	}
-	checkFill(t, s, max(0, min(create, s.room)), ranks, replaces)
+	checkFill(t, s, max(0, min(create, s.creationsLeft)), ranks, replaces)
 	if n := max(0, min(excess, s.deletionsLeft, oldSpare+newSpare)); len(p.scaleIn) != n {
 		t.Fatalf("%d VMs go, want %d: %+v", len(p.scaleIn), n, p)
 	}
@@ -367,8 +367,8 @@ func checkPlan(t failer, s situation) {
 	}
 }
 
-// checkFill: each VM in turn is of the best rank that has an open zone, and goes where the fewest are of those zones, first, where
-// Google said that it has room. Of these, those leave for which the zone has a slot.
+// checkFill checks that each VM in turn gets the best rank that has an open zone, and the emptiest of these zones; hinted zones come first.
+// Of these VMs, those leave whose zone has a free slot.
 func checkFill(t failer, s situation, n, ranks int, replaces bool) {
 	t.Helper()
 	limited := makePlan(s).create
@@ -435,8 +435,7 @@ func checkFill(t failer, s situation, n, ranks int, replaces bool) {
 	}
 }
 
-// checkScaleIn: each VM in turn goes from where the most are of those zones that can lose one of its class, the lower class first, and
-// of these the oldest in its zone.
+// checkScaleIn checks that the VMs go by class. Within a class, each VM in turn goes from the fullest zone that has one, the oldest first.
 func checkScaleIn(t failer, s situation, scaleIn []key) {
 	t.Helper()
 	count, left := map[string]int{}, map[string][]candidate{}
@@ -474,10 +473,10 @@ func FuzzPlan(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { checkPlan(t, drawSituation(t)) }))
 }
 
-// After a fill with capacity everywhere no two zones differ by more than one, whatever the start.
+// After a fill with capacity everywhere, no two zones differ by more than one, whichever zone comes first.
 func TestFillIsEven(t *testing.T) {
 	for next := range 7 {
-		s := situation{target: 100, room: 2000, next: next, ranks: []rankView{{}}}
+		s := situation{target: 100, creationsLeft: 2000, next: next, ranks: []rankView{{}}}
 		for _, name := range []string{"a", "b", "c"} {
 			s.zones = append(s.zones, zoneView{name: name, slots: 100, holds: [][]int{nil}})
 		}
@@ -491,10 +490,10 @@ func TestFillIsEven(t *testing.T) {
 	}
 }
 
-// What is sent over several turns, as zones have free slots, comes out as even as what is sent at once.
+// Creations that are sent over several turns, as slots become free, come out as even as creations that are sent at once.
 func TestSlotsKeepEvenness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := situation{target: rapid.IntRange(1, 80).Draw(t, "target"), room: 2000, next: rapid.IntRange(0, 9).Draw(t, "next"),
+		s := situation{target: rapid.IntRange(1, 80).Draw(t, "target"), creationsLeft: 2000, next: rapid.IntRange(0, 9).Draw(t, "next"),
 			ranks: make([]rankView, 2), permits: []int{0}}
 		for i := range rapid.IntRange(1, 5).Draw(t, "zones") {
 			z := zoneView{name: fmt.Sprint("zone-", i), live: rapid.IntRange(0, 20).Draw(t, "live"), slots: 1000, holds: make([][]int, 2)}
@@ -543,7 +542,7 @@ func TestSlotsKeepEvenness(t *testing.T) {
 
 // BenchmarkPlan plans for 100,000 VMs over 100 zones and 4 ranks.
 func BenchmarkPlan(b *testing.B) {
-	s := situation{room: maxCreations, deletionsLeft: maxDeletions, surge: 100, ranks: make([]rankView, 4), permits: []int{0, 1}, best: 2}
+	s := situation{creationsLeft: maxCreations, deletionsLeft: maxDeletions, surge: 100, ranks: make([]rankView, 4), permits: []int{0, 1}, best: 2}
 	for i := range 100 {
 		z := zoneView{name: fmt.Sprint("zone-", i), slots: slotsPerZone, holds: [][]int{{0}, {0, 1}, nil, nil}, live: 1000, outdated: 100}
 		for j := range z.live {

@@ -8,7 +8,8 @@
 //
 //   - pool.go: the loop.
 //   - vm.go: the life of a VM, as a table. apply.go: what follows from each outcome, such as events, hooks and holds.
-//   - zone.go: the rows of a zone, and its view, which says whether its VMs count. list.go: lists of VMs and lookups by name.
+//   - zone.go: the rows of a zone, and its view, which says whether its VMs count.
+//   - update.go: updates of all zones. list.go: the list of one zone. lookup.go: VMs by name.
 //   - hold.go: why, and for how long, a zone gets no VMs.
 //   - plan.go: what the pool needs, as a pure function. reconcile.go: its arguments, and how the plan is carried out.
 //   - send.go: inserts and deletes, and what happens when their outcome is unknown. drain.go: drains. watch.go: operations in flight.
@@ -29,8 +30,6 @@ import (
 )
 
 const (
-	// grace is how long an update waits for slow zones.
-	grace = 5 * time.Second
 	// drainTime is how long shutdown waits for operations and hooks. Container engines kill after 10 s.
 	drainTime = 8 * time.Second
 	// maxCreations and maxDeletions bound the operations in flight, and so the damage of a wrong target.
@@ -137,8 +136,8 @@ func New(o Options) *Pool {
 	random := rand.NewChaCha8(o.Seed)
 	return &Pool{
 		Options: o, random: random, next: int(random.Uint64() >> 1), zones: map[string]*zone{}, holds: map[cause]*hold{},
-		finished: map[string]time.Time{}, blocked: map[lane]time.Time{}, onWire: map[zoneLane]int{}, hooks: hook.NewQueue(o.HookParallelism), results: make(chan result),
-		vmsAsked: make(chan chan<- []VM),
+		finished: map[string]time.Time{}, blocked: map[lane]time.Time{}, onWire: map[zoneLane]int{}, hooks: hook.NewQueue(o.HookParallelism),
+		results: make(chan result), vmsAsked: make(chan chan<- []VM),
 	}
 }
 

@@ -56,7 +56,7 @@ func (p *Pool) mayEnd(t totals, s situation) bool {
 
 // situation collects what a plan depends on.
 func (p *Pool) situation(now time.Time) situation {
-	s := situation{target: p.config.Target, surge: p.config.MaxSurge, room: maxCreations, next: p.next, hints: p.hints}
+	s := situation{target: p.config.Target, surge: p.config.MaxSurge, creationsLeft: maxCreations, next: p.next, hints: p.hints}
 	s.permits = []int{0} // the first is for absent zones
 	holds := p.sortedHolds()
 	for _, h := range holds {
@@ -64,33 +64,11 @@ func (p *Pool) situation(now time.Time) situation {
 	}
 	deletions := 0
 	for _, z := range p.allZones() {
-		s.room -= z.starting(allRanks)
+		s.creationsLeft -= z.starting(allRanks)
 		deletions += z.count[deleting] + z.count[draining]
 	}
-	for _, name := range p.config.Zones {
-		z := p.zones[name]
-		v := zoneView{
-			name: name, view: p.view(z, now), starting: z.starting(allRanks), deleting: z.count[deleting] + z.count[draining],
-			live: z.count[live], slots: p.slots(z, gce.Creation, now), holds: make([][]int, len(p.config.Templates)),
-		}
-		for rank := range v.holds {
-			if z.absent {
-				v.holds[rank] = []int{0}
-			}
-			for i, h := range holds {
-				if h.covers(name, rank) {
-					v.holds[rank] = append(v.holds[rank], i+1)
-				}
-			}
-		}
-		for _, vm := range z.busy {
-			if vm.phase == deleting && vm.wasStopped {
-				v.deleting--
-			} else if vm.phase == lost || vm.phase == deleting && vm.accepted.IsZero() || vm.phase == draining && !now.Before(vm.retryAt) {
-				v.pending++ // not a drained VM that Google refuses to delete, which no longer works
-			}
-		}
-		s.zones = append(s.zones, v)
+	for _, z := range p.sortedZones() {
+		s.zones = append(s.zones, p.zoneView(z, holds, now))
 	}
 	p.openRanks(&s, now)
 	if p.selfKnown && (p.freshSnapshot || p.deletionsLeft > 0) {
@@ -101,6 +79,35 @@ func (p *Pool) situation(now time.Time) situation {
 		p.addCandidates(&s, now)
 	}
 	return s
+}
+
+// zoneView collects what a plan depends on in one zone, without its candidates.
+func (p *Pool) zoneView(z *zone, holds []*hold, now time.Time) zoneView {
+	v := zoneView{
+		name: z.name, view: p.view(z, now), starting: z.starting(allRanks), deleting: z.count[deleting] + z.count[draining],
+		live: z.count[live], slots: p.slots(z, gce.Creation, now), holds: make([][]int, len(p.config.Templates)),
+	}
+	for rank := range v.holds {
+		if z.absent {
+			v.holds[rank] = []int{0}
+		}
+		for i, h := range holds {
+			if h.covers(z.name, rank) {
+				v.holds[rank] = append(v.holds[rank], i+1)
+			}
+		}
+	}
+	for _, vm := range z.busy {
+		switch {
+		case vm.phase == deleting && vm.wasStopped:
+			v.deleting--
+		case vm.phase == deleting && vm.accepted.IsZero(), vm.phase == lost:
+			v.pending++
+		case vm.phase == draining && !now.Before(vm.retryAt): // a drained VM that Google refuses to delete no longer works
+			v.pending++
+		}
+	}
+	return v
 }
 
 // openRanks sets which ranks may be used. One with AfterSeconds opens when no better one has had an open zone for that long.

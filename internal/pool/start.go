@@ -12,7 +12,7 @@ import (
 // adds the others. The operations give creations and deletions in flight, and VMs that were created or have ended recently, about which a
 // list may be stale. For each VM the newest operation decides.
 //
-// That is all that a restart knows. Lost are holds, early losses, drained VMs, and the retries of deletions.
+// That is all that a restart knows. Lost are holds, losses of short-lived VMs, drained VMs, and the retries of deletions.
 func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 	for _, v := range z.vms {
 		if v.phase == live && v.lastLive.IsZero() { // a previous call, before a list that failed, has made this row

@@ -47,7 +47,7 @@ type zone struct {
 	watching   bool            // a call for its operations in flight is under way
 	explaining bool            // a call for the reasons of its losses is under way
 
-	early []time.Time // when updates found short-lived VMs, in the last ten minutes
+	shortLived []time.Time // when updates found short-lived VMs, in the last ten minutes
 }
 
 func newZone(name, prefix string) *zone {
