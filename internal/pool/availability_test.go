@@ -44,7 +44,7 @@ type availability struct {
 	onDemand                   float64 // share of the VM-time that the pool had
 }
 
-// measure lets a pool live in a market.
+// measure runs a pool in a market.
 func (m market) measure(t *testing.T) (a availability) {
 	const target = 100
 	w := newWorld(t, gcesim.Options{Project: "demo", Zones: marketZones, Seed: m.seed, KeepCalls: -1})
@@ -106,10 +106,10 @@ func (m market) measure(t *testing.T) (a availability) {
 	return a
 }
 
-// A surplus finds out how much VM-time a pool has beyond its target, as it has during a surge.
+// A surplus measures the VM-time that a pool has beyond its target, as during a surge.
 type surplus []beginOrEnd
 
-// A beginOrEnd is when a VM begins or ceases to run.
+// A beginOrEnd is a time at which a VM begins or ceases to run.
 type beginOrEnd struct {
 	at     time.Duration
 	change int // 1 or -1
@@ -130,7 +130,7 @@ func (s surplus) over(most int) (seconds float64) {
 	return seconds
 }
 
-// alternatives is the step that sets what the pool may fall back on.
+// alternatives is the step that configures the alternatives.
 func (m market) alternatives() string {
 	var list []string
 	if m.second {
@@ -143,7 +143,7 @@ func (m market) alternatives() string {
 	return "alternatives [" + strings.Join(list, ",") + "]"
 }
 
-// surge lets a pool with alternatives go back to the first.
+// surge lets a pool return from its alternatives to the first template.
 func (m market) surge() int {
 	if m.second || m.onDemand {
 		return 5
@@ -151,7 +151,7 @@ func (m market) surge() int {
 	return 0
 }
 
-// changes are what happens to the zones, in the order of time.
+// changes are the changes of the zones, in order of time.
 func (m market) changes() []gcesim.Step {
 	r := rand.New(rand.NewPCG(m.seed, 6))
 	var script strings.Builder
@@ -171,7 +171,7 @@ func (m market) changes() []gcesim.Step {
 	return steps
 }
 
-// outages writes when the zones have no capacity for a machine type.
+// outages draws when zones have no capacity for a machine type.
 func (m market) outages(script *strings.Builder, r *rand.Rand, machineType string) {
 	with, without := 9*time.Hour, time.Hour
 	if m.scarce {

@@ -8,7 +8,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// A drained VM whose deletion fails is deleted later, with the distance of any other deletion, even at the target.
+// A drained VM whose deletion fails is deleted later, with the usual delay, even at the target.
 func TestDrainedIsDeleted(t *testing.T) {
 	p := tablePool(t, fiveZonesConfig(30, 120))
 	work, cancel := context.WithCancel(t.Context())

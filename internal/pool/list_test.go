@@ -7,7 +7,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// An answer to a question by name says nothing of a VM that has come into another phase since the question was asked.
+// The answer to a lookup is ignored if the VM has changed its phase since the lookup began.
 func TestLateAnswer(t *testing.T) {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	p := tablePool(t, fiveZonesConfig(30, 120))

@@ -11,7 +11,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// remembered says what a zone's rows are.
+// remembered describes a zone's rows.
 func remembered(z *zone) string {
 	var words []string
 	for _, v := range z.vms {
@@ -30,7 +30,7 @@ func remembered(z *zone) string {
 	return strings.Join(words, " ")
 }
 
-// TestRestore reads what a zone's operations, newest first, say of a VM to a daemon that starts.
+// TestRestore tests which rows a zone's operations, newest first, give to a daemon that starts.
 func TestRestore(t *testing.T) {
 	now := time.Now()
 	op := func(kind gce.Mutation) gce.Operation {
@@ -85,7 +85,7 @@ func TestRestore(t *testing.T) {
 		p.finished["ended-before"] = now
 		z := p.zones["us-central1-a"]
 		z.listedAt = time.Time{}
-		z.add(&vm{key: key{z.name, "pool-before"}, phase: live, since: now}) // known from an answer like this one, to a list that failed
+		z.add(&vm{key: key{z.name, "pool-before"}, phase: live, since: now}) // from a previous call, before a list that failed
 		p.restore(z, test.ops, now)
 		if got := remembered(z); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
@@ -97,7 +97,7 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// An operation that is adopted goes on as if this daemon had asked for it: with its request, its time and the rank of its VM.
+// An adopted operation keeps its requestId, its time and the rank of its VM.
 func TestAdopt(t *testing.T) {
 	p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
 	z := p.zones["us-central1-a"]
@@ -121,7 +121,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// A VM's name tells the template that it was made from.
+// A VM's name gives the template that it was made from.
 func TestNames(t *testing.T) {
 	p := tablePool(t, fiveZonesConfig(30, 120))
 	p.config.Templates[0].Fingerprint = 0x3fa9c1d2

@@ -14,10 +14,10 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// phaseNames are in the order of the phases.
+// phaseNames are the names of the phases, in order.
 var phaseNames = []string{"asked", "making", "live", "draining", "deleting", "lost", "stopped", "gone"}
 
-// life is the table above [vm.observe] with a column for each phase. A cell says what becomes of a VM for which no note applies.
+// life is the table above [vm.observe] with a column for each phase. A cell says what happens to a VM for which no note applies.
 const life = `
                  asked           making          live    draining  deleting        lost  stopped   gone
 listed live      –               –               –       –         –               –     lookUp    lookUp
@@ -36,7 +36,7 @@ refused          creationFailed  creationFailed  –       –         deletionF
 done             isLive          isLive          –       –         lookUp          –     –         –
 kept             –               –               –       deletionFailed  –     –     –         –`
 
-// outcomes are the outcomes by name, and the phase that a VM is in afterwards; phases if the outcome leaves it where it is.
+// outcomes are the outcomes by name, each with the phase of the VM after it. The phase is phases if the outcome does not change it.
 var outcomes = map[string]struct {
 	outcome outcome
 	phase   phase
@@ -46,7 +46,7 @@ var outcomes = map[string]struct {
 	"outcomeUnknown": {outcomeUnknown, phases}, "–": {nothing, phases},
 }
 
-// expected reads a cell: an outcome, or a phase and no outcome.
+// expected parses a cell: an outcome, or a phase without an outcome.
 func expected(cell string, from phase) (phase, outcome) {
 	if p := slices.Index(phaseNames, cell); p >= 0 {
 		return phase(p), nothing
@@ -61,7 +61,7 @@ func expected(cell string, from phase) (phase, outcome) {
 	return o.phase, o.outcome
 }
 
-// observations are observations by the names of the table's rows. Status and failure are those for which no note applies.
+// observations are observations by row of the table. No note applies to their status and failure.
 var observations = map[string]observation{
 	"listed live":     {kind: listShows, vm: gce.VM{Status: "STAGING"}},
 	"listed leaving":  {kind: listShows, vm: gce.VM{Status: "STOPPING"}},
@@ -80,7 +80,7 @@ var observations = map[string]observation{
 	"kept":            {kind: drainRefused, failure: &gce.Failure{Class: KeptByDrain}, rest: 30 * time.Second},
 }
 
-// rowIn returns a VM that came into a phase at epoch, by the way that is usual.
+// rowIn returns a VM that entered a phase at epoch in the usual way.
 func rowIn(p phase) *vm {
 	v := &vm{key: key{"us-central1-a", "pool-x"}, phase: p, since: epoch, creationBegun: epoch.Add(-time.Minute)}
 	v.mutation = mutation{begun: epoch, answered: epoch}
@@ -121,7 +121,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// TestObserveNotes covers the notes of the table, and what a cell has no room for.
+// TestObserveNotes covers the notes of the table, and other cases beyond its cells.
 func TestObserveNotes(t *testing.T) {
 	running := gce.VM{Status: "RUNNING"}
 	exists, forbidden, notFound := &gce.Failure{Class: gce.Exists}, &gce.Failure{Class: gce.Forbidden}, &gce.Failure{Class: gce.NotFound}
@@ -162,7 +162,7 @@ func TestObserveNotes(t *testing.T) {
 		v     *vm
 		o     observation
 		want  string
-		class gce.Class // of the failure, if one is noted
+		class gce.Class // of the row's failure, if any
 	}{
 		{"[1] RUNNING, creation asked for", in(asked), see("listed live", isRunning), "isLive", ""},
 		{"[1] RUNNING, creation asked for, list stale", in(asked), see("listed live", isRunning, stale), "isLive", ""},
@@ -236,7 +236,7 @@ func TestObserveNotes(t *testing.T) {
 		{"never seen alive, not found", in(live, neverLive), see("not found"), "gone", ""},
 		{"never seen alive, operation ended", in(live, neverLive), see("operation ended"), "gone", ""},
 	} {
-		cell, kept, _ := strings.Cut(test.want, " ") // the phase of a VM that is kept, if it is not live
+		cell, kept, _ := strings.Cut(test.want, " ") // the phase of a VM that is kept, unless it is live
 		wantPhase, want := expected(cell, test.v.phase)
 		if kept != "" {
 			wantPhase, _ = expected(kept, test.v.phase)
@@ -255,7 +255,7 @@ func TestObserveNotes(t *testing.T) {
 	}
 }
 
-// TestObserveFields checks what observations leave in a row beside its phase.
+// TestObserveFields checks the fields that observations set beside the phase.
 func TestObserveFields(t *testing.T) {
 	at := epoch.Add(5 * time.Second)
 	created := epoch.Add(time.Second)
@@ -293,7 +293,7 @@ func TestObserveFields(t *testing.T) {
 	}
 }
 
-// Google may report an operation as under way for an hour, or 70 minutes for a deletion, and may be silent for ten minutes.
+// An operation is overdue after an hour, or 70 minutes for a deletion, or when Google has not reported it for ten minutes.
 func TestOverdue(t *testing.T) {
 	for _, test := range []struct {
 		phase    phase
@@ -317,8 +317,8 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// The distance between two tries of a deletion doubles from one update up to ten minutes.
-func TestDeletionDistance(t *testing.T) {
+// The delay before a deletion is retried doubles from one update up to ten minutes.
+func TestDeletionRetryDelay(t *testing.T) {
 	for rest, want := range map[time.Duration][]int{
 		30 * time.Second: {30, 60, 120, 240, 480, 600, 600},
 		time.Second:      {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600},
@@ -337,19 +337,19 @@ func TestDeletionDistance(t *testing.T) {
 	}
 }
 
-// A lifeStory is a row with what has followed from what was observed of it.
-type lifeStory struct {
+// A lifetime is a row with its outcomes so far.
+type lifetime struct {
 	*vm
 	now                    time.Time
 	created                bool // create hook
 	ended                  bool // delete or vanished hook, and it has not turned up since
-	deleted                bool // the end was a deletion
-	failed, turned, remain bool // its creation failed; it turned up without one; remains of it were seen
+	deleted                bool // it ended by a deletion
+	failed, turned, remain bool // its creation failed; it turned up without a creation; it was seen stopped
 	log                    []string
 }
 
-// draw draws any observation, in whatever state the VM may be.
-func (l *lifeStory) draw(t *rapid.T) observation {
+// draw draws any observation, whatever the state of the VM.
+func (l *lifetime) draw(t *rapid.T) observation {
 	l.now = l.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 5, 31, 601, 3601}).Draw(t, "seconds")) * time.Second)
 	o := observation{
 		kind: observationKind(rapid.IntRange(0, int(drainRefused)).Draw(t, "kind")), at: l.now,
@@ -370,8 +370,8 @@ func (l *lifeStory) draw(t *rapid.T) observation {
 	return o
 }
 
-// act does what the daemon may do to a row by itself.
-func (l *lifeStory) act(t *rapid.T) {
+// act changes the row as the daemon may do without an observation.
+func (l *lifetime) act(t *rapid.T) {
 	switch a := rapid.IntRange(0, 5).Draw(t, "act"); {
 	case l.phase == live && a == 0, l.phase == stopped && a < 2, l.phase == draining && a < 2:
 		l.mutation, l.drained = mutation{begun: l.now, wasStopped: l.phase == stopped}, l.phase == draining
@@ -392,10 +392,10 @@ func (l *lifeStory) act(t *rapid.T) {
 	}
 }
 
-// checkStory draws a story and holds each of its steps to what is promised of the life of every VM.
-func checkStory(t *rapid.T) {
+// checkLifetime draws observations of one VM, and checks what must hold for the life of every VM.
+func checkLifetime(t *rapid.T) {
 	v := rowIn(rapid.SampledFrom([]phase{asked, live, stopped}).Draw(t, "begin"))
-	l := lifeStory{vm: v, now: epoch, turned: v.phase != asked, remain: v.phase == stopped}
+	l := lifetime{vm: v, now: epoch, turned: v.phase != asked, remain: v.phase == stopped}
 	fail := func(what string) { t.Fatalf("%s:\n%s", what, strings.Join(l.log, "\n")) }
 	for range rapid.IntRange(1, 60).Draw(t, "steps") {
 		l.act(t)
@@ -417,8 +417,8 @@ func checkStory(t *rapid.T) {
 	}
 }
 
-// follow holds one step to what is promised.
-func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(string)) {
+// follow checks one step.
+func (l *lifetime) follow(out outcome, o observation, before *vm, fail func(string)) {
 	from := func(allowed ...phase) {
 		if !slices.Contains(allowed, before.phase) {
 			fail("the outcome does not follow from this phase")
@@ -517,8 +517,8 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 
 func TestObserveProperties(t *testing.T) {
 	for range 10 {
-		rapid.Check(t, checkStory)
+		rapid.Check(t, checkLifetime)
 	}
 }
 
-func FuzzObserve(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkStory)) }
+func FuzzObserve(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkLifetime)) }

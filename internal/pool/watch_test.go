@@ -7,7 +7,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// Operations are found by Google's name for them, or by their request while that is not known. One with neither is none of those of a list.
+// Operations are matched by Google's name, or by requestId while the name is unknown. An operation with neither matches none.
 func TestMatch(t *testing.T) {
 	list := []gce.Operation{
 		{Name: "systemevent-1", Kind: "compute.instances.preempted", Target: "pool-x", Done: true},
@@ -27,7 +27,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// What an operation's state does to a row, and when it is said that it takes long.
+// An operation's state updates the row, and the log warns of slow operations.
 func TestTakeOperation(t *testing.T) {
 	p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
 	said := 0
@@ -57,7 +57,7 @@ func TestTakeOperation(t *testing.T) {
 	}
 }
 
-// An answer to a repeated call says nothing once Google has accepted an earlier one.
+// Once Google has accepted a call, answers to its repeats are ignored.
 func TestAnswerAfterAcceptance(t *testing.T) {
 	for _, class := range []gce.Class{gce.Exists, gce.RateLimited, gce.Uncertain, gce.NotSent, gce.Forbidden} {
 		p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
