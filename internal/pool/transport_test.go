@@ -84,7 +84,7 @@ func (m mortal) call(r *http.Request) (*http.Response, error) {
 			cancel()
 		}
 	}
-	return nil, errors.New("nobody waits for the answer")
+	return nil, errors.New("the daemon no longer waits for the answer")
 }
 
 // unavailable is a 503, which leaves open whether the call has taken effect or will.
