@@ -82,7 +82,7 @@ func (p *Pool) handleFailedCreation(z *zone, v *vm, now time.Time) {
 		p.fire("exhausted", v, "")
 	}
 	s := scopeOf(f, z.name, v.rank)
-	if z.out || s.rank == len(p.config.Templates) { // neither the zone nor the template is in force any more
+	if z.former || s.rank == len(p.config.Templates) { // the zone or the template is no longer in force
 		return
 	}
 	p.hold(s, f, v.creationBegun, now)

@@ -128,7 +128,7 @@ func (p *Pool) release(z *zone) {
 	if n := z.count[live] + z.count[draining] + z.count[deleting]; n > 0 {
 		p.emit(Event{Kind: VMsLetGo, Zone: z.name, Facts: []any{"prefix", z.prefix, "vms", n}})
 	}
-	z.out, z.verifying = true, false
+	z.former, z.verifying = true, false
 	for _, v := range z.vms {
 		if v.phase == live || v.phase == stopped {
 			z.drop(v)

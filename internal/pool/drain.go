@@ -33,7 +33,7 @@ func (p *Pool) handleDrain(v *vm, err error) {
 	schedule(&p.due.reconcile, now)
 	switch {
 	case v.phase != draining: // it is lost
-	case v.home.out || p.accepting.Err() != nil: // it must not be deleted any more
+	case v.home.former || p.accepting.Err() != nil: // it must not be deleted any more
 		v.home.enter(v, live, now)
 	case err == nil:
 		v.drained = true

@@ -18,7 +18,7 @@ type scope struct {
 	rank         int
 }
 
-const allRanks = -1
+const allRanks = -1 // as a rank
 
 // covers reports whether the scope includes VMs of a rank in a zone.
 func (s scope) covers(zone string, rank int) bool {
@@ -71,18 +71,18 @@ const ShortLived gce.Class = "short-lived VMs"
 
 // length returns how long a hold lasts at least, by the configuration in force.
 func (h *hold) length(c *config.Config) time.Duration {
-	least := max(c.Exhaustion, time.Minute)
+	limit := max(c.Exhaustion, time.Minute)
 	switch {
 	case h.class == gce.Exhausted, h.class.Regional():
 		return c.Exhaustion
 	case h.class.Lasting():
-		return least
+		return limit
 	}
 	d := c.Rest
-	for i := 0; i < h.doubled && d < least; i++ {
+	for i := 0; i < h.doubled && d < limit; i++ {
 		d *= 2
 	}
-	return min(d, least)
+	return min(d, limit)
 }
 
 // until returns when a hold ends: after its length, but not before the next timed update.
@@ -99,8 +99,8 @@ func (p *Pool) lasts(h *hold, now time.Time) bool {
 	return !h.lifted && (!h.since.Before(p.timedBegun) || now.Before(p.until(h)))
 }
 
-// hold starts or extends a hold after a creation that was begun at a time failed. Creations that were in flight when the hold began count
-// as one failure. A later one was a trial, and its failure doubles the hold.
+// hold starts or extends a hold after a failed creation, which began at begun. Creations that were in flight when the hold began count as
+// one failure. A later creation was a trial, and its failure doubles the hold.
 func (p *Pool) hold(s scope, f *gce.Failure, begun, now time.Time) {
 	c := cause{s, f.Class}
 	h := p.holds[c]
@@ -227,7 +227,7 @@ const (
 	shortLivedLimit  = 3
 )
 
-// holdShortLived records a loss of short-lived VMs, and holds the zone after several. The newest of the VMs was begun at a time.
+// holdShortLived records a loss of short-lived VMs, and holds the zone after several. The creation of the newest VM began at begun.
 func (p *Pool) holdShortLived(z *zone, begun, now time.Time) {
 	z.shortLived = slices.DeleteFunc(z.shortLived, func(at time.Time) bool { return now.Sub(at) > shortLivedWindow })
 	if n := len(z.shortLived); n == 0 || z.shortLived[n-1].Before(p.updateBegun) { // losses that one update finds count once

@@ -30,7 +30,7 @@ func (p *Pool) list(z *zone, now time.Time) {
 // handleList updates the rows of a zone from its list.
 func (p *Pool) handleList(e listEnded, now time.Time) {
 	z := e.zone
-	if z.out || p.accepting.Err() != nil {
+	if z.former || p.accepting.Err() != nil {
 		return
 	}
 	p.noticeOthers(e.past, now)
@@ -68,8 +68,8 @@ func (p *Pool) handleList(e listEnded, now time.Time) {
 
 // appear adds a row for a VM that a list shows for the first time, unless the VM is being stopped or deleted.
 func (p *Pool) appear(z *zone, seen gce.VM, now time.Time) {
-	v := &vm{key: key{z.name, seen.Name}, phase: live, since: now, status: seen.Status, created: seen.Created, lastLive: now}
-	v.rank = p.rankOf(v.name)
+	v := p.newVM(z, seen.Name, live, now)
+	v.status, v.created, v.lastLive = seen.Status, seen.Created, now
 	switch {
 	case seen.Stopped():
 		v.phase = stopped

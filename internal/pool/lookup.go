@@ -98,7 +98,7 @@ func (p *Pool) handleLookups(e lookupsEnded, now time.Time) {
 	switch {
 	case len(z.lookups) > 0 && (z.count[lost] > losses || !e.verifying):
 		p.lookUp(z, now)
-	case z.verifying && !z.out && p.accepting.Err() == nil:
+	case z.verifying && !z.former && p.accepting.Err() == nil:
 		z.verifying = false
 		clear(z.lookups)
 		p.markKnown(z, now)

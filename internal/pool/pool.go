@@ -30,8 +30,8 @@ import (
 )
 
 const (
-	// drainTime is how long shutdown waits for operations and hooks. Container engines kill after 10 s.
-	drainTime = 8 * time.Second
+	// shutdownTime is how long shutdown waits for operations and hooks. Container engines kill after 10 s.
+	shutdownTime = 8 * time.Second
 	// maxCreations and maxDeletions bound the operations in flight, and so the damage of a wrong target.
 	maxCreations = 2_000
 	maxDeletions = 10_000
@@ -217,8 +217,8 @@ func (p *Pool) turn() {
 
 // finish waits for what is in flight, up to a limit.
 func (p *Pool) finish() {
-	p.emit(Event{Kind: Stopping, Facts: []any{"operations", p.inFlight(), "hooks", p.hooks.Len() + p.hooks.Running(), "within", drainTime}})
-	deadline := time.After(drainTime)
+	p.emit(Event{Kind: Stopping, Facts: []any{"operations", p.inFlight(), "hooks", p.hooks.Len() + p.hooks.Running(), "within", shutdownTime}})
+	deadline := time.After(shutdownTime)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for !p.idle() {

@@ -12,7 +12,7 @@ import (
 // adds the others. The operations give creations and deletions in flight, and VMs that were created or have ended recently, about which a
 // list may be stale. For each VM the newest operation decides.
 //
-// That is all that a restart knows. Lost are holds, losses of short-lived VMs, drained VMs, and the retries of deletions.
+// A restart knows nothing else: no holds, no losses of short-lived VMs, no drained VMs and no retries of deletions.
 func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 	for _, v := range z.vms {
 		if v.phase == live && v.lastLive.IsZero() { // a previous call, before a list that failed, has made this row
@@ -38,12 +38,14 @@ func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 			continue // it had no effect, or may yet fail
 		case op.Failure != nil || isEnding:
 			if v == nil {
-				z.add(&vm{key: key{z.name, op.Target}, phase: gone, since: now, mutation: mutation{deletionDone: ended.reason == DeletedByHand}})
+				v = p.newVM(z, op.Target, gone, now)
+				v.deletionDone = ended.reason == DeletedByHand
+				z.add(v)
 			}
 		case op.Kind == gce.Creation:
 			if op.Done && v == nil {
-				v := &vm{key: key{z.name, op.Target}, phase: live, since: z.listBegun, status: "STAGING", created: op.Inserted}
-				v.rank = p.rankOf(v.name)
+				v = p.newVM(z, op.Target, live, z.listBegun) // since the list began, so that the list is not stale about it
+				v.status, v.created = "STAGING", op.Inserted
 				z.add(v)
 				if !isGenerated(v.name, z.prefix) && !slices.Contains(z.strangers, v.name) {
 					z.strangers = append(z.strangers, v.name)
@@ -64,13 +66,13 @@ func (p *Pool) adopt(z *zone, op gce.Operation, now time.Time) {
 		limit = creationTime
 	}
 	_, finished := p.finished[op.Name]
-	if v := z.vms[op.Target]; finished || age >= limit || v != nil && (op.Kind == gce.Creation || v.phase != live) {
+	v := z.vms[op.Target]
+	if finished || age >= limit || v != nil && (op.Kind == gce.Creation || v.phase != live) {
 		return
 	}
-	v := z.vms[op.Target]
 	if v == nil {
-		v = &vm{key: key{z.name, op.Target}, created: op.Inserted, phase: asked}
-		v.rank = p.rankOf(v.name)
+		v = p.newVM(z, op.Target, asked, now)
+		v.created = op.Inserted
 		z.add(v)
 	}
 	p.begin(z, v, op.Kind, now)

@@ -90,6 +90,11 @@ func TestRestore(t *testing.T) {
 		if got := remembered(z); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
+		for _, v := range z.vms {
+			if v.rank != p.rankOf(v.name) {
+				t.Errorf("%s: %s %s has rank %d, want %d", name, phaseNames[v.phase], v.name, v.rank, p.rankOf(v.name))
+			}
+		}
 		again := remembered(z)
 		if p.restore(z, test.ops, now); remembered(z) != again {
 			t.Errorf("%s: %q the first time, %q the second", name, again, remembered(z))

@@ -25,7 +25,7 @@ const (
 	lost                  // the VM is no longer live; the daemon is finding out why
 	stopped               // at rest: the VM keeps its disks, its addresses, its name and its quota
 	gone                  // a tombstone: a stale list may still show the VM
-	phases
+	phases                // their number
 )
 
 // A vm is one VM of the pool, from the decision to create it until no list can show it any more.
@@ -39,7 +39,7 @@ type vm struct {
 	creationBegun time.Time // when this daemon decided to create it; zero if this daemon did not
 	lastLive      time.Time // when it was last seen live; zero if only operations have shown it
 	hidden        bool      // the last list lacked it, though it was live
-	rank          int       // of the template that it was made from; the number of ranks if none in force
+	rank          int       // of the template that it was made from; the number of ranks if that is not in force
 
 	mutation
 

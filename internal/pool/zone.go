@@ -13,7 +13,7 @@ const slotsPerZone = 32
 // A zone is what the pool knows of one zone, and of the VMs there under one prefix.
 type zone struct {
 	name, prefix string
-	out          bool // no longer configured; the zone stays for operations in flight and for tombstones
+	former       bool // no longer configured; the zone stays for operations in flight and for tombstones
 
 	// Its rows. They change through Pool.apply, Pool.begin and zone.enter, which keep count.
 	vms   map[string]*vm
@@ -54,6 +54,11 @@ func newZone(name, prefix string) *zone {
 	return &zone{name: name, prefix: prefix, vms: map[string]*vm{}, busy: map[string]*vm{}, lookups: map[string]bool{}}
 }
 
+// newVM returns a row for a VM that this daemon did not make. The name says which template it was made from.
+func (p *Pool) newVM(z *zone, name string, ph phase, since time.Time) *vm {
+	return &vm{key: key{z.name, name}, phase: ph, since: since, rank: p.rankOf(name)}
+}
+
 // add adds a row.
 func (z *zone) add(v *vm) {
 	v.home = z
@@ -75,7 +80,7 @@ func (z *zone) moved(v *vm, from phase) {
 	z.count[from]--
 	z.count[v.phase]++
 	z.trackBusy(v)
-	if z.out && (v.phase == live || v.phase == stopped) { // nothing is in flight for this VM any more
+	if z.former && (v.phase == live || v.phase == stopped) { // nothing is in flight for this VM any more
 		z.drop(v)
 	}
 }
