@@ -8,7 +8,7 @@ import (
 )
 
 // The answer to a lookup is ignored if the VM has changed its phase since the lookup began.
-func TestLateAnswer(t *testing.T) {
+func TestLookupOfEarlierPhase(t *testing.T) {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	p := tablePool(t, fiveZonesConfig(30, 120))
 	z := p.zones["us-central1-a"]

@@ -41,7 +41,7 @@ func TestEndings(t *testing.T) {
 }
 
 // What happens to lost VMs depends on what remains of them, and on who deleted them.
-func TestTellLosses(t *testing.T) {
+func TestReportLosses(t *testing.T) {
 	now := time.Now()
 	for _, test := range []struct {
 		name   string
@@ -71,7 +71,7 @@ func TestTellLosses(t *testing.T) {
 }
 
 // A loss without a reason at SIGTERM is still reported.
-func TestExplainAtTheEnd(t *testing.T) {
+func TestLossAtShutdown(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config SecondsToRest=5 Instance=stop", "start", "within 1m hooks create 6",
 			"sim remove-metadata prevmtable", "wait 5s", // so that no creation delays the end

@@ -71,8 +71,8 @@ func addZone(t *testing.T, s *situation, line string) {
 	s.zones = append(s.zones, z)
 }
 
-// said formats creations as in the table: the zone, and the rank unless it is the first.
-func said(create []creation) string {
+// formatCreations formats creations as in the table: the zone, and the rank unless it is the first.
+func formatCreations(create []creation) string {
 	var words []string
 	for _, c := range create {
 		word := c.zone
@@ -92,11 +92,11 @@ func TestPlan(t *testing.T) {
 		stale         bool // the snapshot is not fresh
 		creationsLeft int
 		ranks         int    // 1 if it is 0
-		closed        []int  // ranks whose time has not come
-		permits       []int  // of the holds that zones share, from 2 on
+		closed        []int  // closed ranks
+		permits       []int  // of the holds that zones share; the first has index 2
 		zones         string // by addZone
-		hints         string // [RANK:]zones with room, for one creation after another
-		create, going string // by said; zone/name
+		hints         string // [RANK:]zones, for one creation after another
+		create, going string // by formatCreations; zone/name
 	}{
 		{name: "fill", target: 5, zones: "a;b;c", create: "a b c a b"},
 		{name: "fill from another start", target: 4, next: 2, zones: "a;b;c", create: "c a b c"},
@@ -114,11 +114,11 @@ func TestPlan(t *testing.T) {
 		{name: "two holds, one of them over", target: 2, zones: "a held trial;b held"},
 		{name: "unknown zone keeps its VMs and gets none", target: 6, zones: "a unknown live=2;b live=1", create: "b b b"},
 		{name: "written off zone does not count", target: 4, zones: "a off live=2 starting=2;b live=1", create: "b b b"},
-		{name: "unlisted zone holds creation back", target: 4, zones: "a unlisted;b"},
+		{name: "unlisted zone delays creation", target: 4, zones: "a unlisted;b"},
 		{name: "all written off", target: 4, zones: "a off;b off"},
 		{name: "pending VMs are not replaced", target: 6, zones: "a live=2 pending=1;b live=1 pending=1", create: "b"},
 		{name: "all that is missing is pending", target: 3, zones: "a live=2 pending=2"},
-		{name: "no room for more in flight", target: 9, creationsLeft: 2, zones: "a;b;c", create: "a b"},
+		{name: "limit of creations in flight", target: 9, creationsLeft: 2, zones: "a;b;c", create: "a b"},
 
 		{name: "best rank first", target: 3, ranks: 3, zones: "a;b", create: "a b a"},
 		{name: "lesser rank where the best is held everywhere", target: 3, ranks: 3, zones: "a held=0;b held=0 held=1", create: "a/1 a/1 a/1"},
@@ -126,18 +126,18 @@ func TestPlan(t *testing.T) {
 		{name: "best rank in its last zone, though it is the fullest", target: 12, ranks: 2, zones: "a held=0;b live=9", create: "b b b"},
 		{name: "trial of the best rank, the rest of a lesser one", target: 4, ranks: 2, zones: "a trial=0;b held=0", create: "a b/1 a/1 b/1"},
 		{name: "trial of the best rank under way", target: 4, ranks: 2, zones: "a held=0 starting=1;b held=0", create: "b/1 a/1 b/1"},
-		{name: "rank whose time has not come", target: 2, ranks: 3, closed: []int{1}, zones: "a held=0", create: "a/2 a/2"},
+		{name: "closed rank", target: 2, ranks: 3, closed: []int{1}, zones: "a held=0", create: "a/2 a/2"},
 		{name: "no rank open", target: 2, ranks: 2, closed: []int{1}, zones: "a held=0;b held=0"},
 		{name: "regional hold of one rank", target: 2, ranks: 2, permits: []int{0}, zones: "a shares=2:0;b shares=2:0", create: "a/1 b/1"},
 
-		{name: "where there is room", target: 5, zones: "a held;b;c live=3", hints: "c", create: "c b"},
-		{name: "where there is room, the fewest first", target: 8, zones: "a live=3;b live=2;c", hints: "a,b;a,b;", create: "b a c"},
+		{name: "hinted zone first", target: 5, zones: "a held;b;c live=3", hints: "c", create: "c b"},
+		{name: "hinted zones, the fewest first", target: 8, zones: "a live=3;b live=2;c", hints: "a,b;a,b;", create: "b a c"},
 		{name: "no more than are missing", target: 4, zones: "a live=3;b", hints: "a;a;a", create: "a"},
-		{name: "said to have room, but held, unknown or not there", target: 5, zones: "a held;b unknown;c live=1;d", hints: "a,b;e;", create: "d c d c"},
-		{name: "said to have room, but on trial", target: 4, zones: "a trial;b live=1", hints: "a;a", create: "a b b"},
-		{name: "room for a lesser rank only", target: 2, ranks: 2, zones: "a held=0;b held=0", hints: "1:b;1:b", create: "b/1 b/1"},
-		{name: "room for a lesser rank, and the best is open again", target: 2, ranks: 2, zones: "a;b held=0", hints: "1:b;1:b", create: "a a"},
-		{name: "room for a rank whose time has not come", target: 2, ranks: 2, closed: []int{1}, zones: "a held=0;b", hints: "1:a", create: "b b"},
+		{name: "hinted zones held, unknown or missing", target: 5, zones: "a held;b unknown;c live=1;d", hints: "a,b;e;", create: "d c d c"},
+		{name: "hinted zone on trial", target: 4, zones: "a trial;b live=1", hints: "a;a", create: "a b b"},
+		{name: "hint for a lesser rank", target: 2, ranks: 2, zones: "a held=0;b held=0", hints: "1:b;1:b", create: "b/1 b/1"},
+		{name: "hint for a lesser rank, with the best open again", target: 2, ranks: 2, zones: "a;b held=0", hints: "1:b;1:b", create: "a a"},
+		{name: "hint for a closed rank", target: 2, ranks: 2, closed: []int{1}, zones: "a held=0;b", hints: "1:a", create: "b b"},
 
 		{name: "no slots in one zone", target: 5, zones: "a slots=0;b", create: "b b"},
 		{name: "few slots", target: 6, zones: "a slots=1;b slots=2;c slots=9", create: "a b c b c"},
@@ -159,10 +159,10 @@ func TestPlan(t *testing.T) {
 		{name: "the new one first", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 outdated=2 starting=1"},
 		{name: "the new one must run", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:2 outdated=2 unready=1"},
 		{name: "the new one must run, though the zone is held meanwhile", target: 2, surge: 1, zones: "a held vm=a1:1:0 vm=a2:2:0 vm=a3:0:2 unready=1"},
-		{name: "it runs", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:3 outdated=2", going: "a/a2"},
+		{name: "the new one runs", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:3 outdated=2", going: "a/a2"},
 		{name: "too many beside replacement", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:1:0 vm=a4:0:2 outdated=3 unready=1", going: "a/a2"},
 
-		{name: "no new one in place of an old one that cannot go now", target: 2, surge: 1, zones: "a live=2 vm=a3:0:2 outdated=2"},
+		{name: "new VMs stay if outdated ones cannot go", target: 2, surge: 1, zones: "a live=2 vm=a3:0:2 outdated=2"},
 		{name: "new ones beyond the surge", target: 2, surge: 1, zones: "a live=2 vm=a3:1:2 vm=a4:0:3 outdated=2", going: "a/a3"},
 		{name: "new ones as even as a fresh fill", target: 4, surge: 2, zones: "a live=3 outdated=1;b live=1 outdated=1", create: "b b"},
 
@@ -170,11 +170,11 @@ func TestPlan(t *testing.T) {
 		{name: "by class", target: 2, zones: "a vm=a1:9:1 vm=a2:8:1 vm=a3:7:1;b vm=b1:1:0", going: "b/b1 a/a1"},
 		{name: "failed deletions last", target: 1, zones: "a vm=a1:9:1001 vm=a2:8:1000 vm=a3:7:1;b vm=b1:1:0", going: "b/b1 a/a3 a/a2"},
 		{name: "ties in age by name", target: 1, zones: "a vm=a2:1:1 vm=a1:1:1", going: "a/a1"},
-		{name: "starting ones are the first to go, later", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1 starting=1"},
+		{name: "starting VMs go first, once they have started", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1 starting=1"},
 		{name: "more than the starting ones", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1 starting=1", going: "a/a2"},
-		{name: "beside an unknown zone, what the known ones have too many", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1", going: "a/a2"},
-		{name: "beside an unlisted zone, what the known ones have too many", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unlisted", going: "a/a2"},
-		{name: "none that an unknown zone may have lost", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1"},
+		{name: "excess of the known zones beside an unknown one", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1", going: "a/a2"},
+		{name: "excess of the known zones beside an unlisted one", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unlisted", going: "a/a2"},
+		{name: "no scale-in if an unknown zone may have lost VMs", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1"},
 		{name: "scale-in goes by the known zones", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b off live=9", going: "a/a2"},
 		{name: "scale-in in a held zone", target: 0, zones: "a held vm=a1:1:1", going: "a/a1"},
 		{name: "no scale-in from a stale snapshot", target: 0, stale: true, zones: "a vm=a1:1:1"},
@@ -215,7 +215,7 @@ func TestPlan(t *testing.T) {
 			for _, k := range slices.Concat(p.scaleIn, p.stopped) {
 				going = append(going, k.zone+"/"+k.name)
 			}
-			if diff := gocmp.Diff([]string{test.create, test.going}, []string{said(p.create), strings.Join(going, " ")}); diff != "" {
+			if diff := gocmp.Diff([]string{test.create, test.going}, []string{formatCreations(p.create), strings.Join(going, " ")}); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -198,7 +198,7 @@ func TestStateOfDryRun(t *testing.T) {
 }
 
 // An update without changes logs nothing.
-func TestQuiet(t *testing.T) {
+func TestUpdateWithoutChanges(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("start", "within 1m hooks create 6", "wait 40s", "forget", "wait 1h")
 		w.logged.mu.Lock()
@@ -240,7 +240,7 @@ func TestStateOfHold(t *testing.T) {
 }
 
 // Absent, slow and unknown zones are published as such.
-func TestStateOfZonesOutOfSight(t *testing.T) {
+func TestStateOfAbsentAndSlowZones(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config AllowedZones=us-central1-a,us-central1-b", "sim zone us-central1-a absent", "sim fault list us-central1-b slow 7s", "start", "wait 6s")
 		s := w.state.Load()
@@ -295,7 +295,7 @@ func TestStateOfUndeleted(t *testing.T) {
 }
 
 // A configuration that returns after another was refused keeps its age.
-func TestStateOfConfigurationThatIsBack(t *testing.T) {
+func TestStateOfReturningConfiguration(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("start", "wait 10s")
 		since := w.state.Load().Since

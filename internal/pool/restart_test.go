@@ -46,7 +46,7 @@ func TestRestartAtEveryMoment(t *testing.T) {
 }
 
 // Calls on the wire at a kill may take effect without the next daemon's knowledge. It deletes any excess.
-func TestKilledOnTheWire(t *testing.T) {
+func TestKillWithCallsOnTheWire(t *testing.T) {
 	for at := time.Duration(0); at <= 8*time.Second; at += 250 * time.Millisecond {
 		t.Run(at.String(), func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +90,7 @@ func (w *world) everyCreationHooked(lost map[string]bool) {
 }
 
 // Google may accept creations two seconds after their connection broke. They count even if a new configuration has called them off.
-func TestTakenOnLate(t *testing.T) {
+func TestAcceptedLate(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("late insert 2s cut times 1000", "config TargetVMCount=6", "start", "wait 500ms", "config SecondsToRest=31", "wait 100ms", "late off",
 			"wait 2m", "expect live 6", "expect maxlive 6")

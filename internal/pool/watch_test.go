@@ -28,7 +28,7 @@ func TestMatch(t *testing.T) {
 }
 
 // An operation's state updates the row, and the log warns of slow operations.
-func TestTakeOperation(t *testing.T) {
+func TestHandleOperation(t *testing.T) {
 	p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
 	said := 0
 	p.Observe = func(e Event) {
