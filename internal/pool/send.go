@@ -151,7 +151,7 @@ func (v *vm) backOff(now time.Time) {
 }
 
 // retry resolves a mutation whose outcome is unknown. While the pool still wants the mutation, retry repeats the call with its requestId,
-// so that it takes effect once at most. Otherwise it looks the VM up by name. [vm.observe] decides by the answer.
+// so that it takes effect once at most. Otherwise it looks the VM up by name. Meanwhile watchZone looks for the operation.
 func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
 	if now.Before(v.nextTry) {
 		return

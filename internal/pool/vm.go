@@ -144,8 +144,8 @@ const (
 // [4] deletionFailed if Google has finished or refused the deletion, or the operation is overdue. live if the outcome is still unknown
 // when no call can take effect any more. A stopped VM counts as leaving, unless it was stopped before the deletion.
 // [5] creationFailed if Google has refused a repeated call. forget if the outcome is still unknown when no call can take effect any more.
-// [6] While an earlier call's outcome is unknown, only a lookup decides, and the row keeps its phase. The same goes for two refusals:
-// that a VM to be created exists, and that a VM to be deleted does not.
+// [6] While an earlier call's outcome is unknown, only its operation or a lookup decides, and the row keeps its phase. The same goes for two
+// refusals: that a VM to be created exists, and that a VM to be deleted does not.
 //
 // A list that was begun before the VM entered its phase is stale and changes nothing. A VM that was never seen live enters gone, not lost:
 // the previous daemon has reported the loss.
