@@ -45,7 +45,7 @@ func (p *Pool) handleDrain(v *vm, err error) {
 // deleteDrained deletes the VMs whose drain hooks have agreed. They no longer work, so they are deleted even if the target has risen.
 func (p *Pool) deleteDrained(now time.Time) {
 	for _, z := range p.sortedZones() {
-		if z.count[draining] == 0 || p.view(z, now) != known {
+		if z.count[draining] == 0 || p.view(z, now) != ViewKnown {
 			continue
 		}
 		for _, v := range z.sortedBusy() {

@@ -97,7 +97,7 @@ func (p *Pool) markKnown(z *zone, now time.Time) {
 	if z.loggedReason != "" || z.writeOffLogged {
 		p.emit(Event{Kind: ZoneKnown, Zone: z.name})
 	}
-	if p.view(z, now) == writtenOff && z.writeOffLogged {
+	if p.view(z, now) == ViewWrittenOff && z.writeOffLogged {
 		p.relistWrittenOff(z, now)
 	}
 	z.unknownSince, z.ownFault, z.writeOffLogged, z.absent, z.loggedReason, z.reason = time.Time{}, false, false, false, "", ""

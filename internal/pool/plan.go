@@ -13,6 +13,7 @@ import (
 //	unknown      as last known   no                         no
 //	unlisted     as far as known no, nor in any other zone  no
 //	written off  no              no                         no
+//	absent       has none        no                         no
 //
 // What it does to the pool depends on live VMs without those being deleted, on creations in flight (starting), and on pending ones, which
 // may yet turn out to be live:
@@ -52,7 +53,7 @@ type hint struct {
 // A zoneView is one zone of a situation.
 type zoneView struct {
 	name     string
-	view     view
+	view     View
 	holds    [][]int // for each rank, the indices in permits of the holds that a creation is subject to
 	slots    int     // how many creations may leave now
 	live     int     // live VMs that are not being deleted
@@ -103,7 +104,7 @@ func makePlan(s situation) plan {
 	left := s.deletionsLeft - len(p.scaleIn)
 	for _, z := range s.zones {
 		for _, c := range slices.SortedFunc(slices.Values(z.stopped), deletionOrder) {
-			if z.view == known && len(p.stopped) < left {
+			if z.view == ViewKnown && len(p.stopped) < left {
 				p.stopped = append(p.stopped, key{z.name, c.name})
 			}
 		}
@@ -117,21 +118,21 @@ type totals struct {
 	liveKnown                                            int  // live VMs in known zones
 	anyUnlisted                                          bool // some zone is unlisted
 	anyUnknown                                           bool // some zone is unknown or unlisted
-	allKnown                                             bool // every zone is known, and none is written off
+	allKnown                                             bool // every zone is known or absent
 }
 
 func (s *situation) totals() totals {
 	t := totals{allKnown: true}
 	for _, z := range s.zones {
-		t.allKnown = t.allKnown && z.view == known
+		t.allKnown = t.allKnown && (z.view == ViewKnown || z.view == ViewAbsent)
 		switch z.view {
-		case writtenOff:
+		case ViewWrittenOff:
 			continue
-		case unlisted:
+		case ViewUnlisted:
 			t.anyUnlisted, t.anyUnknown = true, true
-		case unknown:
+		case ViewUnknown:
 			t.anyUnknown = true
-		case known:
+		case ViewKnown:
 			t.liveKnown += z.live
 		}
 		t.live += z.live
@@ -246,7 +247,7 @@ func (f *filler) better(i, than, rank int) bool {
 
 // isOpen reports whether the zone may get a VM of a rank. Nothing else decides this.
 func (z *zoneView) isOpen(rank int, permits []int) bool {
-	return z.view == known && !slices.ContainsFunc(z.holds[rank], func(h int) bool { return permits[h] <= 0 })
+	return z.view == ViewKnown && !slices.ContainsFunc(z.holds[rank], func(h int) bool { return permits[h] <= 0 })
 }
 
 // scaleIn chooses the VMs to delete. While outdated VMs exist, it keeps as many new ones as the surge allows: they would be made again.
@@ -257,7 +258,7 @@ func (s *situation) scaleIn(t totals) (chosen []key) {
 	if t.outdated > 0 {
 		mostNew = max(0, excess-s.surge)
 	}
-	zones := slices.DeleteFunc(slices.Clone(s.zones), func(z zoneView) bool { return z.view != known })
+	zones := slices.DeleteFunc(slices.Clone(s.zones), func(z zoneView) bool { return z.view != ViewKnown })
 	for i, z := range zones {
 		zones[i].spare = slices.SortedFunc(slices.Values(z.spare), deletionOrder)
 	}

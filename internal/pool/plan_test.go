@@ -15,7 +15,7 @@ import (
 // addZone parses a zone of the table: its name, then words such as "held", "trial=1", "live=3", "vm=a1:9:0".
 func addZone(t *testing.T, s *situation, line string) {
 	fields := strings.Fields(line)
-	z := zoneView{name: fields[0], slots: 1000, holds: make([][]int, len(s.ranks))}
+	z := zoneView{name: fields[0], view: ViewKnown, slots: 1000, holds: make([][]int, len(s.ranks))}
 	hold := func(permit int, ranks string) { // for one rank, or for all
 		for r := range z.holds {
 			if ranks == "" || ranks == fmt.Sprint(r) {
@@ -37,11 +37,13 @@ func addZone(t *testing.T, s *situation, line string) {
 			_, rank, _ := strings.Cut(value, ":")
 			hold(n, rank)
 		case "unknown":
-			z.view = unknown
+			z.view = ViewUnknown
 		case "unlisted":
-			z.view = unlisted
+			z.view = ViewUnlisted
+		case "absent":
+			z.view = ViewAbsent
 		case "off":
-			z.view = writtenOff
+			z.view = ViewWrittenOff
 		case "slots":
 			z.slots = n
 		case "live":
@@ -116,6 +118,7 @@ func TestPlan(t *testing.T) {
 		{name: "written off zone does not count", target: 4, zones: "a off live=2 starting=2;b live=1", create: "b b b"},
 		{name: "unlisted zone delays creation", target: 4, zones: "a unlisted;b"},
 		{name: "all written off", target: 4, zones: "a off;b off"},
+		{name: "absent zone gets none", target: 4, zones: "a absent;b", create: "b b b b"},
 		{name: "pending VMs are not replaced", target: 6, zones: "a live=2 pending=1;b live=1 pending=1", create: "b"},
 		{name: "all that is missing is pending", target: 3, zones: "a live=2 pending=2"},
 		{name: "limit of creations in flight", target: 9, creationsLeft: 2, zones: "a;b;c", create: "a b"},
@@ -154,6 +157,7 @@ func TestPlan(t *testing.T) {
 		{name: "no surge beside an unlisted zone", target: 2, surge: 2, zones: "a live=2 outdated=2;b unlisted"},
 		{name: "no surge beside a zone that is written off", target: 4, surge: 2, zones: "a live=4 outdated=2;b off live=2"},
 		{name: "no surge in a held zone", target: 2, surge: 2, zones: "a held live=2"},
+		{name: "surge beside an absent zone", target: 2, surge: 1, zones: "a live=2 outdated=2;b absent", create: "a"},
 		{name: "replaced by the best rank that is open", target: 2, surge: 2, ranks: 3, zones: "a held=0 live=2 outdated=2;b held=0", create: "a/1 b/1"},
 		{name: "one trial of the best rank at a time", target: 2, surge: 2, ranks: 2, zones: "a trial=0 live=2 outdated=2;b held=0", create: "a"},
 		{name: "the new one first", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 outdated=2 starting=1"},
@@ -234,6 +238,9 @@ func bestOf(s situation) int {
 	return len(s.ranks)
 }
 
+// views are drawn, mostly known.
+var views = append(slices.Repeat([]View{ViewKnown}, 9), ViewUnknown, ViewUnlisted, ViewWrittenOff, ViewAbsent)
+
 // drawSituation draws a situation. Mostly VMs are missing, and zones are open.
 func drawSituation(t *rapid.T) situation {
 	number := func(label string, most int) int { return rapid.IntRange(0, most).Draw(t, label) }
@@ -250,7 +257,7 @@ func drawSituation(t *rapid.T) situation {
 	}
 	for i := range number("zones", 5) + 1 {
 		z := zoneView{
-			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3}).Draw(t, "view")),
+			name: fmt.Sprint("zone-", i), view: rapid.SampledFrom(views).Draw(t, "view"),
 			starting: number("starting", 5), deleting: max(0, number("deleting", 6)-3), pending: max(0, number("pending", 6)-3),
 			slots: rapid.SampledFrom([]int{0, 1, 3, 32}).Draw(t, "slots"),
 		}
@@ -311,15 +318,15 @@ func checkPlan(t failer, s situation) {
 	allListed, allSeen, whole := true, true, true
 	for _, z := range s.zones {
 		zones[z.name] = z
-		allListed = allListed && z.view != unlisted
-		allSeen = allSeen && (z.view == known || z.view == writtenOff)
-		whole = whole && z.view == known
-		if z.view == writtenOff {
+		allListed = allListed && z.view != ViewUnlisted
+		allSeen = allSeen && (z.view == ViewKnown || z.view == ViewWrittenOff || z.view == ViewAbsent)
+		whole = whole && (z.view == ViewKnown || z.view == ViewAbsent)
+		if z.view == ViewWrittenOff {
 			continue
 		}
 		live, starting, deleting, pending = live+z.live, starting+z.starting, deleting+z.deleting, pending+z.pending
 		outdated, unready = outdated+z.outdated, unready+z.unready
-		if z.view == known {
+		if z.view == ViewKnown {
 			knownLive += z.live
 			for _, c := range z.spare {
 				if c.outdated {
@@ -360,7 +367,7 @@ func checkPlan(t failer, s situation) {
 	for _, k := range slices.Concat(p.scaleIn, p.stopped) {
 		z := zones[k.zone]
 		mayGo := slices.ContainsFunc(slices.Concat(z.spare, z.stopped), func(c candidate) bool { return c.name == k.name })
-		if !mayGo || seen[k] || z.view != known {
+		if !mayGo || seen[k] || z.view != ViewKnown {
 			t.Fatalf("%v is not to be deleted, or twice: %+v", k, p)
 		}
 		seen[k] = true
@@ -440,7 +447,7 @@ func checkScaleIn(t failer, s situation, scaleIn []key) {
 	t.Helper()
 	count, left := map[string]int{}, map[string][]candidate{}
 	for _, z := range s.zones {
-		if z.view == known {
+		if z.view == ViewKnown {
 			count[z.name], left[z.name] = z.live+z.starting, slices.Clone(z.spare)
 		}
 	}
@@ -478,7 +485,7 @@ func TestFillIsEven(t *testing.T) {
 	for next := range 7 {
 		s := situation{target: 100, creationsLeft: 2000, next: next, ranks: []rankView{{}}}
 		for _, name := range []string{"a", "b", "c"} {
-			s.zones = append(s.zones, zoneView{name: name, slots: 100, holds: [][]int{nil}})
+			s.zones = append(s.zones, zoneView{name: name, view: ViewKnown, slots: 100, holds: [][]int{nil}})
 		}
 		made := map[string]int{}
 		for _, c := range makePlan(s).create {
@@ -496,7 +503,7 @@ func TestSlotsKeepEvenness(t *testing.T) {
 		s := situation{target: rapid.IntRange(1, 80).Draw(t, "target"), creationsLeft: 2000, next: rapid.IntRange(0, 9).Draw(t, "next"),
 			ranks: make([]rankView, 2), permits: []int{0}}
 		for i := range rapid.IntRange(1, 5).Draw(t, "zones") {
-			z := zoneView{name: fmt.Sprint("zone-", i), live: rapid.IntRange(0, 20).Draw(t, "live"), slots: 1000, holds: make([][]int, 2)}
+			z := zoneView{name: fmt.Sprint("zone-", i), view: ViewKnown, live: rapid.IntRange(0, 20).Draw(t, "live"), slots: 1000, holds: make([][]int, 2)}
 			for rank := range z.holds {
 				if rapid.IntRange(0, 3).Draw(t, "held") == 3 {
 					z.holds[rank] = []int{0}
@@ -544,7 +551,7 @@ func TestSlotsKeepEvenness(t *testing.T) {
 func BenchmarkPlan(b *testing.B) {
 	s := situation{creationsLeft: maxCreations, deletionsLeft: maxDeletions, surge: 100, ranks: make([]rankView, 4), permits: []int{0, 1}, best: 2}
 	for i := range 100 {
-		z := zoneView{name: fmt.Sprint("zone-", i), slots: slotsPerZone, holds: [][]int{{0}, {0, 1}, nil, nil}, live: 1000, outdated: 100}
+		z := zoneView{name: fmt.Sprint("zone-", i), view: ViewKnown, slots: slotsPerZone, holds: [][]int{{0}, {0, 1}, nil, nil}, live: 1000, outdated: 100}
 		for j := range z.live {
 			z.spare = append(z.spare, candidate{fmt.Sprintf("pool-%d-%d", i, (j*7919)%1000), j % 8, j%8 < 4, epoch.Add(time.Duration((j*104729)%86400) * time.Second)})
 		}

@@ -115,26 +115,14 @@ type Hold struct {
 	Since, Until time.Time
 }
 
-// A View says how much the daemon knows of a zone.
-type View string
-
-// The views of a zone.
-const (
-	ViewKnown      View = "known"
-	ViewUnknown    View = "unknown"     // its last list failed or is late; its VMs count as last known
-	ViewUnlisted   View = "unlisted"    // it has not been listed since it was configured
-	ViewWrittenOff View = "written off" // unknown or unlisted for so long that its VMs no longer count
-	ViewAbsent     View = "absent"      // Google says that the zone does not exist
-)
-
 // publish hands the state to the status page.
 func (p *Pool) publish(now time.Time) {
 	p.publishedAt = now
 	p.due.publish = now.Add(heartbeat)
-	p.Publish(p.snapshot(now))
+	p.Publish(p.state(now))
 }
 
-func (p *Pool) snapshot(now time.Time) State {
+func (p *Pool) state(now time.Time) State {
 	s := State{
 		Time: now, Project: p.Project, DryRun: p.DryRun, Summary: p.summary, Version: p.configVersion, Since: p.configSince, Paused: p.paused,
 		Newest: p.newest, OwnVMUnknown: !p.selfKnown, Updated: p.timedBegun, Succeeded: p.succeededAt, Resting: p.GCE.Resting(),
@@ -157,11 +145,8 @@ func (p *Pool) snapshot(now time.Time) State {
 
 func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	s := ZoneState{
-		Name: z.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[p.view(z, now)], Why: z.reason,
+		Name: z.name, View: p.view(z, now), Why: z.reason,
 		Seen: z.listedAt, Live: z.count[live], Starting: z.starting(allRanks), Stopped: z.count[stopped], Ranks: make([]int, len(p.config.Templates)+1),
-	}
-	if z.absent {
-		s.View = ViewAbsent
 	}
 	if !z.unknownSince.IsZero() {
 		s.Unknown, s.WriteOff = z.unknownSince, z.unknownSince.Add(p.writeOffTime(z))

@@ -57,7 +57,6 @@ func (p *Pool) mayEnd(t totals, s situation) bool {
 // situation collects what a plan depends on.
 func (p *Pool) situation(now time.Time) situation {
 	s := situation{target: p.config.Target, surge: p.config.MaxSurge, creationsLeft: maxCreations, next: p.next, hints: p.hints}
-	s.permits = []int{0} // the first is for absent zones
 	holds := p.sortedHolds()
 	for _, h := range holds {
 		s.permits = append(s.permits, p.permits(h, now))
@@ -88,12 +87,9 @@ func (p *Pool) zoneView(z *zone, holds []*hold, now time.Time) zoneView {
 		live: z.count[live], slots: p.slots(z, gce.Creation, now), holds: make([][]int, len(p.config.Templates)),
 	}
 	for rank := range v.holds {
-		if z.absent {
-			v.holds[rank] = []int{0}
-		}
 		for i, h := range holds {
 			if h.covers(z.name, rank) {
-				v.holds[rank] = append(v.holds[rank], i+1)
+				v.holds[rank] = append(v.holds[rank], i)
 			}
 		}
 	}
@@ -133,7 +129,7 @@ func (p *Pool) openRanks(s *situation, now time.Time) {
 			}
 		}
 		for _, z := range s.zones {
-			if z.view != known || s.ranks[rank].closed {
+			if z.view != ViewKnown || s.ranks[rank].closed {
 				continue
 			}
 			if z.isOpen(rank, s.permits) {

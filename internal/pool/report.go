@@ -13,7 +13,7 @@ func (p *Pool) report(s situation, plan plan, now time.Time) {
 	var unlistedZones, heldZones []string
 	refused := true
 	for _, z := range s.zones {
-		if z.view == unlisted {
+		if z.view == ViewUnlisted {
 			unlistedZones = append(unlistedZones, z.name)
 		}
 		if f, held := p.heldFor(z.name, now); held {

@@ -176,7 +176,7 @@ func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
 // isWanted reports whether the pool still wants a mutation whose outcome is unknown.
 func (p *Pool) isWanted(z *zone, v *vm, t *totals, now time.Time) bool {
 	switch {
-	case p.accepting.Err() != nil, p.paused, p.standingBy(now), z.former, p.view(z, now) != known:
+	case p.accepting.Err() != nil, p.paused, p.standingBy(now), z.former, p.view(z, now) != ViewKnown:
 		return false
 	case v.phase == deleting && v.wasStopped:
 		return p.config.DeleteStopped

@@ -101,9 +101,9 @@ func (p *Pool) endUpdate(now time.Time) {
 	anyListed, anyMissed := false, false
 	for _, z := range p.zones {
 		switch p.view(z, now) {
-		case known:
-			anyListed = anyListed || !z.absent
-		case unknown, unlisted:
+		case ViewKnown:
+			anyListed = true
+		case ViewUnknown, ViewUnlisted:
 			anyMissed = true
 		}
 	}
@@ -122,7 +122,7 @@ func (p *Pool) endUpdate(now time.Time) {
 func (p *Pool) relistWrittenOff(returned *zone, now time.Time) {
 	p.returnedAt = now
 	for _, z := range p.sortedZones() {
-		if z == returned || p.view(z, now) != writtenOff {
+		if z == returned || p.view(z, now) != ViewWrittenOff {
 			continue
 		}
 		if z.listing {
@@ -137,7 +137,7 @@ func (p *Pool) relistWrittenOff(returned *zone, now time.Time) {
 // awaitsReturn reports whether a zone has returned, and the wait for other zones that are written off has not ended.
 func (p *Pool) awaitsReturn(now time.Time) bool {
 	for _, z := range p.zones {
-		if z.listing && !z.late && now.Sub(p.returnedAt) < grace && p.view(z, now) == writtenOff {
+		if z.listing && !z.late && now.Sub(p.returnedAt) < grace && p.view(z, now) == ViewWrittenOff {
 			return true
 		}
 	}
@@ -147,7 +147,7 @@ func (p *Pool) awaitsReturn(now time.Time) bool {
 // writeOffZones logs the zones that have been written off, and schedules a plan for when others will be.
 func (p *Pool) writeOffZones(now time.Time) {
 	for _, z := range p.sortedZones() {
-		if p.view(z, now) != writtenOff {
+		if p.view(z, now) != ViewWrittenOff {
 			if !z.unknownSince.IsZero() && !z.verifying {
 				schedule(&p.due.reconcile, z.unknownSince.Add(p.writeOffTime(z)))
 			}

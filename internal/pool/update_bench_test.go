@@ -39,7 +39,7 @@ func BenchmarkUpdate(b *testing.B) {
 			for b.Loop() {
 				update()
 			}
-			if live := p.snapshot(time.Now()).Zones[0].Live; live != vms/20 || p.goroutines > 0 {
+			if live := p.state(time.Now()).Zones[0].Live; live != vms/20 || p.goroutines > 0 {
 				b.Fatalf("%d VMs live, %d calls begun", live, p.goroutines)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*vms), "ns/VM")

@@ -121,26 +121,30 @@ func (z *zone) sortedBusy() []*vm {
 	return slices.SortedFunc(maps.Values(z.busy), func(a, b *vm) int { return strings.Compare(a.name, b.name) })
 }
 
-// A view says how much the daemon knows of a zone. VMs are created and deleted in known zones only.
-type view int
+// A View says how much the daemon knows of a zone. VMs are created and deleted in known zones only.
+type View string
 
+// The views of a zone.
 const (
-	known      view = iota
-	unknown         // its last list failed or is late; its VMs count as last known
-	unlisted        // it has not been listed since it was configured
-	writtenOff      // unknown or unlisted for so long that its VMs no longer count
+	ViewKnown      View = "known"
+	ViewUnknown    View = "unknown"     // its last list failed or is late; its VMs count as last known
+	ViewUnlisted   View = "unlisted"    // it has not been listed since it was configured
+	ViewWrittenOff View = "written off" // unknown or unlisted for so long that its VMs no longer count
+	ViewAbsent     View = "absent"      // Google says that the zone does not exist
 )
 
-func (p *Pool) view(z *zone, now time.Time) view {
+func (p *Pool) view(z *zone, now time.Time) View {
 	switch {
+	case z.unknownSince.IsZero() && z.absent:
+		return ViewAbsent
 	case z.unknownSince.IsZero():
-		return known
+		return ViewKnown
 	case now.Sub(z.unknownSince) >= p.writeOffTime(z) && (z.writeOffLogged || !z.verifying): // not while only lookups are slow
-		return writtenOff
+		return ViewWrittenOff
 	case z.listedAt.IsZero():
-		return unlisted
+		return ViewUnlisted
 	}
-	return unknown
+	return ViewUnknown
 }
 
 // writeOffTime is how long a zone may be unknown before it is written off. Usually that is SecondsForExhaustion, within bounds: a passing
