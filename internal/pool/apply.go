@@ -9,9 +9,10 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// apply lets an observation act on a row, and does what follows from it.
+// apply applies an observation to a row, and carries out the outcome.
 func (p *Pool) apply(z *zone, v *vm, o observation) {
-	from, began, lived := v.phase, v.mutation.begun, !v.alive.IsZero()
+	o.rest = p.config.Rest
+	from, began, wasLive := v.phase, v.mutation.begun, !v.lastLive.IsZero()
 	if from == draining {
 		began = v.since
 	}
@@ -22,7 +23,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		schedule(&p.due.reconcile, o.at)
 	}
 	if from == deleting && o.kind == callNotSent && v.phase != deleting && !v.drained {
-		p.deletionsLeft++
+		p.deletionsLeft++ // the delete did not leave
 	}
 	switch out {
 	case lookUp:
@@ -33,7 +34,7 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 	case outcomeUnknown:
 		p.emit(Event{Level: slog.LevelWarn, Kind: OutcomeUnknown, Zone: z.name, Name: v.name, Err: o.failure})
 	case turnedUp:
-		if v.born.IsZero() || lived {
+		if v.creationBegun.IsZero() || wasLive {
 			z.strangers = append(z.strangers, v.name)
 		}
 	case isLive:
@@ -42,26 +43,33 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		p.endTrials(v)
 		p.fire("create", v, "")
 	case creationFailed:
-		p.creationFailed(z, v, o.at)
+		p.handleFailedCreation(z, v, o.at)
 	case isDeleted:
 		p.finishOperation(v, o.at)
 		p.emit(Event{Kind: Deleted, Zone: z.name, Name: v.name, Took: o.at.Sub(began)})
 		p.fire("delete", v, "")
 	case deletionFailed:
-		p.finishOperation(v, o.at)
-		if v.failure.Class == KeptByDrain || !v.drained && v.failure.Class != gce.Forbidden && p.isMine(v.request) {
-			p.deletionsLeft++ // another VM is chosen at once
-		}
-		level := slog.LevelWarn
-		if v.failure.Class == KeptByDrain {
-			level = slog.LevelInfo
-		}
-		p.emit(Event{Level: level, Kind: NotDeleted, Zone: z.name, Name: v.name, Class: v.failure.Class, Took: o.at.Sub(began), Err: v.failure})
+		p.handleFailedDeletion(z, v, o.at, began)
 	}
 }
 
-// creationFailed holds what the failure says something about.
-func (p *Pool) creationFailed(z *zone, v *vm, now time.Time) {
+// handleFailedDeletion reports a failed deletion. If the last update allowed it, the next plan may choose another VM, unless
+// Google forbids deletions.
+func (p *Pool) handleFailedDeletion(z *zone, v *vm, now, began time.Time) {
+	f := v.failure
+	p.finishOperation(v, now)
+	level := slog.LevelWarn
+	if f.Class == KeptByDrain {
+		level = slog.LevelInfo
+	}
+	if f.Class == KeptByDrain || !v.drained && f.Class != gce.Forbidden && p.isMine(v.request) {
+		p.deletionsLeft++
+	}
+	p.emit(Event{Level: level, Kind: NotDeleted, Zone: z.name, Name: v.name, Class: f.Class, Took: now.Sub(began), Err: f})
+}
+
+// handleFailedCreation reports a failed creation, and holds the scope of its failure.
+func (p *Pool) handleFailedCreation(z *zone, v *vm, now time.Time) {
 	f := v.failure
 	p.finishOperation(v, now)
 	facts := p.rankFacts(v.rank)
@@ -69,21 +77,21 @@ func (p *Pool) creationFailed(z *zone, v *vm, now time.Time) {
 		p.hints = append(p.hints, hint{v.rank, available})
 		facts = append(facts, "zonesAvailable", strings.Join(available, " "))
 	}
-	p.emit(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: z.name, Name: v.name, Class: f.Class, Facts: facts, Took: now.Sub(v.born), Err: f})
+	p.emit(Event{Level: slog.LevelWarn, Kind: NotCreated, Zone: z.name, Name: v.name, Class: f.Class, Facts: facts, Took: now.Sub(v.creationBegun), Err: f})
 	if f.Class == gce.Exhausted {
 		p.fire("exhausted", v, "")
 	}
 	s := scopeOf(f, z.name, v.rank)
-	if z.out || s.rank == len(p.config.Templates) { // it says nothing about a template in force
+	if z.former || s.rank == len(p.config.Templates) { // the zone or the template is no longer in force
 		return
 	}
-	p.hold(s, f, v.born, now)
-	if f.Class.Lasting() && v.born.Before(p.since) {
-		p.holds[cause{s, f.Class}].trial = true // what was refused is no longer what would be asked for, but one VM is enough to see
+	p.hold(s, f, v.creationBegun, now)
+	if f.Class.Lasting() && v.creationBegun.Before(p.configSince) {
+		p.holds[cause{s, f.Class}].lifted = true // an older configuration asked for this VM; the new one deserves a trial
 	}
 }
 
-// configured returns those of the zones of the configuration that are named.
+// configured returns the configured zones among those named.
 func (p *Pool) configured(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(p.config.Zones), func(zone string) bool { return !slices.Contains(names, zone) })
 }

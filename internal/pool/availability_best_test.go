@@ -10,28 +10,26 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// Boots are how long a VM of a market takes to run, in whole seconds: nine tenths of 30 to 90 s, each as likely.
+// The boot times of VMs in a market, in whole seconds: nine tenths of 30 to 90 s, uniformly distributed.
 const (
 	shortestBoot = 27
 	longestBoot  = 81
 	boots        = longestBoot - shortestBoot + 1
 )
 
-// best is the largest share of its target that a controller can expect in a market, knowing all of it in advance: when each zone
-// is without capacity, and when it loses all its VMs. It also knows of each loss at once, its calls take no time, none fails, and
-// it may begin in the zones of its choice, and delete a VM in order to have one elsewhere. Two things it cannot have. It does not
-// know how long one VM will live or take to run: in the simulator both follow from the VM's name, and who knew that would choose
-// names of VMs that are never preempted. And no more VMs than the target live or start at a time, as the contract has it: so
-// each loss costs the time that another VM takes to run.
+// best returns the largest share of its target that a controller can expect in a market if it knows in advance when each zone lacks capacity,
+// and when each zone loses all its VMs. It also notices losses at once, and its calls take no time and never fail. It may begin in any zones,
+// and delete a VM to make one elsewhere. But it does not know the lifetime and boot time of a VM: in the simulator both follow from the VM's
+// name, and it would choose names of VMs that are never preempted. And it never has more VMs than the target, so that each loss costs a boot.
 //
-// A zone has room for all VMs or for none, so each of the hundred is on its own, and all that matters of it is the zone in which
-// it runs, since a life that is distributed exponentially does not age. So the best choice at each second follows, from the last one
-// backwards, from what can be expected afterwards: this is the optimum, save that all happens at whole seconds.
+// A zone has capacity for all VMs or for none, so each of the hundred is independent. All that matters is the zone in which it runs, since
+// exponentially distributed lifetimes do not age. So the best choice at each second follows from the expected values of the later seconds,
+// from the last second backwards. This is the optimum, except that everything happens at whole seconds.
 func best(changes []gcesim.Step, life, span time.Duration) float64 {
 	end := int(span.Seconds())
 	type zone struct {
 		full, lost []bool    // by second
-		run        []float64 // seconds that a VM which runs here can be expected to run still, if all is done for the best
+		run        []float64 // expected seconds that a VM here will still run, with the best choices
 	}
 	zones := map[string]*zone{}
 	for _, name := range marketZones {
@@ -48,7 +46,7 @@ func best(changes []gcesim.Step, life, span time.Duration) float64 {
 			}
 		}
 	}
-	gone := make([]float64, end+longestBoot+1) // the same for a VM that is no more
+	gone := make([]float64, end+longestBoot+1) // the same for a VM that has ended
 	start := func(z *zone, t int) (sum float64) {
 		for d := 1; d <= longestBoot; d++ {
 			if z.lost[t+d] {
@@ -79,7 +77,7 @@ func best(changes []gcesim.Step, life, span time.Duration) float64 {
 	return most / float64(end)
 }
 
-// TestBest compares the best with what can be told by hand.
+// TestBest compares the best with values computed by hand.
 func TestBest(t *testing.T) {
 	const forever, span, boot = 1e9 * time.Second, 4 * time.Hour, 54 * time.Second
 	everywhere := func(at time.Duration, command, rest string) (steps []gcesim.Step) {

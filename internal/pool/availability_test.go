@@ -16,35 +16,34 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// A market is the model that availability is measured in: 100 VMs over 6 zones of 2 regions. A VM lives for an exponentially
-// distributed time; each zone is without capacity for a tenth of the time, an hour at a time on the average, in which what
-// runs there stays; once a day (and in shorter stories once), at a random time, a random zone loses all its VMs at once. Creations take 30 to 90 s, of which
-// a VM needs nine tenths to run; a creation fails for want of room after 4 to 10 s. The API answers within 0.1 to 0.4 s.
+// A market is the model in which availability is measured: 100 VMs over 6 zones of 2 regions. VMs have exponentially distributed lifetimes.
+// Each zone lacks capacity for a tenth of the time, an hour at a time on average; VMs that run there stay. Once a day, or once in a shorter
+// run, a random zone loses all its VMs. Creations take 30 to 90 s, of which a VM needs nine tenths to run. For want of capacity they fail
+// after 4 to 10 s. The API answers within 0.1 to 0.4 s.
 type market struct {
 	seed uint64
 	life time.Duration
 	span time.Duration
 
-	// In a scarce market a zone is without capacity for six sevenths of the time, three hours at a time on the average.
+	// In a scarce market a zone lacks capacity for six sevenths of the time, three hours at a time on average.
 	scarce bool
-	// The pool may fall back on a second machine type, whose capacity comes and goes in the same way but on its own, and on VMs of a
-	// third type that are not preemptible, of which there are always enough, after ten minutes.
+	// The pool may fall back on a second machine type, whose capacity changes in the same way, but independently. After ten minutes it may
+	// fall back on on-demand VMs of a third type, which always have capacity.
 	second, onDemand bool
 }
 
 var marketZones = []string{"us-central1-a", "us-central1-b", "us-central1-c", "europe-west1-b", "europe-west1-c", "europe-west1-d"}
 
-// An availability says what share of its target a pool had, of VM-time, the largest that there could be, and where the rest went.
+// An availability is the share of its target that a pool had in VM-time, the best possible share, and where the difference was lost.
 type availability struct {
 	share, best float64
-	// Shares of the VM-time that were lost before a loss was noticed, until VMs were RUNNING, and between: in creations that
-	// failed, and while zones were held.
+	// Shares of the VM-time lost before losses were noticed, while VMs booted, and between these: in failed creations and during holds.
 	noticing, booting, waiting float64
 	losses, failed             int
 	onDemand                   float64 // share of the VM-time that the pool had
 }
 
-// measure lets a pool live in a market.
+// measure runs a pool in a market.
 func (m market) measure(t *testing.T) (a availability) {
 	const target = 100
 	w := newWorld(t, gcesim.Options{Project: "demo", Zones: marketZones, Seed: m.seed, KeepCalls: -1})
@@ -100,16 +99,16 @@ func (m market) measure(t *testing.T) (a availability) {
 	a.onDemand = onDemand / ran
 	a.share, a.best = (ran-beyond.over(target))/all, best(changes, m.life, m.span)
 	a.booting = booted / all
-	a.noticing = noticed / float64(max(a.losses, 1)) * float64(lost) / all // a VM that is gone no longer says when it ended
+	a.noticing = noticed / float64(max(a.losses, 1)) * float64(lost) / all // for VMs that are gone, the time of the end is unknown
 	a.waiting = 1 - a.share - a.booting - a.noticing
 	a.losses = lost
 	return a
 }
 
-// A surplus finds out how much VM-time a pool has beyond its target, as it has during a surge.
+// A surplus measures the VM-time that a pool has beyond its target, as during a surge.
 type surplus []beginOrEnd
 
-// A beginOrEnd is when a VM begins or ceases to run.
+// A beginOrEnd is a time at which a VM begins or ceases to run.
 type beginOrEnd struct {
 	at     time.Duration
 	change int // 1 or -1
@@ -130,7 +129,7 @@ func (s surplus) over(most int) (seconds float64) {
 	return seconds
 }
 
-// alternatives is the step that sets what the pool may fall back on.
+// alternatives is the step that configures the alternatives.
 func (m market) alternatives() string {
 	var list []string
 	if m.second {
@@ -143,7 +142,7 @@ func (m market) alternatives() string {
 	return "alternatives [" + strings.Join(list, ",") + "]"
 }
 
-// surge lets a pool with alternatives go back to the first.
+// surge lets a pool return from its alternatives to the first template.
 func (m market) surge() int {
 	if m.second || m.onDemand {
 		return 5
@@ -151,7 +150,7 @@ func (m market) surge() int {
 	return 0
 }
 
-// changes are what happens to the zones, in the order of time.
+// changes are the changes of the zones, in order of time.
 func (m market) changes() []gcesim.Step {
 	r := rand.New(rand.NewPCG(m.seed, 6))
 	var script strings.Builder
@@ -171,7 +170,7 @@ func (m market) changes() []gcesim.Step {
 	return steps
 }
 
-// outages writes when the zones have no capacity for a machine type.
+// outages draws when zones have no capacity for a machine type.
 func (m market) outages(script *strings.Builder, r *rand.Rand, machineType string) {
 	with, without := 9*time.Hour, time.Hour
 	if m.scarce {
@@ -197,7 +196,7 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// BenchmarkAvailability measures the share of its target that a pool has, against the best there could be.
+// BenchmarkAvailability measures the share of its target that a pool has, and compares it with the best possible.
 func BenchmarkAvailability(b *testing.B) {
 	for life, span := range map[time.Duration]time.Duration{6 * time.Hour: 48 * time.Hour, 30 * time.Minute: 8 * time.Hour} {
 		b.Run(fmt.Sprint("life=", life), func(b *testing.B) {
@@ -253,8 +252,8 @@ func BenchmarkFallback(b *testing.B) {
 	}
 }
 
-// A pool has 0.99 of the VM-time that it can be expected to have at best. How many lives end in so short a story is luck: twice the
-// standard deviation of what it loses to that, about the root of as many boots as there were, is left out of account.
+// A pool has 0.99 of the best possible VM-time. In so short a run the number of losses varies by chance. The test allows for twice the standard
+// deviation, which is about the root of the number of boots.
 func TestAvailability(t *testing.T) {
 	if os.Getenv("SLOW_TESTS") == "" {
 		t.Skip("slow: SLOW_TESTS=1 runs it, as .ci/run does")

@@ -19,14 +19,14 @@ func inBubble(b *testing.B, f func(t *testing.T)) {
 	}
 }
 
-// slowest is how long the operations of a fill take at most.
+// slowest bounds the operations of a fill.
 const slowest = 90 * time.Second
 
-// A filling is what it took to fill a pool.
+// A filling is the cost of a fill.
 type filling struct {
-	took    time.Duration // until the daemon knew that its last VM was made
+	took    time.Duration // until the daemon knew that its last creation had succeeded
 	calls   int           // of the API
-	refused int           // over its quotas
+	refused int           // over the API's limits
 	steady  int64         // bytes of one update after it
 	heap    uint64        // after it, simulator included
 }

@@ -8,9 +8,9 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// pending returns the hooks of a VM that are due by what has happened to it until a time, and have not run. The exact words
-// are in the package's contract: a creation that ends well has a create hook, a loss a vanished hook, a deletion a delete hook.
-func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (kinds []string) {
+// hooksDue returns the hooks that must have run for what happened to a VM until a time, and did not: create after a successful creation,
+// vanished after a loss, delete after a deletion.
+func (m *monitor) hooksDue(vm gcesim.VM, until time.Time, endless map[key]bool) (kinds []string) {
 	a := m.vm(key{vm.Zone, vm.Name})
 	due := func(kind string, when bool) {
 		if when && a.hooks[kind] == 0 && !a.excused[kind] {
@@ -22,8 +22,8 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (
 	if vm.Failed {
 		return nil
 	}
-	if ours && vm.Ready.IsZero() { // the operation never ends: after an hour the VM's own state decides
-		outlived := latest(latest(a.decided, a.adopted), vm.Created).Add(time.Hour + time.Minute)
+	if ours && vm.Ready.IsZero() { // its operation has not ended; after an hour the VM's own state decides
+		outlived := latest(latest(a.decided, a.adoptedAt), vm.Created).Add(time.Hour + time.Minute)
 		due("create", outlived.Before(until) && (vm.Ended.IsZero() || vm.Ended.After(outlived)) && !a.gaveUp)
 		due("vanished", ended && a.hooks["create"] > 0 && a.hooks["delete"] == 0)
 		return kinds
@@ -31,31 +31,31 @@ func (m *monitor) pending(vm gcesim.VM, until time.Time, endless map[key]bool) (
 	due("create", ours && !vm.Ready.After(until) && !a.gaveUp)
 	switch {
 	case !ended || a.gaveUp:
-	case a.deleteAt.IsZero():
+	case a.deletionBegun.IsZero():
 		due("vanished", true)
-	case a.hooks["vanished"] == 0: // lost before it could be deleted, or deleted
-		told := vm.Gone
-		switch { // what becomes of the deletion, its operation may never say: then 70 minutes are enough
+	case a.hooks["vanished"] == 0: // deleted, or lost while being deleted
+		reported := vm.Gone
+		switch { // after 70 minutes the daemon no longer waits for the operation
 		case vm.DeletedBy != "api":
-			told = latest(told, a.deleteAt.Add(71*time.Minute))
+			reported = latest(reported, a.deletionBegun.Add(71*time.Minute))
 		case endless[key{vm.Zone, vm.Name}]:
-			told = latest(told, latest(a.deleteAt, vm.Ended).Add(71*time.Minute))
+			reported = latest(reported, latest(a.deletionBegun, vm.Ended).Add(71*time.Minute))
 		}
-		due("delete", !vm.Gone.IsZero() && told.Before(until))
+		due("delete", !vm.Gone.IsZero() && reported.Before(until))
 	}
 	return kinds
 }
 
-// exhaustions counts the creations of a zone that failed for want of room until a time: all, and those of which the daemon must
-// have heard, since it waited for the answer. Where Google ignores request IDs, a call that is repeated may make a
-// second VM of the same name; then the daemon need not hear how the first one ended.
+// exhaustions counts the creations in a zone that failed for want of capacity until a time. The daemon may have learnt of all (may), and of
+// some it must have learnt (must). Where Google ignores request IDs, a repeated call may make a second VM of the same name; then the daemon
+// need not learn how the first creation ended.
 func (m *monitor) exhaustions(all []gcesim.VM, zone string, until time.Time) (must, may int) {
 	refused := m.zone(zone).refused
 	must, may = m.zone(zone).must+len(refused), m.zone(zone).may+len(refused)
 	for i, vm := range all {
 		if isStockout(vm.Failure) && !vm.Gone.IsZero() && !vm.Gone.After(until) {
 			may++
-			if !again(all, i) && !refused[vm.Name] && !m.vm(key{zone, vm.Name}).gaveUp {
+			if !remade(all, i) && !refused[vm.Name] && !m.vm(key{zone, vm.Name}).gaveUp {
 				must++
 			}
 		}
@@ -63,15 +63,15 @@ func (m *monitor) exhaustions(all []gcesim.VM, zone string, until time.Time) (mu
 	return must, may
 }
 
-// again reports whether a VM was made again under its name.
-func again(all []gcesim.VM, i int) bool { return i+1 < len(all) && all[i+1].Name == all[i].Name }
+// remade reports whether a VM was made again under its name.
+func remade(all []gcesim.VM, i int) bool { return i+1 < len(all) && all[i+1].Name == all[i].Name }
 
 func isStockout(code string) bool {
 	return strings.Contains(code, "POOL_EXHAUSTED") || code == "GPU_STOCKOUT" || code == "RESOURCE_AVAILABILITY"
 }
 
-// excuse forgives the hooks of a zone that have not run when a daemon sees it for the first time: what ended while no daemon
-// ran, or one that was killed, and what was lost while the zone was not configured.
+// excuse excuses the missing hooks of a zone when a daemon sees it for the first time. They are those of what ended while no daemon ran, or
+// ran and was killed, or while the zone was not configured.
 func (m *monitor) excuse(zone string) {
 	all, now, endless := m.w.sim.History(zone), time.Now(), m.endless()
 	underWay := map[key]bool{}
@@ -79,34 +79,34 @@ func (m *monitor) excuse(zone string) {
 		underWay[key{op.Zone, op.Target}] = true
 	}
 	for i, vm := range all {
-		if again(all, i) {
+		if remade(all, i) {
 			continue
 		}
 		a := m.vm(key{zone, vm.Name})
-		if lost := !vm.Ended.IsZero() && vm.DeletedBy != "api"; lost && !a.deleteAt.IsZero() && !underWay[key{zone, vm.Name}] {
-			a.excused["delete"] = true // its deletion may have been called off, whenever it was decided
+		if lost := !vm.Ended.IsZero() && vm.DeletedBy != "api"; lost && !a.deletionBegun.IsZero() && !underWay[key{zone, vm.Name}] {
+			a.excused["delete"] = true // its deletion may have been called off
 		}
-		for _, kind := range m.pending(vm, now, endless) {
+		for _, kind := range m.hooksDue(vm, now, endless) {
 			a.excused[kind] = true
-			m.counts["hooks swallowed: "+kind]++
+			m.counts["hooks excused: "+kind]++
 		}
 	}
 	z := m.zone(zone)
 	_, may := m.exhaustions(all, zone, now)
 	if n := may - z.exhausted; n > z.forgiven {
-		m.counts["hooks swallowed: exhausted"] += n - z.forgiven
+		m.counts["hooks excused: exhausted"] += n - z.forgiven
 		z.forgiven = n
 	}
 }
 
-// audit finds the hooks that should have run, by what happened until a time.
+// audit finds missing hooks, by what happened until a time.
 func (m *monitor) audit(until time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.force == nil {
+	if m.config == nil {
 		return
 	}
-	for _, zone := range m.force.Zones {
+	for _, zone := range m.config.Zones {
 		m.auditZone(zone, until)
 	}
 }
@@ -114,27 +114,27 @@ func (m *monitor) audit(until time.Time) {
 func (m *monitor) auditZone(zone string, until time.Time) {
 	all, endless := m.w.sim.History(zone), m.endless()
 	for i, vm := range all {
-		if !strings.HasPrefix(vm.Name, m.force.Prefix) || again(all, i) {
+		if !strings.HasPrefix(vm.Name, m.config.Prefix) || remade(all, i) {
 			continue
 		}
-		for _, kind := range m.pending(vm, until, endless) {
+		for _, kind := range m.hooksDue(vm, until, endless) {
 			a := m.vm(key{zone, vm.Name})
-			a.excused[kind] = true // told once
-			m.wrong("no %s hook of %s in %s: made %v, ready %v, ended %v by %q, gone %v, hooks %v", kind, vm.Name, zone, m.at(vm.Created), m.at(vm.Ready),
+			a.excused[kind] = true // report it once
+			m.violation("no %s hook of %s in %s: made %v, ready %v, ended %v by %q, gone %v, hooks %v", kind, vm.Name, zone, m.at(vm.Created), m.at(vm.Ready),
 				m.at(vm.Ended), vm.DeletedBy, m.at(vm.Gone), a.hooks)
 		}
 	}
 	z := m.zone(zone)
 	if must, _ := m.exhaustions(all, zone, until); must > z.exhausted+z.forgiven {
-		m.wrong("%d exhausted hooks in %s, and %d swallowed, for %d creations that failed as that", z.exhausted, zone, z.forgiven, must)
+		m.violation("%d exhausted hooks in %s, and %d excused, for %d exhausted creations", z.exhausted, zone, z.forgiven, must)
 		z.forgiven = must - z.exhausted
 	}
 	if _, may := m.exhaustions(all, zone, time.Now()); z.exhausted > may {
-		m.wrong("%d exhausted hooks in %s for %d creations that failed as that", z.exhausted, zone, may)
+		m.violation("%d exhausted hooks in %s for %d exhausted creations", z.exhausted, zone, may)
 	}
 }
 
-// forget drops what was over a day ago, so that a story of a year takes no more than its length.
+// forget drops what ended more than a day ago, so that memory does not grow with the length of a run.
 func (m *monitor) forget() {
 	m.w.noForeignDeletion()
 	m.mu.Lock()
@@ -156,8 +156,8 @@ func (m *monitor) forget() {
 	count(1)
 	m.w.sim.Forget(before)
 	kept := count(-1)
-	maps.DeleteFunc(m.vms, func(k key, a *account) bool {
-		return !kept[k] && latest(a.decided, a.deleteAt).Before(before) && a.wire == 0 && a.hooking == ""
+	maps.DeleteFunc(m.vms, func(k key, a *vmHistory) bool {
+		return !kept[k] && latest(a.decided, a.deletionBegun).Before(before) && a.wire == 0 && a.hookRunning == ""
 	})
 }
 

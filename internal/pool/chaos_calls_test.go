@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	callTime    = 30 * time.Second // the longest that a call may take; a read may wait for a token meanwhile
-	callsAtOnce = 32               // inserts on the wire to one zone, and as many deletes
+	callTime    = 30 * time.Second // bounds a call, with the wait for a token of a read
+	callsAtOnce = 32               // bounds the inserts on the wire to one zone, and the deletes
 )
 
-// A wireCall is one request to Compute Engine about a zone. An insert or a delete begins when it leaves the daemon. A read begins with its
-// deadline, since it may wait for a token.
+// A wireCall is a request to Compute Engine about a zone. An insert or a delete begins when it leaves the daemon. A read begins earlier if it
+// has waited for a token; its deadline says when.
 type wireCall struct {
 	kind  string // insert, delete, list, get or ""
 	lane  string // "region reads" or "region writes"
@@ -30,7 +30,7 @@ type wireCall struct {
 	body  []byte    // of an insert
 }
 
-// readCall reads a request; its lane is empty if it is not about a zone.
+// readCall reads a request. The lane is empty if the request is not about a zone.
 func readCall(r *http.Request) (c wireCall) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/compute/v1/projects/demo/zones/"), "/")
 	if len(parts) < 2 || parts[0] == "" {
@@ -59,7 +59,7 @@ func readCall(r *http.Request) (c wireCall) {
 	return c
 }
 
-// answered takes a call's answer, before the daemon has it.
+// answered records the answer to a call before the daemon gets it.
 func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 	if c.lane == "" {
 		return
@@ -78,52 +78,52 @@ func (m *monitor) answered(c wireCall, resp *http.Response, err error) {
 	overRate := strings.Contains(text, "rateLimitExceeded")
 	if overRate {
 		m.counts["calls refused over the rate"]++
-		if now := time.Now(); !c.begun.Before(m.resting[c.lane].until) { // else it was on its way when the rest began
+		if now := time.Now(); !c.begun.Before(m.resting[c.lane].until) { // otherwise the call left before the rest began
 			m.resting[c.lane] = rest{now, earlier(now.Add(time.Second), now.Truncate(time.Minute).Add(time.Minute))}
 		}
 	}
 	unreadable := status == http.StatusOK && strings.HasSuffix(c.lane, " reads") && !json.Valid(read(resp))
 	if strings.HasSuffix(c.lane, " reads") && (unreadable || status != http.StatusOK && status != http.StatusUnauthorized && !overRate) {
-		m.zone(c.key.zone).theirs = true
+		m.zone(c.key.zone).googleFault = true
 	}
 	switch c.kind {
 	case "insert":
-		// Half an answer may say it too.
+		// A truncated answer counts too.
 		if strings.Contains(text, "insufficientCapacity") || strings.Contains(text, "does not have enough resources available") || strings.Contains(text, "RESOURCE_AVAILABILITY") {
 			m.zone(c.key.zone).refused[c.key.name] = true
 		}
 		a := m.vm(c.key)
 		a.wire = max(0, a.wire-1)
 	case "delete":
-		if a := m.vm(c.key); overRate && a.calls == 1 { // without effect
-			a.spared = time.Now()
-			delete(m.going, c.key)
+		if a := m.vm(c.key); overRate && a.calls == 1 { // it had no effect
+			a.deletionFailedAt = time.Now()
+			delete(m.deleting, c.key)
 		}
 	case "list":
 		m.listed(c, resp)
 	case "get":
 		if status == 0 || status >= 400 && status != http.StatusNotFound {
-			m.zone(c.key.zone).unasked = time.Now()
+			m.zone(c.key.zone).lookupFailedAt = time.Now()
 		}
 	}
 }
 
-// A rest is the time from a refusal over the rate until one call may try again: a second, or what is left of the minute.
+// A rest is the time after a refusal over the rate limit in which no call may leave: a second, or what is left of the minute.
 type rest struct{ since, until time.Time }
 
-// read reads an answer's body, and leaves it, with the error of reading it if there was one, for the daemon.
+// read reads an answer's body, and leaves the body and any error for the daemon.
 func read(resp *http.Response) []byte {
 	body, err := io.ReadAll(resp.Body)
 	resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
 	return body
 }
 
-// failing is a reader that has nothing but an error, or the end.
+// failing is a reader with nothing but an error, or the end.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }
 
-// lives says which states the simulator's VMs are live in.
+// lives reports whether a VM of the simulator is live in a status.
 func lives(status string) bool {
 	return status == "RUNNING" || status == "STAGING" || status == "PROVISIONING"
 }

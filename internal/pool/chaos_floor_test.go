@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// spareHeap is how much more memory than a fresh daemon one may hold that has lived through a story, and sparePerVM so much for
-// each VM: maps do not shrink. To keep a few words of each event of a day would be more.
+// spareHeap and sparePerVM bound how much more memory a daemon may hold after a scenario than a fresh one, since maps do not shrink. A few
+// words for each event of a day would exceed the bound.
 const (
 	spareHeap  = 64 << 10
 	sparePerVM = 256
 )
 
-// TestChaosMemory tells a story of one daemon, without ends and starts of it, and with no other story beside it: what remains in
-// memory at its end is the simulator's, which a fresh daemon finds too, or has been kept.
+// TestChaosMemory runs a scenario with a single daemon and no other scenario beside it. What remains in memory at the end belongs to the
+// simulator, as with a fresh daemon, or is a leak.
 func TestChaosMemory(t *testing.T) {
 	if os.Getenv("SLOW_TESTS") == "" {
 		t.Skip("slow: SLOW_TESTS=1 runs it, as .ci/run does")
@@ -29,11 +29,11 @@ func TestChaosMemory(t *testing.T) {
 		t.Skip("the race detector has its own memory")
 	}
 	zones := zonesOf(*chaosZones)
-	s := newStory(*chaosSeed, max(1, *chaosDays), zones, *chaosVMs)
+	s := newScenario(*chaosSeed, max(1, *chaosDays), zones, *chaosVMs)
 	s.episodes = slices.DeleteFunc(s.episodes, func(e episode) bool { return e.kind == "kill" || e.kind == "restart" })
-	m := tellStory(t, s, zones, true)
-	for _, wrong := range m.wrongs {
-		t.Error(wrong)
+	m := runChaos(t, s, zones, true)
+	for _, v := range m.violations {
+		t.Error(v)
 	}
 	kept, spare := m.counts["bytes of memory above a fresh daemon's"], spareHeap+sparePerVM**chaosVMs
 	if t.Logf("%d bytes above a fresh daemon's", kept); kept > spare {
@@ -41,29 +41,29 @@ func TestChaosMemory(t *testing.T) {
 	}
 }
 
-// floor checks that a daemon at rest remembers nothing of what has passed, and that nothing runs beside it that need not: it has
-// as many goroutines as a fresh one that comes to rest in its place. How much more memory it has is counted, if no other story is told.
-func (m *monitor) floor(alone bool) {
-	time.Sleep(70*time.Minute + 10*time.Minute + 2*time.Minute) // the longest operation, and how long VMs that are gone are remembered
-	m.quiet()
+// checkAtRest checks that a daemon at rest keeps nothing: it has as many goroutines as a fresh daemon. If no other scenario runs (alone), it
+// also measures how much more memory the daemon has.
+func (m *monitor) checkAtRest(alone bool) {
+	time.Sleep(70*time.Minute + 10*time.Minute + 2*time.Minute) // the longest operation, and the life of tombstones
+	m.waitForRest()
 	m.mu.Lock()
 	for _, z := range m.w.state.Load().Zones {
 		if z.Starting+z.Deleting > 0 {
-			m.wrong("at rest: %d VMs starting and %d being deleted in %s", z.Starting, z.Deleting, z.Name)
+			m.violation("at rest: %d VMs starting and %d being deleted in %s", z.Starting, z.Deleting, z.Name)
 		}
 	}
-	m.forgetDaemon() // so that it is not the monitor's memory that is measured
+	m.forgetDaemon() // the monitor's memory does not count
 	m.mu.Unlock()
 	was, had := goroutines(), m.heap(alone)
 	m.w.stop()
 	m.w.run()
 	time.Sleep(10 * time.Minute)
-	m.quiet()
+	m.waitForRest()
 	is, has := goroutines(), m.heap(alone)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if was != is {
-		m.wrong("at rest: %d goroutines, a fresh daemon has %d", was, is)
+		m.violation("at rest: %d goroutines, a fresh daemon has %d", was, is)
 	}
 	m.counts["goroutines at rest"] = was
 	if alone {
@@ -71,8 +71,8 @@ func (m *monitor) floor(alone bool) {
 	}
 }
 
-// quiet waits for the last second before an update.
-func (m *monitor) quiet() {
+// waitForRest waits for the last second before an update.
+func (m *monitor) waitForRest() {
 	for {
 		synctest.Wait()
 		if left := time.Until(m.w.state.Load().Next); left > 0 && left <= time.Second {
@@ -82,7 +82,7 @@ func (m *monitor) quiet() {
 	}
 }
 
-// heap returns how much memory is in use, if that is wanted. What the simulator keeps for a while has been forgotten before.
+// heap returns how much memory is in use, if wanted. Listing operations makes the simulator drop expired ones first.
 func (m *monitor) heap(wanted bool) int {
 	if !wanted {
 		return 0
@@ -104,7 +104,7 @@ func (m *monitor) heap(wanted bool) int {
 
 var bubbleName = regexp.MustCompile(`synctest bubble \d+`)
 
-// goroutines counts those of the caller's bubble.
+// goroutines counts the goroutines of the caller's bubble.
 func goroutines() int {
 	stacks := make([]byte, 1<<20)
 	for {

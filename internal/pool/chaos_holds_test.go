@@ -10,18 +10,18 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// A held is why no creation is to be tried in a zone.
+// A held is a hold that the daemon must respect.
 type held struct {
 	class   gce.Class
-	rank    int    // the one that it is for, or everyRank
-	region  string // of one that concerns more than its zone; empty: all
+	rank    int    // or everyRank
+	region  string // of a wide hold; empty for all regions
 	since   time.Time
-	doubled int // how often, at least, its length has doubled
+	doubled int // how often its length has doubled at least
 }
 
 const everyRank = -1
 
-// least is how long a hold lasts at least, by the contract's table; most, how long at most.
+// least is how long a hold lasts at least. The lengths stand here literally, as promised.
 func (h held) least(c *config.Config) time.Duration {
 	d := c.Rest
 	if h.class == gce.Exhausted || h.class.Regional() || h.class.Lasting() {
@@ -33,6 +33,7 @@ func (h held) least(c *config.Config) time.Duration {
 	return min(d, h.most(c))
 }
 
+// most is how long a hold lasts at most.
 func (h held) most(c *config.Config) time.Duration {
 	if h.class == gce.Exhausted || h.class.Regional() {
 		return c.Exhaustion
@@ -40,7 +41,7 @@ func (h held) most(c *config.Config) time.Duration {
 	return max(c.Exhaustion, time.Minute)
 }
 
-// notCreated notes which zones are to be left alone after a creation that failed.
+// notCreated records the hold that follows from a failed creation.
 func (m *monitor) notCreated(k key, e Event) {
 	a := m.vm(k)
 	delete(m.starting, k)
@@ -48,13 +49,13 @@ func (m *monitor) notCreated(k key, e Event) {
 	if time.Since(a.decided) >= 10*time.Minute || a.decided.IsZero() {
 		a.gaveUp = true
 	}
-	if a.calls == 0 && a.adopted.IsZero() {
-		m.wrong("%s is given up in %s, and the zone held, though no call was made: %v", k.name, k.zone, e.Err)
+	if a.calls == 0 && a.adoptedAt.IsZero() {
+		m.violation("%s has failed in %s, though no call was made: %v", k.name, k.zone, e.Err)
 	}
 	f, ok := e.Err.(*gce.Failure)
-	begun := latest(a.decided, a.adopted) // by the daemon that runs
-	if m.force == nil || !slices.Contains(m.force.Zones, k.zone) || !strings.HasPrefix(k.name, m.force.Prefix) ||
-		e.Class.Lasting() && begun.Before(m.since) {
+	begun := latest(a.decided, a.adoptedAt) // by the running daemon
+	if m.config == nil || !slices.Contains(m.config.Zones, k.zone) || !strings.HasPrefix(k.name, m.config.Prefix) ||
+		e.Class.Lasting() && begun.Before(m.configSince) {
 		return
 	}
 	next := held{class: e.Class, rank: everyRank, since: time.Now()}
@@ -62,7 +63,7 @@ func (m *monitor) notCreated(k key, e Event) {
 	case gce.Exhausted, gce.Quota, gce.Refused:
 		next.rank = a.rank
 		if !m.samePool(a) || !m.sameTemplate(a) {
-			return // that says nothing of what would be asked for now
+			return // the template is no longer in force
 		}
 	}
 	if !e.Class.Regional() {
@@ -72,18 +73,18 @@ func (m *monitor) notCreated(k key, e Event) {
 	if next.region = config.Region(k.zone); ok && f.Global {
 		next.region = ""
 	}
-	m.failedWide = append(m.failedWide, next)
-	m.wide = slices.DeleteFunc(m.wide, func(h held) bool { return time.Since(h.since) > time.Hour })
-	m.wide = append(m.wide, next)
+	m.wideFailures = append(m.wideFailures, next)
+	m.wideHolds = slices.DeleteFunc(m.wideHolds, func(h held) bool { return time.Since(h.since) > time.Hour })
+	m.wideHolds = append(m.wideHolds, next)
 }
 
-// covers reports whether a hold of a region, or of all, is one of a zone.
+// covers reports whether a wide hold includes a zone.
 func (h held) covers(zone string) bool { return h.region == "" || h.region == config.Region(zone) }
 
-// holdsOf returns the holds of a zone, its region's and those of all.
+// holdsOf returns the holds that include a zone.
 func (m *monitor) holdsOf(zone string) []held {
 	holds := slices.Clone(m.zone(zone).holds)
-	for _, h := range m.wide {
+	for _, h := range m.wideHolds {
 		if h.covers(zone) {
 			holds = append(holds, h)
 		}
@@ -91,20 +92,18 @@ func (m *monitor) holdsOf(zone string) []held {
 	return holds
 }
 
-// failures returns since when no creation of a rank, or of any, has succeeded in a zone after one failed there; or in its region, or anywhere, after a
-// failure that says something about all its zones.
+// failures returns, by rank, since when creations in a zone have failed without success after that. Wide failures count as well.
 func (m *monitor) failures(zone string) map[int]time.Time {
 	failed := maps.Clone(m.zone(zone).failed)
-	for _, h := range m.failedWide {
-		if at, ok := failed[h.rank]; h.covers(zone) && m.zone(zone).anew.Before(h.since) && (!ok || h.since.Before(at)) {
+	for _, h := range m.wideFailures {
+		if at, ok := failed[h.rank]; h.covers(zone) && m.zone(zone).configuredAt.Before(h.since) && (!ok || h.since.Before(at)) {
 			failed[h.rank] = h.since
 		}
 	}
 	return failed
 }
 
-// hold leaves a zone alone. Only where nothing but failures of one class is known, the daemon must have doubled what it
-// doubles: of two classes, the hold that ends last counts.
+// hold records a hold of a zone. It must have doubled only if all holds have the same class: of two classes, the longer hold counts.
 func (m *monitor) hold(zone string, next held, begun time.Time) {
 	z := m.zone(zone)
 	z.holds = slices.DeleteFunc(z.holds, func(h held) bool { return time.Since(h.since) > time.Hour })
@@ -120,21 +119,20 @@ func (m *monitor) hold(zone string, next held, begun time.Time) {
 	z.holds = append(z.holds, next)
 }
 
-// created ends the holds of a zone in which a creation has succeeded that was begun after them: a longer SecondsForExhaustion might have
-// brought them back.
+// created ends the holds of a zone that a successful creation was a trial for. Otherwise a longer SecondsForExhaustion would renew them.
 func (m *monitor) created(zone string, rank int, begun time.Time) {
 	z := m.zone(zone)
 	over := func(h held) bool { return h.since.Before(begun) && (h.rank == rank || h.rank == everyRank) }
 	z.holds = slices.DeleteFunc(z.holds, over)
 	wideOver := func(h held) bool { return h.covers(zone) && over(h) }
-	m.wide = slices.DeleteFunc(m.wide, wideOver)
-	m.failedWide = slices.DeleteFunc(m.failedWide, wideOver)
+	m.wideHolds = slices.DeleteFunc(m.wideHolds, wideOver)
+	m.wideFailures = slices.DeleteFunc(m.wideFailures, wideOver)
 	maps.DeleteFunc(z.failed, func(r int, at time.Time) bool { return (r == rank || r == everyRank) && begun.After(at) })
 }
 
-// lostYoung notes the loss of a VM that the daemon can know to have lived less than two minutes by Google's times: it told of the loss within
-// that time, with a reason. Losses that came at once count once.
-func (m *monitor) lostYoung(k key) {
+// lostShortLived records the loss of a VM that the daemon knows to have lived less than two minutes by Google's clock: it reported the loss
+// within that time, with a reason. Losses at the same time count once.
+func (m *monitor) lostShortLived(k key) {
 	z, now := m.zone(k.zone), time.Now()
 	ended := now
 	for _, vm := range m.w.sim.History(k.zone) {
@@ -142,16 +140,18 @@ func (m *monitor) lostYoung(k key) {
 			ended = vm.Ended
 		}
 	}
-	const window = 10*time.Minute - 5*time.Second // a little less: the daemon tells of a loss up to two seconds after it saw it
-	z.young = slices.DeleteFunc(z.young, func(y young) bool { return ended.Sub(y.ended) > window })
-	if slices.ContainsFunc(z.young, func(y young) bool { return ended.Sub(y.ended).Abs() < 5*time.Second || now.Sub(y.told) < 3*time.Second }) {
+	const window = 10*time.Minute - 5*time.Second // a little less, since the daemon reports a loss up to two seconds after it saw it
+	z.shortLived = slices.DeleteFunc(z.shortLived, func(l shortLivedLoss) bool { return ended.Sub(l.ended) > window })
+	if slices.ContainsFunc(z.shortLived, func(l shortLivedLoss) bool {
+		return ended.Sub(l.ended).Abs() < 5*time.Second || now.Sub(l.reported) < 3*time.Second
+	}) {
 		return
 	}
-	if z.young = append(z.young, young{now, ended}); len(z.young) >= 3 {
+	if z.shortLived = append(z.shortLived, shortLivedLoss{now, ended}); len(z.shortLived) >= 3 {
 		m.counts["zones held for short-lived VMs"]++
 		z.holds = append(z.holds, held{class: ShortLived, rank: everyRank, since: now})
 	}
 }
 
-// A young loss is that of a VM which lived less than two minutes.
-type young struct{ told, ended time.Time }
+// A shortLivedLoss is the loss of a VM that lived less than two minutes.
+type shortLivedLoss struct{ reported, ended time.Time }

@@ -6,21 +6,21 @@ import (
 	"prevmtable/internal/hook"
 )
 
-// hook checks what a hook says when it starts, and returns what is to be called when it ends.
+// hook checks the start of a hook. The caller calls done at its end.
 func (m *monitor) hook(e hook.Event) (done func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.counts["hooks "+e.Kind]++
-	if m.hooking++; m.hooking > hookParallelism {
-		m.wrong("%d hooks at once", m.hooking)
+	if m.hooksRunning++; m.hooksRunning > hookParallelism {
+		m.violation("%d hooks at once", m.hooksRunning)
 	}
 	ended := func() {}
-	begun := m.begun
+	begun := m.daemonBegun
 	done = func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.begun.Equal(begun) { // the daemon has not been killed meanwhile
-			m.hooking--
+		if m.daemonBegun.Equal(begun) { // the daemon has not been killed meanwhile
+			m.hooksRunning--
 		}
 		ended()
 	}
@@ -31,25 +31,25 @@ func (m *monitor) hook(e hook.Event) (done func()) {
 	k := key{e.Zone, e.Name}
 	a := m.vm(k)
 	if a.hooks[e.Kind]++; a.hooks[e.Kind] > 1 && e.Kind != "drain" {
-		m.wrong("%d %s hooks of %s", a.hooks[e.Kind], e.Kind, e.Name)
+		m.violation("%d %s hooks of %s", a.hooks[e.Kind], e.Kind, e.Name)
 	}
-	if a.hooking != "" {
-		m.wrong("the %s hook of %s begins while its %s hook runs", e.Kind, e.Name, a.hooking)
+	if a.hookRunning != "" {
+		m.violation("the %s hook of %s begins while its %s hook runs", e.Kind, e.Name, a.hookRunning)
 	}
 	if e.Kind == "create" && a.hooks["vanished"]+a.hooks["delete"] > 0 {
-		m.wrong("the create hook of %s comes last", e.Name)
+		m.violation("the create hook of %s comes after its end", e.Name)
 	}
 	if vm, ok := m.w.sim.VM(k.zone, k.name); ok && e.Kind != "create" && e.Kind != "drain" && (lives(vm.Status) || e.Kind == "delete") {
-		m.wrong("a %s hook of %s, which is %s", e.Kind, e.Name, vm.Status)
+		m.violation("a %s hook of %s, which is %s", e.Kind, e.Name, vm.Status)
 	} else if ok && e.Kind == "create" && vm.Failed {
-		m.wrong("a create hook of %s, whose creation fails", e.Name)
+		m.violation("a create hook of %s, whose creation fails", e.Name)
 	}
-	a.hooking = e.Kind
-	ended = func() { a.hooking = "" }
+	a.hookRunning = e.Kind
+	ended = func() { a.hookRunning = "" }
 	return done
 }
 
-// drained notes that a VM's drain hook has agreed to its deletion.
+// drained records that a VM's drain hook has agreed to its deletion.
 func (m *monitor) drained(k key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -59,44 +59,43 @@ func (m *monitor) drained(k key) {
 // hookParallelism is how many hooks may run at once.
 const hookParallelism = 8
 
-// startedByHand is asked before somebody starts a stopped VM again. It may be lost a second time then, which has a hook of its
-// own; so the first one must have run, and no daemon be about to delete what is left. Until a daemon says that it has taken it
-// for a member, none need count it.
+// startedByHand reports whether somebody may start a stopped VM now. The VM may be lost a second time, with another vanished hook, so the
+// first hook must have run, and no daemon may be about to delete the VM. A daemon need not count the VM before it reports it as a member.
 func (m *monitor) startedByHand(k key) (may bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a := m.vm(k)
-	if a.hooks["vanished"] != 1 || a.hooking != "" || !a.deleteAt.IsZero() {
+	if a.hooks["vanished"] != 1 || a.hookRunning != "" || !a.deletionBegun.IsZero() {
 		return false
 	}
 	a.hooks["vanished"], a.excused["vanished"] = 0, true
-	a.risen, a.noticed, a.ignored = time.Now(), time.Time{}, 0
-	m.outside[k] = true
+	a.startedByHandAt, a.noticedAt, a.ignoredLists = time.Now(), time.Time{}, 0
+	m.uncounted[k] = true
 	m.counts["VMs started by hand"]++
 	return true
 }
 
-// takenForMembers notes which VMs the daemon says that it did not make.
-func (m *monitor) takenForMembers(e Event) {
+// noticeMembers records the VMs that the daemon reports as members that it did not make.
+func (m *monitor) noticeMembers(e Event) {
 	names, _ := e.Facts[3].([]string)
 	for _, name := range names {
-		if a := m.vm(key{e.Zone, name}); !a.risen.IsZero() && a.noticed.IsZero() {
-			a.noticed, a.excused["vanished"] = time.Now(), false
+		if a := m.vm(key{e.Zone, name}); !a.startedByHandAt.IsZero() && a.noticedAt.IsZero() {
+			a.noticedAt, a.excused["vanished"] = time.Now(), false
 		}
 	}
 }
 
-// showsRisen checks that a daemon takes in what somebody has started by hand, within three lists that show it. It need not say so
-// of what its first list of a zone shows, and cannot know where it has no answer when it asks.
-func (m *monitor) showsRisen(k key, first bool) {
+// checkStartedByHand checks that a daemon reports a VM that somebody has started within three lists that show it. It need not report what its
+// first list of a zone shows, and cannot if its lookups fail.
+func (m *monitor) checkStartedByHand(k key, first bool) {
 	a := m.vms[k]
-	if a == nil || a.risen.IsZero() || !a.noticed.IsZero() {
+	if a == nil || a.startedByHandAt.IsZero() || !a.noticedAt.IsZero() {
 		return
 	}
-	if first || m.zone(k.zone).unasked.After(a.risen) {
-		a.ignored = -1 << 30
+	if first || m.zone(k.zone).lookupFailedAt.After(a.startedByHandAt) {
+		a.ignoredLists = -1 << 30
 	}
-	if a.ignored++; a.ignored == 4 {
-		m.wrong("%s in %s, started by hand %v ago, is not taken for a member", k.name, k.zone, time.Since(a.risen))
+	if a.ignoredLists++; a.ignoredLists == 4 {
+		m.violation("%s in %s, started by hand %v ago, is not reported as a member", k.name, k.zone, time.Since(a.startedByHandAt))
 	}
 }

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// underWay is what a call may take that was on the wire when the last fault ended: the call itself, the pause before it is made
-// again, and the rest of the minute, if Google had refused it over a rate limit.
+// underWay bounds a call that was on the wire when the last fault ended: the call itself, the backoff before its repeat, and the rest of the
+// minute if Google had refused it over a rate limit.
 const underWay = 30*time.Second + 30*time.Second + time.Minute
 
-// settle waits until the pool is at its target, after all faults have ended, and holds it to the time that it may take.
+// settle waits until the pool is at its target after all faults have ended, and checks how long that takes.
 func (m *monitor) settle() error {
 	begun := time.Now()
 	time.Sleep(3 * time.Second) // for the configuration
 	limit := m.limit()
 	live, left := 0, 0
 	s := m.waitFor(begun.Add(limit), func(s *State) bool {
-		live, left = m.w.sim.Live(s.Prefix, zoneNames(s)...), m.left()
-		if stuck := m.stuck(); stuck > s.Target {
-			return live == stuck && left == 0
+		live, left = m.w.sim.Live(s.Prefix, zoneNames(s)...), m.countStopped()
+		if undeletable := m.countUndeletable(); undeletable > s.Target {
+			return live == undeletable && left == 0
 		}
 		return s.Summary == AtTarget && live == s.Target && left == 0
 	})
 	if s == nil {
 		s = m.w.state.Load()
-		return m.unsettled("%v after the last fault %d VMs are live, target %d, and %d are left that are stopped; %q", limit, live, s.Target, left, s.Summary)
+		return m.unsettled("%v after the last fault %d VMs are live, target %d, and %d stopped ones remain; %q", limit, live, s.Target, left, s.Summary)
 	}
 	took := time.Since(begun)
 	m.mu.Lock()
@@ -33,7 +33,7 @@ func (m *monitor) settle() error {
 	m.counts["seconds to settle"] += int(took.Seconds())
 	m.counts["longest seconds to settle"] = max(m.counts["longest seconds to settle"], int(took.Seconds()))
 	m.counts["most % of the limit to settle"] = max(m.counts["most % of the limit to settle"], int(100*took/limit))
-	hooks := time.Duration((s.Hooks.Running+s.Hooks.Waiting)/hookParallelism+2) * m.force.HookLimit
+	hooks := time.Duration((s.Hooks.Running+s.Hooks.Waiting)/hookParallelism+2) * m.config.HookLimit
 	m.mu.Unlock()
 	if m.waitFor(time.Now().Add(hooks), func(s *State) bool { return s.Hooks.Running+s.Hooks.Waiting == 0 }) == nil {
 		s = m.w.state.Load()
@@ -47,11 +47,11 @@ func (m *monitor) settle() error {
 	return nil
 }
 
-// waitFor returns the state in which something holds, nil if it comes to hold too late.
-func (m *monitor) waitFor(end time.Time, holds func(*State) bool) *State {
+// waitFor returns the first state that satisfies a condition; nil if there is none until end.
+func (m *monitor) waitFor(end time.Time, condition func(*State) bool) *State {
 	for {
 		synctest.Wait()
-		if s := m.w.state.Load(); time.Since(s.Time) < 10*time.Second && holds(s) {
+		if s := m.w.state.Load(); time.Since(s.Time) < 10*time.Second && condition(s) {
 			return s
 		}
 		if time.Now().After(end) {
@@ -64,13 +64,12 @@ func (m *monitor) waitFor(end time.Time, holds func(*State) bool) *State {
 func (m *monitor) unsettled(format string, args ...any) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.wrong(format, args...)
+	m.violation(format, args...)
 	return fmt.Errorf("the pool does not settle")
 }
 
-// limit is how long the pool may take to its target: the longest hold, whether of a zone or of a deletion that failed, even one
-// that is yet to come of a creation under way, two updates, and two of the longest operations. That is one that is under way, or
-// one that begins now; each region may have so many creations a minute, and the pool so many at once.
+// limit returns how long the pool may take to reach its target. It adds up the longest hold or retry delay, two updates, two of the longest
+// operations, and the time that the API's pace needs. The hold may follow from a creation that is still under way.
 func (m *monitor) limit() time.Duration {
 	s, now := m.w.state.Load(), time.Now()
 	m.mu.Lock()
@@ -78,25 +77,25 @@ func (m *monitor) limit() time.Duration {
 	hold := time.Duration(0)
 	for _, z := range s.Zones {
 		for _, h := range m.holdsOf(z.Name) {
-			hold = max(hold, h.since.Add(h.most(m.force)).Sub(now))
+			hold = max(hold, h.since.Add(h.most(m.config)).Sub(now))
 		}
-		if z.Hold != nil && z.Hold.Class == ShortLived { // of which the monitor does not know all
-			hold = max(hold, min(z.Hold.Until.Sub(now), held{class: ShortLived}.most(m.force)))
+		if z.Hold != nil && z.Hold.Class == ShortLived { // the monitor does not know all of these
+			hold = max(hold, min(z.Hold.Until.Sub(now), held{class: ShortLived}.most(m.config)))
 		}
 	}
-	for _, t := range m.tries {
-		hold = max(hold, t.since.Add(t.distance).Sub(now))
+	for _, t := range m.failedDeletions {
+		hold = max(hold, t.since.Add(t.delay).Sub(now))
 	}
-	const begins = 40 * time.Second // by the story's calming
-	const heard = 5 * time.Second   // until a daemon has heard of an operation's end
+	const begins = 40 * time.Second // as calming sets it
+	const heard = 5 * time.Second   // until a daemon has polled an operation
 	longest := begins
 	for _, op := range m.w.sim.Unfinished() {
 		a := m.vm(key{op.Zone, op.Target})
 		left := op.End.Sub(now)
-		if op.End.IsZero() { // the VM's own state decides, an hour after a daemon has taken it on, or 70 minutes for a deletion
-			left = latest(op.Start, a.adopted).Add(70*time.Minute + heard).Sub(now)
-		} else if op.Type == "insert" && op.Fails { // for a fault that was cleared since: its zone will be held
-			hold = max(hold, left+heard+held{}.most(m.force))
+		if op.End.IsZero() { // the VM's own state decides after an hour, or 70 minutes for a deletion
+			left = latest(op.Start, a.adoptedAt).Add(70*time.Minute + heard).Sub(now)
+		} else if op.Type == "insert" && op.Fails { // its zone will be held
+			hold = max(hold, left+heard+held{}.most(m.config))
 		}
 		longest = max(longest, left)
 	}

@@ -12,10 +12,8 @@ import (
 	"prevmtable/internal/config"
 )
 
-// The checks in this file compare inserts and deletes, as they leave the daemon, with the daemon's promises. They use what passes through the
-// transport, the documents written, the events emitted, and the truth of the simulated project.
-//
-// Only what the daemon knew before the instant at which a call left counts against the call. So the time on the wire is the only excuse.
+// The checks in this file compare inserts and deletes with the daemon's promises as the calls leave the daemon. Only what the daemon knew
+// before that instant counts, so the time on the wire is the only excuse.
 
 // sent checks a call as it leaves the daemon.
 func (m *monitor) sent(r *http.Request) wireCall {
@@ -26,10 +24,10 @@ func (m *monitor) sent(r *http.Request) wireCall {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c.begun.After(c.left) {
-		m.wrong("a call that may take longer than %v: %s %s", callTime, r.Method, r.URL.Path)
+		m.violation("a call that may take longer than %v: %s %s", callTime, r.Method, r.URL.Path)
 	}
 	if rest := m.resting[c.lane]; rest.since.Before(c.begun) && c.left.Before(rest.until) {
-		m.wrong("a call of %s though Google has refused one, %v ago: %s %s", c.lane, c.left.Sub(rest.since), r.Method, r.URL.Path)
+		m.violation("a call of %s, %v after Google refused one over the rate limit: %s %s", c.lane, c.left.Sub(rest.since), r.Method, r.URL.Path)
 	}
 	z := m.zone(c.key.zone)
 	z.wire[c.kind]++
@@ -37,10 +35,10 @@ func (m *monitor) sent(r *http.Request) wireCall {
 		return c
 	}
 	if z.wire[c.kind] > callsAtOnce {
-		m.wrong("%d %ss on the wire to %s", z.wire[c.kind], c.kind, c.key.zone)
+		m.violation("%d %ss on the wire to %s", z.wire[c.kind], c.kind, c.key.zone)
 	}
 	a := m.vm(c.key)
-	m.checkForce(c)
+	m.checkMember(c)
 	if c.kind == "insert" {
 		m.checkInsert(c)
 		if a.decided.IsZero() {
@@ -49,9 +47,9 @@ func (m *monitor) sent(r *http.Request) wireCall {
 		m.starting[c.key] = true
 		a.wire++
 	} else {
-		if a.deletion != c.id {
-			a.deletion = c.id
-			m.decidedDeletion(c.key)
+		if a.deletionRequest != c.id {
+			a.deletionRequest = c.id
+			m.checkDeletion(c.key)
 		}
 		m.checkDelete(c)
 	}
@@ -59,42 +57,42 @@ func (m *monitor) sent(r *http.Request) wireCall {
 	return c
 }
 
-// checkForce checks that an insert or a delete is about the pool of the configuration in force.
-func (m *monitor) checkForce(c wireCall) {
+// checkMember checks that an insert or a delete concerns a member by the configuration in force.
+func (m *monitor) checkMember(c wireCall) {
 	switch {
-	case m.force == nil:
-		m.wrong("%s of %s in %s is asked for without a configuration", c.kind, c.key.name, c.key.zone)
+	case m.config == nil:
+		m.violation("%s of %s in %s is asked for without a configuration", c.kind, c.key.name, c.key.zone)
 	case m.paused && m.pausedAt.Before(c.begun):
-		m.wrong("%s of %s in %s is asked for, %v after the configuration was taken away", c.kind, c.key.name, c.key.zone, time.Since(m.pausedAt))
-	case !m.inForce(c.key) && m.since.Before(c.begun):
-		m.wrong("%s of %s in %s is asked for, %v after a configuration came into force in which that is none of the pool's", c.kind, c.key.name, c.key.zone,
-			time.Since(m.since))
+		m.violation("%s of %s in %s is asked for, %v after the configuration was taken away", c.kind, c.key.name, c.key.zone, time.Since(m.pausedAt))
+	case !m.isMember(c.key) && m.configSince.Before(c.begun):
+		m.violation("%s of %s in %s is asked for, %v after a configuration came into force by which it is no member", c.kind, c.key.name, c.key.zone,
+			time.Since(m.configSince))
 	}
 }
 
-// checkInsert compares an insert with views, template, holds and target. At the instant at which a configuration comes into force nothing is checked.
+// checkInsert compares an insert with views, template, holds and target, except at the instant at which a configuration comes into force.
 func (m *monitor) checkInsert(c wireCall) {
 	m.counts["inserts"]++
-	if m.force == nil || !m.inForce(c.key) || !m.since.Before(c.begun) {
+	if m.config == nil || !m.isMember(c.key) || !m.configSince.Before(c.begun) {
 		return
 	}
-	for _, name := range m.force.Zones {
+	for _, name := range m.config.Zones {
 		if z := m.zone(name); !z.listed && !z.out {
-			m.wrong("insert of %s in %s though %s was never listed", c.key.name, c.key.zone, name)
+			m.violation("insert of %s in %s though %s was never listed", c.key.name, c.key.zone, name)
 		}
 	}
 	z := m.zone(c.key.zone)
 	if since := z.blind(); !since.IsZero() && since.Before(c.begun) {
-		m.wrong("insert of %s in %s, which cannot be listed since %v", c.key.name, c.key.zone, m.at(since))
+		m.violation("insert of %s in %s, which has not been listed since %v", c.key.name, c.key.zone, m.at(since))
 	}
-	if z.out && z.changed.Before(c.begun) {
-		m.wrong("insert of %s in %s, which does not count since %v", c.key.name, c.key.zone, m.at(z.changed))
+	if z.out && z.outChanged.Before(c.begun) {
+		m.violation("insert of %s in %s, which has been out since %v", c.key.name, c.key.zone, m.at(z.outChanged))
 	}
-	rank := rankOf(m.force, c)
+	rank := rankOf(m.config, c)
 	if rank < 0 {
-		m.wrong("insert of %s in %s, made from no template that is in force since %v", c.key.name, c.key.zone, m.at(m.since))
+		m.violation("insert of %s in %s, from none of the templates in force since %v", c.key.name, c.key.zone, m.at(m.configSince))
 	}
-	m.vm(c.key).rank, m.vm(c.key).made = rank, m.force
+	m.vm(c.key).rank, m.vm(c.key).config = rank, m.config
 	m.checkHolds(c, rank)
 	if m.vm(c.key).calls == 0 {
 		m.checkTrial(c)
@@ -105,20 +103,20 @@ func (m *monitor) checkInsert(c wireCall) {
 // templatesOf returns the templates of a configuration, by rank.
 func templatesOf(c *config.Config) []config.Template { return c.Templates }
 
-// mostVMs is how many VMs a configuration allows at one instant.
+// mostVMs is how many VMs a configuration allows at once.
 func mostVMs(c *config.Config) int { return c.Target + c.MaxSurge }
 
 // sameTemplate reports whether a VM's template is still the one of its rank.
-func (m *monitor) sameTemplate(a *account) bool {
-	if a.made == nil || a.rank < 0 || a.rank >= len(templatesOf(m.force)) {
+func (m *monitor) sameTemplate(a *vmHistory) bool {
+	if a.config == nil || a.rank < 0 || a.rank >= len(templatesOf(m.config)) {
 		return false
 	}
-	was, err := templatesOf(a.made)[a.rank].Instance("p", "z", "n")
-	is, err2 := templatesOf(m.force)[a.rank].Instance("p", "z", "n")
+	was, err := templatesOf(a.config)[a.rank].Instance("p", "z", "n")
+	is, err2 := templatesOf(m.config)[a.rank].Instance("p", "z", "n")
 	return err == nil && err2 == nil && reflect.DeepEqual(was, is)
 }
 
-// rankOf says from which template of a configuration an insert was made, -1 if from none.
+// rankOf returns the rank of the template that an insert was made from; -1 if there is none in a configuration.
 func rankOf(f *config.Config, c wireCall) int {
 	return slices.IndexFunc(templatesOf(f), func(t config.Template) bool {
 		instance, err := t.Instance("demo", c.key.zone, c.key.name)
@@ -132,33 +130,33 @@ func rankOf(f *config.Config, c wireCall) int {
 
 // checkHolds checks that the zone of an insert is not held for its rank.
 func (m *monitor) checkHolds(c wireCall, rank int) {
-	last, held := time.Time{}, held{}
+	last, early := time.Time{}, held{}
 	for _, h := range m.holdsOf(c.key.zone) {
 		if h.rank != rank && h.rank != everyRank || !h.since.Before(c.begun) {
 			continue
 		}
-		if c.begun.Sub(h.since) < h.least(m.force) {
-			held = h
+		if c.begun.Sub(h.since) < h.least(m.config) {
+			early = h
 		}
 		if h.since.After(last) {
 			last = h.since
 		}
 	}
-	if !held.since.IsZero() {
-		m.wrong("insert of %s in %s, which has been held for %v only (%s, doubled %d times)", c.key.name, c.key.zone, c.begun.Sub(held.since), held.class, held.doubled)
+	if !early.since.IsZero() {
+		m.violation("insert of %s in %s, which has been held for %v only (%s, doubled %d times)", c.key.name, c.key.zone, c.begun.Sub(early.since), early.class, early.doubled)
 	}
-	if c.begun.Sub(last) < m.force.Rest {
+	if c.begun.Sub(last) < m.config.Rest {
 		m.trials = append(m.trials, trial{c.key, last, c.begun})
 	}
 }
 
-// A trial is an insert in a zone that was held: since must be before the last timed update.
+// A trial is an insert in a zone that has been held since a time. The last timed update must be after that.
 type trial struct {
 	key
 	since, at time.Time
 }
 
-// published reads from the published state when the last timed update began. A hold lasts until the next one at least.
+// published checks trials against the last timed update, which the state gives: a hold lasts at least until the next one.
 func (m *monitor) published(s State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -167,13 +165,13 @@ func (m *monitor) published(s State) {
 	}
 	for _, t := range m.trials {
 		if timed := s.Next.Add(-s.Rest); timed.Before(t.since) {
-			m.wrong("insert of %s in %s at %v, which is held since %v; the last timed update was at %v", t.name, t.zone, m.at(t.at), m.at(t.since), m.at(timed))
+			m.violation("insert of %s in %s at %v, which has been held since %v; the last timed update was at %v", t.name, t.zone, m.at(t.at), m.at(t.since), m.at(timed))
 		}
 	}
 	m.trials = nil
 }
 
-// checkTrial checks that after a failed creation a zone gets one VM at a time until one succeeds.
+// checkTrial checks that a zone gets one VM at a time after a failed creation, until one succeeds.
 func (m *monitor) checkTrial(c wireCall) {
 	failures := m.failures(c.key.zone)
 	for _, rank := range []int{m.vm(c.key).rank, everyRank} {
@@ -185,17 +183,19 @@ func (m *monitor) checkTrial(c wireCall) {
 		for k := range m.starting {
 			of := m.vm(k)
 			if k.zone == c.key.zone && k != c.key && m.samePool(of) && (of.rank == rank && m.sameTemplate(of) || rank == everyRank) && (of.wire > 0 || unfinished[k]) {
-				m.wrong("insert of %s in %s beside that of %s, and none has succeeded since one failed at %v", c.key.name, c.key.zone, k.name, m.at(failed))
+				m.violation("insert of %s in %s beside that of %s, and none has succeeded since one failed at %v", c.key.name, c.key.zone, k.name, m.at(failed))
 				return
 			}
 		}
 	}
 }
 
-// samePool reports whether a VM was asked for under the prefix in force. Creations under another prefix are no longer the pool's.
-func (m *monitor) samePool(a *account) bool { return a.made != nil && a.made.Prefix == m.force.Prefix }
+// samePool reports whether an insert was made under the prefix in force.
+func (m *monitor) samePool(a *vmHistory) bool {
+	return a.config != nil && a.config.Prefix == m.config.Prefix
+}
 
-// unfinished are the VMs whose insert Google has taken on and not ended.
+// unfinished returns the VMs whose creation Google has accepted and not finished.
 func (m *monitor) unfinished() map[key]bool {
 	vms := map[key]bool{}
 	for _, op := range m.w.sim.Unfinished() {
@@ -206,20 +206,20 @@ func (m *monitor) unfinished() map[key]bool {
 	return vms
 }
 
-// checkTarget checks that an insert makes no more VMs than the configuration in force allows. VMs count that the daemon can know of and that
-// live, or whose creation is on the wire or under way. A VM that is being deleted counts only if the daemon knew that the deletion had failed.
+// checkTarget checks that an insert makes no more VMs than the configuration allows. VMs count if the daemon can know of them, and if they
+// are live, or their creation is on the wire or under way. A VM that is being deleted counts if the daemon knows that the deletion failed.
 func (m *monitor) checkTarget(c wireCall) {
 	known := map[key]bool{c.key: true}
-	counts := func(zone string) bool { // one that has just come back does not yet
+	counts := func(zone string) bool { // a zone that has just returned does not count yet
 		z := m.zone(zone)
-		return !z.out && z.changed.Before(c.begun)
+		return !z.out && z.outChanged.Before(c.begun)
 	}
-	for _, zone := range m.force.Zones {
+	for _, zone := range m.config.Zones {
 		if z := m.zone(zone); counts(zone) {
 			for name := range z.shown {
 				known[key{zone, name}] = true
 			}
-			for name := range z.unseen {
+			for name := range z.created {
 				known[key{zone, name}] = true
 			}
 		}
@@ -229,8 +229,10 @@ func (m *monitor) checkTarget(c wireCall) {
 			known[k] = true
 		}
 	}
-	maps.DeleteFunc(known, func(k key, _ bool) bool { return k != c.key && (!m.inForce(k) || k == m.self || m.goingAt(k, c.begun)) })
-	if len(known) <= mostVMs(m.force) {
+	maps.DeleteFunc(known, func(k key, _ bool) bool {
+		return k != c.key && (!m.isMember(k) || k == m.self || m.deletingAt(k, c.begun))
+	})
+	if len(known) <= mostVMs(m.config) {
 		return
 	}
 	unfinished := m.unfinished()
@@ -240,49 +242,49 @@ func (m *monitor) checkTarget(c wireCall) {
 			n++
 		}
 	}
-	if n > mostVMs(m.force) {
-		m.wrong("%d VMs live or are being made with %s in %s, target %d", n, c.key.name, c.key.zone, m.force.Target)
+	if n > mostVMs(m.config) {
+		m.violation("%d VMs are live or being made with %s in %s, target %d", n, c.key.name, c.key.zone, m.config.Target)
 	}
 }
 
-// goingAt reports whether the daemon need not count a VM that lives: it is being deleted, or the daemon cannot know of it.
-func (m *monitor) goingAt(k key, at time.Time) bool {
-	if !m.going[k] && !m.outside[k] {
+// deletingAt reports whether the daemon need not count a live VM: the VM is being deleted, or the daemon cannot know of it.
+func (m *monitor) deletingAt(k key, at time.Time) bool {
+	if !m.deleting[k] && !m.uncounted[k] {
 		return false
 	}
 	a := m.vm(k)
-	stays := !a.drained && !a.spared.IsZero() && a.spared.Before(at) && a.spared.After(a.deleteAt)
-	return !stays && (!a.noticed.After(a.deleteAt) || !a.noticed.Before(at))
+	stays := !a.drained && !a.deletionFailedAt.IsZero() && a.deletionFailedAt.Before(at) && a.deletionFailedAt.After(a.deletionBegun)
+	return !stays && (!a.noticedAt.After(a.deletionBegun) || !a.noticedAt.Before(at))
 }
 
 // checkDelete checks the first call of a deletion. The VM's zone must be visible, and enough VMs must stay in the visible zones.
 func (m *monitor) checkDelete(c wireCall) {
 	a := m.vm(c.key)
-	if a.calls > 0 || m.force == nil || !m.inForce(c.key) || !m.since.Before(c.begun) {
+	if a.calls > 0 || m.config == nil || !m.isMember(c.key) || !m.configSince.Before(c.begun) {
 		return
 	}
 	z := m.zone(c.key.zone)
 	if since := z.blind(); !since.IsZero() && since.Before(c.begun) {
-		m.wrong("delete of %s in %s, which cannot be listed since %v", c.key.name, c.key.zone, m.at(since))
+		m.violation("delete of %s in %s, which has not been listed since %v", c.key.name, c.key.zone, m.at(since))
 	}
 	if vm, ok := m.w.sim.VM(c.key.zone, c.key.name); ok && !lives(vm.Status) || !ok && !z.shown[c.key.name] {
-		return // it is stopped
+		return // the VM is stopped
 	}
 	switch {
-	case a.drained: // it does not work any more, whatever the target is now
+	case a.drained: // it no longer works, whatever the target
 		return
-	case m.force.Hooks.Drain != "":
-		m.wrong("delete of %s in %s, whose drain hook has not agreed", c.key.name, c.key.zone)
+	case m.config.Hooks.Drain != "":
+		m.violation("delete of %s in %s, whose drain hook has not agreed", c.key.name, c.key.zone)
 	}
-	if n := m.stay(c.begun); n < m.force.Target {
-		m.wrong("delete of %s in %s, and %d VMs stay, target %d", c.key.name, c.key.zone, n, m.force.Target)
+	if n := m.countRemaining(c.begun); n < m.config.Target {
+		m.violation("delete of %s in %s leaves %d VMs, target %d", c.key.name, c.key.zone, n, m.config.Target)
 	}
 }
 
-// blind returns since when a zone cannot be seen, zero if it can.
-func (z *watch) blind() time.Time {
-	if z.failing.IsZero() || !z.slow.IsZero() && z.slow.Before(z.failing) {
-		return z.slow
+// blind returns since when a zone cannot be listed; zero if it can.
+func (z *zoneHistory) blind() time.Time {
+	if z.failingSince.IsZero() || !z.slowSince.IsZero() && z.slowSince.Before(z.failingSince) {
+		return z.slowSince
 	}
-	return z.failing
+	return z.failingSince
 }

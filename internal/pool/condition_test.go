@@ -42,7 +42,7 @@ func fieldValue(s string) any {
 	return s
 }
 
-// check tests a condition: a quantity and a number, which may have <= or >= before it; or a text in the log.
+// check tests a condition: a quantity and a number, perhaps with <= or >= before it, or a text in the log.
 func (w *world) check(words []string, line string) error {
 	if words[0] == "log" || words[0] == "no-log" {
 		_, text, _ := strings.Cut(line, "log ")
@@ -77,23 +77,23 @@ func (w *world) check(words []string, line string) error {
 func (w *world) quantity(words []string) (int, error) {
 	args := words[1:]
 	switch words[0] {
-	case "live": // VMs running or on the way there, in the zones named
+	case "live": // live VMs in the named zones
 		return w.sim.Live(fmt.Sprint(w.fields["Prefix"]), args...), nil
-	case "vms": // VMs of any state whose names start with a text
+	case "vms": // VMs of any status whose names have a prefix
 		return w.count(func(vm gcesim.VM) bool { return strings.HasPrefix(vm.Name, args[0]) }), nil
-	case "machines": // VMs running or on the way there, of a machine type
+	case "machines": // live VMs of a machine type
 		return w.count(func(vm gcesim.VM) bool { return liveVM(vm) && vm.Machine == args[0] }), nil
-	case "standard": // VMs running or on the way there that are not preemptible
+	case "standard": // live VMs that are not preemptible
 		return w.count(func(vm gcesim.VM) bool { return liveVM(vm) && !vm.Spot }), nil
 	case "stopped":
 		return w.count(func(vm gcesim.VM) bool { return vm.Status == "TERMINATED" }), nil
-	case "spread": // between the fullest and the emptiest zone
+	case "spread": // the difference between the fullest and the emptiest zone
 		var counts []int
 		for _, zone := range w.fields["AllowedZones"].([]string) {
 			counts = append(counts, w.sim.Live(fmt.Sprint(w.fields["Prefix"]), zone))
 		}
 		return slices.Max(counts) - slices.Min(counts), nil
-	case "hooks": // runs of a kind, in a zone
+	case "hooks": // hooks of a kind, in a zone
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		n := 0
@@ -103,7 +103,7 @@ func (w *world) quantity(words []string) (int, error) {
 			}
 		}
 		return n, nil
-	case "reasons": // vanished hooks that were given a reason
+	case "reasons": // vanished hooks with a reason
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		n := 0
@@ -113,7 +113,7 @@ func (w *world) quantity(words []string) (int, error) {
 			}
 		}
 		return n, nil
-	case "ranks": // runs of a kind that were given a rank
+	case "ranks": // hooks of a kind with a rank
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		n := 0
@@ -143,7 +143,7 @@ func (w *world) quantity(words []string) (int, error) {
 		return w.publications, nil
 	case "refused-share": // of the calls of a method, in percent
 		return 100 * w.sim.CallCount(args[0], 403, 429) / max(1, w.sim.CallCount(args[0])), nil
-	case "refused-calls": // over the API's quotas
+	case "refused-calls": // over the API's limits
 		return w.sim.CallCount("*", 403, 429), nil
 	case "unfinished":
 		return len(w.sim.Unfinished()), nil
@@ -153,7 +153,7 @@ func (w *world) quantity(words []string) (int, error) {
 	return 0, fmt.Errorf("no quantity %q", words[0])
 }
 
-// callCounts are the calls so far, by method.
+// callCounts returns the calls so far, by method.
 func (w *world) callCounts() map[string]int {
 	counts := map[string]int{}
 	for _, method := range []string{"insert", "delete", "list", "get"} {

@@ -12,11 +12,11 @@ import (
 	"prevmtable/internal/config"
 )
 
-// configure takes a document from the attribute.
+// configure handles a new state of the attribute.
 func (p *Pool) configure(d config.Document) {
 	now := time.Now()
 	p.newest.Absent, p.newest.Err = d.Absent, d.Err
-	schedule(&p.due.publish, p.shown.Add(publishEvery))
+	schedule(&p.due.publish, p.publishedAt.Add(publishEvery))
 	attribute := []any{"attribute", p.Attribute}
 	switch {
 	case d.Err != nil:
@@ -29,15 +29,15 @@ func (p *Pool) configure(d config.Document) {
 	}
 	paused := p.paused
 	p.paused = false
-	if !bytes.Equal(d.Text, p.text) || p.text == nil {
-		p.text = d.Text
+	if !bytes.Equal(d.Text, p.newestText) || p.newestText == nil {
+		p.newestText = d.Text
 		p.parse(d.Text, now)
 	} else if paused {
 		p.update(false)
 	}
 }
 
-// parse puts a new document in force, if it is valid.
+// parse puts a new document in force if it is valid.
 func (p *Pool) parse(text []byte, now time.Time) {
 	c, warnings, err := config.Parse(text)
 	p.newest.Read, p.newest.Version, p.newest.Refusal, p.newest.Warnings = now, versionOf(text), err, warnings
@@ -51,29 +51,29 @@ func (p *Pool) parse(text []byte, now time.Time) {
 		}
 		p.emit(Event{Level: slog.LevelError, Kind: kind, Err: fmt.Errorf("%s: %w", p.Attribute, err)})
 		p.settled = p.config == nil
-		p.update(false) // the pool may have been paused
+		p.update(false) // resume if the pool was paused
 		return
 	}
 	p.emit(Event{Kind: ConfigInForce, Facts: []any{
 		"prefix", c.Prefix, "target", c.Target, "zones", len(c.Zones), "rest", c.Rest, "version", p.newest.Version,
 	}})
-	if p.version != p.newest.Version { // not one that is back after another was refused
-		p.since = now
+	if p.configVersion != p.newest.Version { // the same document may return after another was refused
+		p.configSince = now
 	}
 	p.moveHolds(c)
-	p.config, p.version = c, p.newest.Version
+	p.config, p.configVersion = c, p.newest.Version
 	p.setZones(now)
 	for _, h := range p.holds {
 		if h.class.Lasting() {
-			h.trial = true // the new template may be right: one VM tries it
+			h.lifted = true // the new template may be right
 		}
 	}
-	p.fresh, p.deletionsLeft = false, 0
+	p.freshSnapshot, p.deletionsLeft = false, 0
 	p.update(false)
 }
 
-// moveHolds takes the holds of a template along to the rank that it has in a new configuration. Those of templates that are gone stay
-// with their rank: most new templates ask for much the same.
+// moveHolds moves the holds of a template to its rank in a new configuration. The holds of a template that is gone stay with their rank,
+// since most new templates ask for much the same.
 func (p *Pool) moveHolds(c *config.Config) {
 	if p.config == nil {
 		return
@@ -94,7 +94,7 @@ func (p *Pool) moveHolds(c *config.Config) {
 	p.holds = moved
 }
 
-// setZones takes the zones of a new configuration, keeping what is known of those that stay under the same prefix.
+// setZones sets up the zones of a new configuration. Zones that stay under the same prefix keep their state.
 func (p *Pool) setZones(now time.Time) {
 	old := p.zones
 	p.zones = map[string]*zone{}
@@ -123,12 +123,12 @@ func (p *Pool) setZones(now time.Time) {
 	}
 }
 
-// release stops managing a zone. Operations in flight there finish. Tombstones stay, for the zone may come back.
+// release stops managing a zone. Operations in flight there finish. Tombstones stay, since the zone may return.
 func (p *Pool) release(z *zone) {
 	if n := z.count[live] + z.count[draining] + z.count[deleting]; n > 0 {
 		p.emit(Event{Kind: VMsLetGo, Zone: z.name, Facts: []any{"prefix", z.prefix, "vms", n}})
 	}
-	z.out, z.verifying = true, false
+	z.former, z.verifying = true, false
 	for _, v := range z.vms {
 		if v.phase == live || v.phase == stopped {
 			z.drop(v)
@@ -137,7 +137,7 @@ func (p *Pool) release(z *zone) {
 	p.former = append(p.former, z)
 }
 
-// adoptRows takes the rows of a former zone that carry the prefix.
+// adoptRows moves the rows with the zone's prefix from a former zone.
 func (z *zone) adoptRows(former *zone) {
 	for _, v := range former.vms {
 		if strings.HasPrefix(v.name, z.prefix) {

@@ -6,10 +6,10 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// KeptByDrain is the class of deletions that the drain hook did not agree to.
+// KeptByDrain is the class of deletions that the drain hook refused.
 const KeptByDrain gce.Class = "drain"
 
-// startDeletion drains a live VM if a drain hook is configured, and deletes it otherwise.
+// startDeletion starts the drain hook of a live VM, or deletes the VM if there is no drain hook.
 func (p *Pool) startDeletion(k key, now time.Time) {
 	z := p.zones[k.zone]
 	v := z.vms[k.name]
@@ -18,7 +18,7 @@ func (p *Pool) startDeletion(k key, now time.Time) {
 		return
 	}
 	if p.hooks.Len()+p.hooks.Running() >= p.HookParallelism {
-		return // it is decided again when a hook has ended
+		return // the end of a hook schedules another plan
 	}
 	p.deletionsLeft--
 	v.drained = false
@@ -27,29 +27,29 @@ func (p *Pool) startDeletion(k key, now time.Time) {
 	p.fire("drain", v, "")
 }
 
-// handleDrain takes what the drain hook of a VM says. Another VM is chosen at once in place of one that is kept.
+// handleDrain applies the answer of a VM's drain hook. If the hook refuses, the next plan chooses another VM.
 func (p *Pool) handleDrain(v *vm, err error) {
 	now := time.Now()
 	schedule(&p.due.reconcile, now)
 	switch {
-	case v.phase != draining: // it was lost meanwhile
-	case v.home.out || p.accepting.Err() != nil: // nothing is deleted any more
+	case v.phase != draining: // it is lost
+	case v.home.former || p.accepting.Err() != nil: // it must not be deleted any more
 		v.home.enter(v, live, now)
 	case err == nil:
 		v.drained = true
 	default:
-		p.apply(v.home, v, observation{kind: drainRefused, at: now, distance: p.config.Rest, failure: &gce.Failure{Class: KeptByDrain, Message: err.Error()}})
+		p.apply(v.home, v, observation{kind: drainRefused, at: now, failure: &gce.Failure{Class: KeptByDrain, Message: err.Error()}})
 	}
 }
 
-// deleteDrained deletes the VMs whose drain hooks have agreed, even if the target has risen meanwhile: they do not work any more.
+// deleteDrained deletes the VMs whose drain hooks have agreed. They no longer work, so they are deleted even if the target has risen.
 func (p *Pool) deleteDrained(now time.Time) {
 	for _, z := range p.sortedZones() {
-		if z.count[draining] == 0 || p.view(z, now) != known {
+		if z.count[draining] == 0 || p.view(z, now) != ViewKnown {
 			continue
 		}
 		for _, v := range z.sortedBusy() {
-			if v.phase == draining && v.drained && !now.Before(v.retry) {
+			if v.phase == draining && v.drained && !now.Before(v.retryAt) {
 				p.delete(z, v, now)
 			}
 		}

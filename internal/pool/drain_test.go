@@ -8,7 +8,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// A drained VM whose deletion fails is deleted later, with the distance of any other deletion, even at the target.
+// A drained VM whose deletion fails is deleted later, with the usual delay, even at the target.
 func TestDrainedIsDeleted(t *testing.T) {
 	p := tablePool(t, fiveZonesConfig(30, 120))
 	work, cancel := context.WithCancel(t.Context())
@@ -22,17 +22,17 @@ func TestDrainedIsDeleted(t *testing.T) {
 	try := func(now time.Time) bool {
 		p.deleteDrained(now)
 		tried := v.phase == deleting
-		for p.async > 0 {
-			p.async--
-			<-p.events // the test answers the call itself
+		for p.goroutines > 0 {
+			p.goroutines--
+			<-p.results // the test answers the call itself
 		}
-		p.onWire, v.wire = map[zoneLane]int{}, false
+		p.onWire, v.onWire = map[zoneLane]int{}, false
 		return tried
 	}
 	if !try(now) {
 		t.Fatal("not deleted")
 	}
-	p.apply(z, v, observation{kind: callRefused, at: now, failure: &gce.Failure{Class: gce.Transient}, distance: 30 * time.Second})
+	p.apply(z, v, observation{kind: callRefused, at: now, failure: &gce.Failure{Class: gce.Transient}})
 	if v.phase != draining || !v.drained {
 		t.Fatalf("after a failure it is %s", phaseNames[v.phase])
 	}

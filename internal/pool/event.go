@@ -8,27 +8,26 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// An Event is one thing that happened to the pool, or that it did. The log has one line for each, and so has the status page.
+// An Event is something that happened to the pool, or that the pool did. Log and status page show those of level Info and above.
 type Event struct {
-	Time  time.Time
-	Level slog.Level // below Info it only counts: neither log nor page shows it
-	Kind  Kind
-	Hook  string // of events about hooks: which one
-	Zone  string // empty if the whole pool is concerned
-	Name  string // of the VM, if there is one
-	// Class says what kind of failure it was; Reason why a VM vanished.
-	Class  gce.Class
-	Reason Reason
-	Facts  []any         // what else there is to say: names and values in turn, as slog takes them
+	Time   time.Time
+	Level  slog.Level
+	Kind   Kind
+	Hook   string        // of an event about a hook
+	Zone   string        // empty for the whole pool
+	Name   string        // of the VM, if there is one
+	Class  gce.Class     // of the failure, if there is one
+	Reason Reason        // of Vanished
+	Facts  []any         // other facts: names and values in turn, as slog takes them
 	Took   time.Duration // from the decision to the end
-	Lived  time.Duration // of VMs that vanished, by Google's times; 0 if unknown
+	Lived  time.Duration // of Vanished, by Google's clock; 0 if unknown
 	Err    error
 }
 
-// A Kind of event, in the words of the log.
+// A Kind is the kind of an event, in the words of the log.
 type Kind string
 
-// ID returns the kind as one stable word, such as zone-held, for programs.
+// ID returns the kind as one stable word for programs, such as zone-held.
 func (k Kind) ID() string {
 	return strings.ToLower(strings.NewReplacer(", ", "-", " ", "-").Replace(string(k)))
 }
@@ -75,7 +74,7 @@ const (
 	Stopping       Kind = "stopping"
 	DroppedAtEnd   Kind = "operations dropped"
 
-	// What the whole pool is like, said when it changes.
+	// The state of the whole pool, logged when it changes.
 	AtTarget    Kind = "pool at its target"
 	OnItsWay    Kind = "pool changing"
 	Short       Kind = "pool short of VMs"
@@ -87,15 +86,15 @@ const (
 // emit sends an event to the log and to Observe.
 func (p *Pool) emit(e Event) {
 	e.Time = time.Now()
-	said := e
-	if e.Kind == NotCreated { // ZoneHeld gives Google's message, once for all VMs of a batch
-		said.Err = nil
+	logged := e
+	if e.Kind == NotCreated { // ZoneHeld has Google's message, once for a batch of VMs
+		logged.Err = nil
 	}
-	p.Log.Log(p.work, e.Level, string(e.Kind), said.Attributes()...)
+	p.Log.Log(p.work, e.Level, string(e.Kind), logged.Attributes()...)
 	p.Observe(e)
 }
 
-// Attributes are the facts of an event, names and values in turn, as the log shows them beside its kind.
+// Attributes returns all facts of an event, names and values in turn, as the log shows them.
 func (e Event) Attributes() []any {
 	var facts []any
 	for _, f := range []struct{ name, value string }{

@@ -12,15 +12,15 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// A scope is what a hold concerns: a zone, a region or, with neither, everything; for one rank or for all.
+// A scope is what a hold applies to: a zone, a region or, with neither, all zones; for one rank or for all ranks.
 type scope struct {
 	zone, region string
 	rank         int
 }
 
-const allRanks = -1
+const allRanks = -1 // as a rank
 
-// covers reports whether a VM of a rank in a zone would be in the scope.
+// covers reports whether the scope includes VMs of a rank in a zone.
 func (s scope) covers(zone string, rank int) bool {
 	return (s.rank == allRanks || s.rank == rank) && (s.zone == "" || s.zone == zone) && (s.region == "" || s.region == config.Region(zone))
 }
@@ -35,7 +35,7 @@ func (s scope) String() string {
 	return "all zones"
 }
 
-// scopeOf says what a failure in a zone concerns. What depends on what was asked for concerns its rank only.
+// scopeOf returns the scope of a failure in a zone. A failure that depends on the template holds only its rank.
 func scopeOf(f *gce.Failure, zone string, rank int) scope {
 	switch {
 	case f.Class == gce.Quota && f.Global:
@@ -50,42 +50,42 @@ func scopeOf(f *gce.Failure, zone string, rank int) scope {
 	return scope{zone: zone, rank: allRanks}
 }
 
-// A cause is what a hold is for. Failures of different classes are kept apart, so that none shortens the hold of another.
+// A cause identifies a hold. Failures of different classes have different holds, so none shortens another.
 type cause struct {
 	scope
 	class gce.Class
 }
 
-// A hold stops creation in its scope. Afterwards one creation at a time is tried there, until one that began after the hold succeeds. The
-// length of a hold follows from the configuration in force.
+// A hold stops creation in its scope. After that, one creation at a time is tried there, until one that began after the hold succeeds.
+// [scopeOf] sets the scope, and [hold.length] the duration.
 type hold struct {
 	cause
 	failure *gce.Failure
 	since   time.Time
-	doubled int  // how often its length has doubled, where it does
-	trial   bool // a new configuration has ended it: what was refused may be right now
+	doubled int  // how often trials have failed, which doubles some lengths
+	lifted  bool // a new configuration has ended it early, so that a trial may follow
 }
 
 // ShortLived is the class of holds for VMs that are lost soon after their creation.
 const ShortLived gce.Class = "short-lived VMs"
 
-// length returns how long a hold lasts at least.
+// length returns how long a hold lasts at least, by the configuration in force.
 func (h *hold) length(c *config.Config) time.Duration {
-	least := max(c.Exhaustion, time.Minute)
+	limit := max(c.Exhaustion, time.Minute)
 	switch {
 	case h.class == gce.Exhausted, h.class.Regional():
 		return c.Exhaustion
 	case h.class.Lasting():
-		return least
+		return limit
 	}
 	d := c.Rest
-	for i := 0; i < h.doubled && d < least; i++ {
+	for i := 0; i < h.doubled && d < limit; i++ {
 		d *= 2
 	}
-	return min(d, least)
+	return min(d, limit)
 }
 
-// until returns when a hold is over: when its time is, and not before the next timed update.
+// until returns when a hold ends: after its length, but not before the next timed update.
 func (p *Pool) until(h *hold) time.Time {
 	end := h.since.Add(h.length(p.config))
 	if next := p.timedBegun.Add(p.config.Rest); !h.since.Before(p.timedBegun) && end.Before(next) {
@@ -94,17 +94,18 @@ func (p *Pool) until(h *hold) time.Time {
 	return end
 }
 
+// lasts reports whether a hold still stops creation.
 func (p *Pool) lasts(h *hold, now time.Time) bool {
-	return !h.trial && (!h.since.Before(p.timedBegun) || now.Before(p.until(h)))
+	return !h.lifted && (!h.since.Before(p.timedBegun) || now.Before(p.until(h)))
 }
 
-// hold starts or extends the hold for a creation that began at born and failed. Failures of creations that were in flight at the first
-// one count as one with it. The failure of a later one, a trial, may double the hold.
-func (p *Pool) hold(s scope, f *gce.Failure, born, now time.Time) {
+// hold starts or extends a hold after a failed creation, which began at begun. Creations that were in flight when the hold began count as
+// one failure. A later creation was a trial, and its failure doubles the hold.
+func (p *Pool) hold(s scope, f *gce.Failure, begun, now time.Time) {
 	c := cause{s, f.Class}
 	h := p.holds[c]
-	again := h != nil && born.After(h.since)
-	fresh := h == nil || again || h.trial
+	again := h != nil && begun.After(h.since)
+	fresh := h == nil || again || h.lifted
 	if h == nil {
 		h = &hold{cause: c}
 		p.holds[c] = h
@@ -112,16 +113,16 @@ func (p *Pool) hold(s scope, f *gce.Failure, born, now time.Time) {
 	if again {
 		h.doubled++
 	}
-	h.failure, h.since, h.trial = f, now, false
+	h.failure, h.since, h.lifted = f, now, false
 	if fresh {
 		p.emit(Event{Level: slog.LevelWarn, Kind: ZoneHeld, Zone: s.zone, Class: f.Class, Err: f, Facts: append(p.rankFacts(s.rank), "scope", s, "until", p.until(h))})
 	}
 }
 
-// endTrials ends the holds that a successful creation was a trial for. For short-lived VMs, success proves nothing.
+// endTrials ends the holds for which a successful creation was a trial. It does not end those for short-lived VMs.
 func (p *Pool) endTrials(v *vm) {
 	maps.DeleteFunc(p.holds, func(c cause, h *hold) bool {
-		if c.class == ShortLived || !c.covers(v.zone, v.rank) || !v.born.After(h.since) {
+		if c.class == ShortLived || !c.covers(v.zone, v.rank) || !v.creationBegun.After(h.since) {
 			return false
 		}
 		p.emit(Event{Kind: ZoneInUse, Zone: v.zone, Class: c.class, Facts: p.rankFacts(c.rank)})
@@ -135,7 +136,9 @@ func (p *Pool) endShortLived(now time.Time) {
 		if c.class != ShortLived || p.lasts(h, now) {
 			return false
 		}
-		return p.anyInScope(c.scope, func(v *vm) bool { return v.phase == live && v.born.After(h.since) && now.Sub(v.since) >= shortLife })
+		return p.anyInScope(c.scope, func(v *vm) bool {
+			return v.phase == live && v.creationBegun.After(h.since) && now.Sub(v.since) >= shortLife
+		})
 	})
 }
 
@@ -150,11 +153,11 @@ func (p *Pool) zonesIn(s scope) []*zone {
 	return slices.DeleteFunc(p.sortedZones(), func(z *zone) bool { return !s.covers(z.name, s.rank) })
 }
 
-// anyInScope reports whether a VM in a scope fits.
-func (p *Pool) anyInScope(s scope, fits func(*vm) bool) bool {
+// anyInScope reports whether some VM in a scope satisfies a condition.
+func (p *Pool) anyInScope(s scope, condition func(*vm) bool) bool {
 	for _, z := range p.zonesIn(s) {
 		for _, v := range z.vms {
-			if s.covers(z.name, v.rank) && fits(v) {
+			if s.covers(z.name, v.rank) && condition(v) {
 				return true
 			}
 		}
@@ -172,13 +175,13 @@ func (p *Pool) permits(h *hold, now time.Time) int {
 			return 0
 		}
 	}
-	if h.class == ShortLived && p.anyInScope(h.scope, func(v *vm) bool { return (v.phase == live || v.phase == lost) && v.born.After(h.since) }) {
-		return 0 // it has yet to prove that VMs live
+	if h.class == ShortLived && p.anyInScope(h.scope, func(v *vm) bool { return (v.phase == live || v.phase == lost) && v.creationBegun.After(h.since) }) {
+		return 0 // the trial has not lived for two minutes yet
 	}
 	return 1
 }
 
-// pruneHolds forgets the holds that are over and concern no configured zone.
+// pruneHolds drops the holds that are over and cover no configured zone.
 func (p *Pool) pruneHolds(now time.Time) {
 	maps.DeleteFunc(p.holds, func(c cause, h *hold) bool { return !p.lasts(h, now) && len(p.zonesIn(c.scope)) == 0 })
 }
@@ -190,8 +193,8 @@ func (p *Pool) sortedHolds() []*hold {
 	})
 }
 
-// longest returns the hold that keeps a rank out of a zone for longest; nil if none does.
-func (p *Pool) longest(zone string, rank int, now time.Time) (longest *hold) {
+// longestHold returns the hold that stops creation of a rank in a zone for longest; nil if none does.
+func (p *Pool) longestHold(zone string, rank int, now time.Time) (longest *hold) {
 	for _, h := range p.holds {
 		if h.covers(zone, rank) && p.lasts(h, now) && (longest == nil || p.until(h).After(p.until(longest))) {
 			longest = h
@@ -200,26 +203,42 @@ func (p *Pool) longest(zone string, rank int, now time.Time) (longest *hold) {
 	return longest
 }
 
-// A start-up script that powers off must not cause a loop of creations. A zone is held that loses VMs within shortLife of their creation
-// at earlyMost times within earlyWindow. If a second zone has lost some repeatedly too, the template is at fault, and the whole pool is held.
+// heldFor reports whether a zone is held for all ranks, and returns a failure that is a reason. It is nil for an absent zone.
+func (p *Pool) heldFor(zone string, now time.Time) (f *gce.Failure, held bool) {
+	if p.zones[zone].absent {
+		return nil, true
+	}
+	for rank := range p.config.Templates {
+		h := p.longestHold(zone, rank, now)
+		if h == nil {
+			return nil, false
+		}
+		f = h.failure
+	}
+	return f, true
+}
+
+// A start-up script that powers off must not cause a loop of creations. A VM is short-lived if it lives for less than shortLife. A zone is
+// held when updates have found short-lived VMs there shortLivedLimit times within shortLivedWindow. If that happens repeatedly in a second
+// zone too, the template is at fault, and all zones are held.
 const (
-	shortLife   = 2 * time.Minute
-	earlyWindow = 10 * time.Minute
-	earlyMost   = 3
+	shortLife        = 2 * time.Minute
+	shortLivedWindow = 10 * time.Minute
+	shortLivedLimit  = 3
 )
 
-// lostEarly notes that a zone has lost VMs, the last of which was born at born, soon after their creation.
-func (p *Pool) lostEarly(z *zone, born, now time.Time) {
-	z.early = slices.DeleteFunc(z.early, func(at time.Time) bool { return now.Sub(at) > earlyWindow })
-	if n := len(z.early); n == 0 || z.early[n-1].Before(p.updateBegun) { // those that one update finds came at once
-		z.early = append(z.early, now)
+// holdShortLived records a loss of short-lived VMs, and holds the zone after several. The creation of the newest VM began at begun.
+func (p *Pool) holdShortLived(z *zone, begun, now time.Time) {
+	z.shortLived = slices.DeleteFunc(z.shortLived, func(at time.Time) bool { return now.Sub(at) > shortLivedWindow })
+	if n := len(z.shortLived); n == 0 || z.shortLived[n-1].Before(p.updateBegun) { // losses that one update finds count once
+		z.shortLived = append(z.shortLived, now)
 	}
 	_, everywhere := p.holds[cause{scope{rank: allRanks}, ShortLived}]
-	if len(z.early) < earlyMost && !everywhere {
+	if len(z.shortLived) < shortLivedLimit && !everywhere {
 		return
 	}
 	for _, other := range p.zones {
-		if n := len(other.early); other != z && n > 1 && now.Sub(other.early[n-1]) <= earlyWindow {
+		if n := len(other.shortLived); other != z && n > 1 && now.Sub(other.shortLived[n-1]) <= shortLivedWindow {
 			everywhere = true
 		}
 	}
@@ -227,7 +246,7 @@ func (p *Pool) lostEarly(z *zone, born, now time.Time) {
 	if everywhere {
 		s = scope{rank: allRanks}
 	}
-	p.hold(s, shortLived, born, now)
+	p.hold(s, shortLived, begun, now)
 }
 
 var shortLived = &gce.Failure{Class: ShortLived, Message: "VMs are lost within two minutes of their creation"}

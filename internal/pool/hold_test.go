@@ -14,7 +14,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// tablePool returns a pool whose loop does not run, for tests of what it keeps in its table.
+// tablePool returns a pool whose loop does not run, for tests of its table.
 func tablePool(t testing.TB, c *config.Config) *Pool {
 	api, err := gce.New(t.Context(), &http.Client{}, "http://gce.invalid/compute/v1", "demo", nil)
 	if err != nil {
@@ -42,9 +42,9 @@ func fiveZonesConfig(rest, exhaustion int) *config.Config {
 	}
 }
 
-// beginForTest begins a creation as the loop does, without the call.
+// beginForTest begins a creation without its call.
 func (p *Pool) beginForTest(zone string, rank int, now time.Time) *vm {
-	v := &vm{key: key{zone, fmt.Sprint("pool-", p.random.Uint64())}, phase: asked, since: now, rank: rank, born: now, mutation: mutation{begun: now}}
+	v := &vm{key: key{zone, fmt.Sprint("pool-", p.random.Uint64())}, phase: asked, since: now, rank: rank, creationBegun: now, mutation: mutation{begun: now}}
 	p.zones[zone].add(v)
 	return v
 }
@@ -57,20 +57,20 @@ func (p *Pool) succeedForTest(v *vm, now time.Time) {
 	p.apply(v.home, v, observation{kind: operationDone, at: now})
 }
 
-// updateForTest notes a timed update, which ends holds that began earlier.
+// updateForTest begins a timed update, which may end holds that began earlier.
 func (p *Pool) updateForTest(now time.Time) {
 	p.timedBegun, p.updateBegun = now.Add(1), now
 }
 
 // timeLeft returns how long a zone is still held for a rank.
 func timeLeft(p *Pool, zone string, rank int, now time.Time) time.Duration {
-	if h := p.longest(zone, rank, now); h != nil {
+	if h := p.longestHold(zone, rank, now); h != nil {
 		return p.until(h).Sub(now)
 	}
 	return 0
 }
 
-// allowed returns how many creations the holds allow in a zone; many if there are none.
+// allowed returns how many creations the holds of a zone allow; many if it has none.
 func allowed(p *Pool, zone string, rank int, now time.Time) int {
 	n := 1000
 	for _, h := range p.sortedHolds() {
@@ -120,7 +120,7 @@ func TestHoldScopes(t *testing.T) {
 	}
 }
 
-// How long a hold lasts, in seconds, at the first failure and at those of the trials after it.
+// The lengths of holds in seconds, after the first failure and after failures of trials.
 func TestHoldLengths(t *testing.T) {
 	for _, test := range []struct {
 		class            gce.Class
@@ -160,7 +160,7 @@ func TestHoldLengths(t *testing.T) {
 	}
 }
 
-// A hold follows the configuration in force, and lasts until the next timed update at least, however late that is.
+// The length of a hold follows the configuration in force. A hold lasts at least until the next timed update, however late that is.
 func TestHoldLastsUntilUpdate(t *testing.T) {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	p := tablePool(t, fiveZonesConfig(30, 0))
@@ -168,12 +168,12 @@ func TestHoldLastsUntilUpdate(t *testing.T) {
 	if left := timeLeft(p, "us-central1-a", 0, at(10)); left != 20*time.Second {
 		t.Errorf("held for %v, and the next update is in 20 s", left)
 	}
-	p.updateBegun = at(25) // an update for another reason
-	if p.longest("us-central1-a", 0, at(31)) == nil {
+	p.updateBegun = at(25) // an update that is not timed
+	if p.longestHold("us-central1-a", 0, at(31)) == nil {
 		t.Error("the hold was over before the next timed update")
 	}
 	p.updateForTest(at(31))
-	if p.longest("us-central1-a", 0, at(31)) != nil {
+	if p.longestHold("us-central1-a", 0, at(31)) != nil {
 		t.Error("the hold lasts beyond the next timed update")
 	}
 	p.config.Exhaustion = 2 * time.Minute
@@ -185,7 +185,7 @@ func TestHoldLastsUntilUpdate(t *testing.T) {
 	}
 }
 
-// Failures of creations that were under way together count as one; a trial's failure counts by itself.
+// Failures of creations that were in flight together count as one. The failure of a trial counts by itself.
 func TestFailuresOfABatch(t *testing.T) {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	p := tablePool(t, fiveZonesConfig(30, 300))
@@ -223,7 +223,7 @@ func TestFailuresOfABatch(t *testing.T) {
 	}
 }
 
-// After a hold one VM is tried in all of its zones together, and its success ends the hold.
+// After a hold, one VM is tried in all zones of its scope together, and its success ends the hold.
 func TestTrial(t *testing.T) {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	p := tablePool(t, fiveZonesConfig(30, 60))
@@ -254,12 +254,12 @@ func TestTrial(t *testing.T) {
 	}
 }
 
-// A new configuration makes trials of what was refused, since the template may be right now, and of nothing else.
+// A new configuration lifts the holds of refusals, since the template may be right now, and no others.
 func TestTrialOfANewConfiguration(t *testing.T) {
 	p := tablePool(t, fiveZonesConfig(30, 300))
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	p.accepting = stopped // lists are not taken
+	p.accepting = stopped // lists are ignored
 	now := time.Now()
 	p.updateForTest(now)
 	old := p.beginForTest("us-central1-a", 0, now.Add(-time.Second))
@@ -280,10 +280,10 @@ func TestTrialOfANewConfiguration(t *testing.T) {
 	check("held", 0, 0, 0)
 	p.parse([]byte(`{"SecondsToRest": 30, "SecondsForExhaustion": 300, "Prefix": "pool-", "TargetVMCount": 6,
 		"AllowedZones": ["us-central1-a", "us-central1-b", "us-central1-c"], "Instance": `+template+`}`), now)
-	for p.async > 0 {
-		p.handle(<-p.events)
+	for p.goroutines > 0 {
+		p.handle(<-p.results)
 	}
-	if p.version == "" {
+	if p.configVersion == "" {
 		t.Fatal(p.newest.Refusal)
 	}
 	check("one of the old template is under way", 1, 1, 0)
@@ -293,7 +293,7 @@ func TestTrialOfANewConfiguration(t *testing.T) {
 	check("the new one is refused, too", 0, 1, 0)
 }
 
-// loseForTest loses a VM of a zone that was born some time ago.
+// loseForTest loses a VM of a zone that was created some time ago.
 func (p *Pool) loseForTest(zone string, lived time.Duration, now time.Time) {
 	v := p.beginForTest(zone, 0, now.Add(-lived))
 	p.succeedForTest(v, now.Add(-lived))
@@ -303,13 +303,13 @@ func (p *Pool) loseForTest(zone string, lived time.Duration, now time.Time) {
 	p.reportLosses(v.home, []*vm{v}, now)
 }
 
-// A zone is held at the third loss within ten minutes of VMs that lived less than two.
+// A zone is held at the third loss within ten minutes of VMs that lived less than two minutes.
 func TestShortLived(t *testing.T) {
 	const youngest, old = 2*time.Minute - time.Second, 2 * time.Minute
 	type loss struct {
 		after  time.Duration
 		lived  time.Duration
-		update bool // an update lies before it
+		update bool // an update comes before it
 	}
 	for _, test := range []struct {
 		name   string
@@ -334,17 +334,17 @@ func TestShortLived(t *testing.T) {
 			p.loseForTest("us-central1-a", l.lived, now)
 		}
 		for _, zone := range fiveZones {
-			if got := p.longest(zone, 0, now) != nil; got != (test.held && zone == "us-central1-a") {
+			if got := p.longestHold(zone, 0, now) != nil; got != (test.held && zone == "us-central1-a") {
 				t.Errorf("%s: %s held: %v", test.name, zone, got)
 			}
 		}
-		if h := p.longest("us-central1-a", 1, now); test.held && (h == nil || h.class != ShortLived) {
+		if h := p.longestHold("us-central1-a", 1, now); test.held && (h == nil || h.class != ShortLived) {
 			t.Errorf("%s: not held for the other rank", test.name)
 		}
 	}
 }
 
-// Once a second zone loses VMs early, all are held, and then make one VM at a time until one has lived for two minutes.
+// When a second zone loses short-lived VMs, all zones are held. After that, one VM at a time is tried until one has lived for two minutes.
 func TestShortLivedEverywhere(t *testing.T) {
 	p, now := tablePool(t, fiveZonesConfig(30, 300)), epoch
 	lose := func(zone string, times int) {
@@ -357,11 +357,11 @@ func TestShortLivedEverywhere(t *testing.T) {
 	lose("us-central1-a", 3)
 	now = now.Add(11 * time.Minute)
 	lose("us-central1-b", 3)
-	if p.longest("europe-west1-b", 0, now) != nil {
+	if p.longestHold("europe-west1-b", 0, now) != nil {
 		t.Error("everything is held though the first zone's losses were long ago")
 	}
 	lose("us-central1-c", 3)
-	if p.longest("europe-west1-b", 1, now) == nil {
+	if p.longestHold("europe-west1-b", 1, now) == nil {
 		t.Fatal("not everything is held though two zones lose VMs")
 	}
 	everywhere := func(when string, want int) {
@@ -401,7 +401,7 @@ func TestShortLivedEverywhere(t *testing.T) {
 	everywhere("one has lived for two minutes", 1000)
 }
 
-// A hold whose zones are no longer configured is kept until it is over, for they may come back.
+// A hold whose zones are no longer configured is kept until it ends, since they may return.
 func TestHoldOfAFormerZone(t *testing.T) {
 	p := tablePool(t, fiveZonesConfig(30, 120))
 	p.failForTest(p.beginForTest("us-central1-a", 0, epoch), gce.Exhausted, epoch)

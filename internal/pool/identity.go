@@ -12,15 +12,14 @@ import (
 )
 
 const (
-	// overlap is how long two daemons may be at work, as in a rolling update, before the younger one stands by.
+	// overlap is how long two daemons may work, as in a rolling update, before the younger one stands by.
 	overlap = time.Minute
 	// takeOverTime is how long after the last operation of the older daemon the younger one takes over.
 	takeOverTime = 10 * time.Minute
 )
 
-// An identity tells a daemon from others that work on the same pool. It is part of each requestId, which Google gives back with the
-// operation: a UUID of version 8 (RFC 9562) made of the daemon's start by Google's clock in milliseconds (48 bits), its id (26 bits) and
-// 48 random bits.
+// An identity distinguishes daemons that work on the same pool. It is part of each requestId, which Google returns with the operation. A
+// requestId is a UUID of version 8 with the daemon's start by Google's clock in milliseconds (48 bits), its id (26 bits) and 48 random bits.
 type identity struct {
 	start time.Time
 	id    uint32
@@ -39,7 +38,7 @@ func (i identity) requestID(random *rand.ChaCha8) string {
 	return version8(u)
 }
 
-// identityOf returns who asked for an operation; ok is false if it was no prevmtable.
+// identityOf returns which daemon made a requestId. If no prevmtable did, ok is false.
 func identityOf(request string, now time.Time) (i identity, ok bool) {
 	u, err := uuid.Parse(request)
 	if err != nil || u.Version() != 8 {
@@ -59,14 +58,7 @@ func (i identity) olderThan(other identity) bool {
 	return i.start.Before(other.start)
 }
 
-// version8 makes a UUID of version 8 of 16 bytes.
-func version8(u uuid.UUID) string {
-	u[6] = u[6]&0x0f | 0x80
-	u[8] = u[8]&0x3f | 0x80
-	return u.String()
-}
-
-// me returns the identity of this daemon. It is settled when it is first needed, because Google's time must be known.
+// me returns the identity of this daemon. The first call makes it, once Google's time is known.
 func (p *Pool) me() identity {
 	if p.identity.start.IsZero() {
 		p.identity = newIdentity(p.atGoogle(p.started), p.random)
@@ -74,7 +66,7 @@ func (p *Pool) me() identity {
 	return p.identity
 }
 
-// noticeOthers finds operations of other daemons. The younger one stands by.
+// noticeOthers looks for operations of other daemons. The younger daemon stands by.
 func (p *Pool) noticeOthers(past []gce.Operation, now time.Time) {
 	if len(past) == 0 {
 		return // without an answer of Google's, its time may not be known yet
@@ -86,9 +78,9 @@ func (p *Pool) noticeOthers(past []gce.Operation, now time.Time) {
 			continue
 		}
 		if !other.olderThan(me) {
-			if !p.warned {
-				p.warned = true
-				p.emit(Event{Level: slog.LevelWarn, Kind: OtherDaemon, Zone: "", Facts: []any{"operation", op.Name}})
+			if !p.youngerLogged {
+				p.youngerLogged = true
+				p.emit(Event{Level: slog.LevelWarn, Kind: OtherDaemon, Facts: []any{"operation", op.Name}})
 			}
 			continue
 		}
@@ -96,15 +88,44 @@ func (p *Pool) noticeOthers(past []gce.Operation, now time.Time) {
 		if !p.standingBy(now) && until.After(now) {
 			p.emit(Event{Level: slog.LevelError, Kind: StandingBy, Facts: []any{"operation", op.Name, "started", other.start.UTC()}})
 		}
-		p.standby = later(p.standby, until)
+		p.standbyUntil = later(p.standbyUntil, until)
 	}
 }
 
-// standingBy reports whether an older daemon works on the pool. Then this one only looks on.
-func (p *Pool) standingBy(now time.Time) bool { return now.Before(p.standby) }
+// standingBy reports whether an older daemon works on the pool, so that this one changes nothing.
+func (p *Pool) standingBy(now time.Time) bool { return now.Before(p.standbyUntil) }
 
-// isMine reports whether this daemon asked for an operation.
+// isMine reports whether this daemon made a requestId.
 func (p *Pool) isMine(request string) bool {
 	i, ok := identityOf(request, p.atGoogle(time.Now()))
 	return ok && i.id == p.me().id
+}
+
+// askSelf finds out which VM the daemon runs on, after a delay. Until then the daemon deletes nothing, for it could be its own VM.
+func (p *Pool) askSelf(after time.Duration) {
+	p.goAsync(func() (r result) {
+		if sleep(p.accepting, after) != nil {
+			return nil
+		}
+		zone, name, err := p.Self(p.accepting)
+		return selfAsked{key{zone, name}, err}
+	})
+}
+
+func (p *Pool) handleSelf(e selfAsked) {
+	if e.err != nil {
+		if !p.selfUnknownLogged && p.accepting.Err() == nil {
+			p.selfUnknownLogged = true
+			p.emit(Event{Level: slog.LevelWarn, Kind: OwnVMUnknown, Err: e.err})
+		}
+		p.askSelf(5 * time.Second)
+		return
+	}
+	p.self, p.selfKnown = e.self, true
+	if z := p.zones[p.self.zone]; z != nil {
+		if v := z.vms[p.self.name]; v != nil {
+			z.drop(v)
+		}
+	}
+	p.update(false) // deletions may begin
 }

@@ -33,7 +33,7 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// Every bit of the id comes back, and no other.
+// A requestId keeps every bit of the id, and no other.
 func TestRequestIDBits(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{2})
 	start := time.Date(2026, 11, 27, 15, 49, 0, 0, time.UTC)
@@ -46,7 +46,7 @@ func TestRequestIDBits(t *testing.T) {
 	}
 }
 
-// Requests of others are no prevmtable's: those that are no UUID of version 8, and those whose time cannot be.
+// A requestId is not a prevmtable's if it is no UUID of version 8, or has an impossible time.
 func TestIdentityOfOthers(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{3})
 	now := time.Date(2026, 11, 27, 15, 49, 0, 0, time.UTC)
@@ -78,8 +78,7 @@ func TestOlderThan(t *testing.T) {
 	}
 }
 
-// Who sees operations of another daemon more than a minute after its own start stands by if the other one is older, until ten minutes
-// after the other's last operation.
+// A daemon that sees operations of an older one, a minute after its own start or later, stands by until ten minutes after the last of them.
 func TestNoticeOthers(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{4})
 	now := time.Now()
@@ -129,10 +128,10 @@ func TestNoticeOthers(t *testing.T) {
 			t.Errorf("%s: stands by: %v; warned %d times, said so %d times", test.name, p.standingBy(now), warned, calls)
 		}
 		if test.standsBy {
-			if d := p.standby.Sub(now); (d - test.standby).Abs() > time.Second {
+			if d := p.standbyUntil.Sub(now); (d - test.standby).Abs() > time.Second {
 				t.Errorf("%s: for %v, want %v", test.name, d, test.standby)
 			}
-			if !p.standingBy(p.standby.Add(-time.Second)) || p.standingBy(p.standby) {
+			if !p.standingBy(p.standbyUntil.Add(-time.Second)) || p.standingBy(p.standbyUntil) {
 				t.Errorf("%s: does not take over in time", test.name)
 			}
 		}

@@ -7,14 +7,14 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// An answer to a question by name says nothing of a VM that has come into another phase since the question was asked.
-func TestLateAnswer(t *testing.T) {
+// The answer to a lookup is ignored if the VM has changed its phase since the lookup began.
+func TestLookupOfEarlierPhase(t *testing.T) {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	p := tablePool(t, fiveZonesConfig(30, 120))
 	z := p.zones["us-central1-a"]
 	begin := func() *vm {
 		v := p.beginForTest(z.name, 0, at(0))
-		v.open, v.answered, v.lookedUp = true, at(0), at(1)
+		v.uncertain, v.answered, v.lookedUp = true, at(0), at(1)
 		return v
 	}
 	accepted, failed, untouched := begin(), begin(), begin()

@@ -3,9 +3,7 @@ package pool
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"prevmtable/internal/gce"
@@ -16,14 +14,14 @@ type Reason string
 
 // The reasons, which the vanished hook gets as REASON.
 const (
-	Preempted     Reason = "preempted" // Compute Engine took it back
+	Preempted     Reason = "preempted" // Compute Engine took the capacity back
 	DeletedByHand Reason = "deleted"   // somebody else deleted it
 	StoppedByHand Reason = "stopped"   // somebody stopped or suspended it, or it powered itself off
 	NoReason      Reason = "unknown"   // the zone's operations do not say
 )
 
-// reasons are the operations that end a VM, by Google's names. The first that is found counts: what comes later in the list
-// may be done to the remains of a VM that had ended before.
+// reasons are the operations that end a VM. The first one that is found counts: Google may delete or stop what remains of a VM that has
+// been preempted.
 var reasons = []struct {
 	kinds  []gce.Mutation
 	reason Reason
@@ -33,20 +31,20 @@ var reasons = []struct {
 	{[]gce.Mutation{"stop", "suspend", "compute.instances.deferredStop", "compute.instances.guestTerminate"}, StoppedByHand},
 }
 
-// An ending is why and when a VM ended, as its zone's operations say.
+// An ending is why and when a VM ended, by its zone's operations.
 type ending struct {
-	reason  Reason    // empty: they do not say that it ended
+	reason  Reason    // empty if the operations do not show the end
 	at      time.Time // by Google's clock
 	request string    // the requestId of a deletion
 }
 
-// endings finds in a zone's operations why VMs ended, by their names. An operation that has failed has ended nothing.
+// endings returns why VMs ended, by name. An operation that has failed has ended nothing.
 func endings(ops []gce.Operation) map[string]ending {
 	ended := map[string]ending{}
 	for _, r := range reasons {
 		for _, op := range ops {
-			over := op.Done || r.reason == Preempted
-			if _, ok := ended[op.Target]; !ok && over && op.Failure == nil && slices.Contains(r.kinds, op.Kind) {
+			effective := op.Done || r.reason == Preempted
+			if _, ok := ended[op.Target]; !ok && effective && op.Failure == nil && slices.Contains(r.kinds, op.Kind) {
 				ended[op.Target] = ending{r.reason, op.Inserted, op.Request}
 			}
 		}
@@ -54,37 +52,37 @@ func endings(ops []gce.Operation) map[string]ending {
 	return ended
 }
 
-// reasonTime is how long hooks and log wait for the reason of a loss.
+// reasonTime bounds the wait for the reason of a loss.
 const reasonTime = 2 * time.Second
 
-// explain finds out why VMs of a zone were lost. One list of the zone's operations says it; such lists may be incomplete.
-// Until then the pool leaves the remains alone: deleting them would hide the reason.
+// explain finds out why VMs of a zone were lost, and reports the losses. One list of the zone's operations gives the reasons; such a list
+// may be incomplete. Until then the pool does not delete stopped VMs that were lost: their deletion would hide the reason.
 func (p *Pool) explain(z *zone, now time.Time) {
 	if z.explaining {
 		return
 	}
-	var vms, settled []*vm
+	var vms, explained []*vm
 	for _, v := range z.sortedBusy() {
 		if v.phase == lost && v.loss.reason == "" {
 			vms = append(vms, v)
 		} else if v.phase == lost {
-			settled = append(settled, v)
+			explained = append(explained, v)
 		}
 	}
-	p.reportLosses(z, settled, now)
+	p.reportLosses(z, explained, now)
 	if len(vms) == 0 {
 		return
 	}
 	z.explaining = true
 	since := now
 	for _, v := range vms {
-		since = earlier(since, v.alive)
+		since = earlier(since, v.lastLive)
 	}
 	since = p.atGoogle(since).Add(-clockSkew)
-	p.goAsync(func() event {
+	p.goAsync(func() result {
 		ctx, cancel := context.WithTimeout(p.work, reasonTime)
 		defer cancel()
-		past, _ := p.GCE.Operations(ctx, z.name, z.prefix, since) // what it does not say is unknown
+		past, _ := p.GCE.Operations(ctx, z.name, z.prefix, since) // after an error all reasons are unknown
 		return reasonsEnded{z, vms, past}
 	})
 }
@@ -100,32 +98,31 @@ func (p *Pool) handleReasons(e reasonsEnded, now time.Time) {
 		}
 	}
 	p.reportLosses(e.zone, e.vms, now)
-	p.explain(e.zone, now) // those lost meanwhile
+	p.explain(e.zone, now) // for VMs lost meanwhile
 	schedule(&p.due.reconcile, now)
 }
 
-// reportLosses tells of VMs that were lost, and why.
+// reportLosses logs lost VMs with their reasons, runs their vanished hooks, and holds zones that lose short-lived VMs.
 func (p *Pool) reportLosses(z *zone, vms []*vm, now time.Time) {
-	early, born := false, time.Time{}
+	anyShortLived, begun := false, time.Time{}
 	for _, v := range vms {
 		if v.phase != lost {
 			continue
 		}
 		z := v.home
-		if v.loss.reason == DeletedByHand && p.isMine(v.loss.request) { // our deletion, given up but accepted by Google
-			v.ended = true
+		if v.loss.reason == DeletedByHand && p.isMine(v.loss.request) { // this daemon's deletion took effect after it was given up
+			v.deletionDone = true
 			z.enter(v, gone, now)
 			p.emit(Event{Kind: Deleted, Zone: z.name, Name: v.name})
 			p.fire("delete", v, "")
 			continue
 		}
-		p.emit(Event{Level: slog.LevelInfo, Kind: Vanished, Zone: z.name, Name: v.name, Reason: v.loss.reason, Lived: p.lived(v, now), Facts: []any{"status", v.status}})
+		lived := p.lived(v, now)
+		p.emit(Event{Kind: Vanished, Zone: z.name, Name: v.name, Reason: v.loss.reason, Lived: lived, Facts: []any{"status", v.status}})
 		p.fire("vanished", v, v.loss.reason)
-		if p.livedShortly(v, now) {
-			early = true
-			if v.born.After(born) {
-				born = v.born
-			}
+		if !v.created.IsZero() && lived < shortLife {
+			anyShortLived = true
+			begun = later(begun, v.creationBegun)
 		}
 		next := gone
 		if (gce.VM{Status: v.status}).Stopped() {
@@ -133,17 +130,12 @@ func (p *Pool) reportLosses(z *zone, vms []*vm, now time.Time) {
 		}
 		z.enter(v, next, now)
 	}
-	if early {
-		p.lostEarly(z, born, now)
+	if anyShortLived {
+		p.holdShortLived(z, begun, now)
 	}
 }
 
-// livedShortly reports whether a VM is known to have lived for less than two minutes, by Google's times.
-func (p *Pool) livedShortly(v *vm, now time.Time) bool {
-	return !v.created.IsZero() && p.lived(v, now) < shortLife
-}
-
-// lived returns how long a VM that is lost has lived, by Google's times; 0 if its beginning is not known.
+// lived returns how long a lost VM has lived, by Google's clock; 0 if its creation time is unknown.
 func (p *Pool) lived(v *vm, now time.Time) time.Duration {
 	end := v.loss.at
 	if end.IsZero() {
@@ -153,17 +145,4 @@ func (p *Pool) lived(v *vm, now time.Time) time.Duration {
 		return 0
 	}
 	return end.Sub(v.created)
-}
-
-// atGoogle returns what a time of the daemon's clock is by Google's.
-func (p *Pool) atGoogle(t time.Time) time.Time { return t.Add(time.Until(p.GCE.Now())).Round(0) }
-
-// sortedBusy returns the rows under way in a fixed order.
-func (z *zone) sortedBusy() []*vm {
-	vms := make([]*vm, 0, len(z.busy))
-	for _, v := range z.busy {
-		vms = append(vms, v)
-	}
-	slices.SortFunc(vms, func(a, b *vm) int { return strings.Compare(a.name, b.name) })
-	return vms
 }

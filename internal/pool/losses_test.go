@@ -40,8 +40,8 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// What becomes of VMs that are lost, by what is left of them and by who deleted them.
-func TestTellLosses(t *testing.T) {
+// What happens to lost VMs depends on what remains of them, and on who deleted them.
+func TestReportLosses(t *testing.T) {
 	now := time.Now()
 	for _, test := range []struct {
 		name   string
@@ -59,22 +59,22 @@ func TestTellLosses(t *testing.T) {
 		said := ""
 		p.Observe = func(e Event) { said += string(e.Kind) + " " + string(e.Reason) }
 		z := p.zones["us-central1-a"]
-		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: test.status, alive: now}
+		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: test.status, lastLive: now}
 		z.add(v)
 		v.loss = test.loss(p)
 		p.reportLosses(z, []*vm{v}, now)
-		p.reportLosses(z, []*vm{v}, now) // told once
+		p.reportLosses(z, []*vm{v}, now) // reports nothing again
 		if got := said + " " + remembered(z); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
 }
 
-// A loss that is being explained when the daemon is told to stop is told of all the same.
-func TestExplainAtTheEnd(t *testing.T) {
+// A loss without a reason at SIGTERM is still reported.
+func TestLossAtShutdown(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config SecondsToRest=5 Instance=stop", "start", "within 1m hooks create 6",
-			"sim remove-metadata prevmtable", "wait 5s", // so that nothing is created that would keep it going
+			"sim remove-metadata prevmtable", "wait 5s", // so that no creation delays the end
 			"sim fault operations * slow 1900ms", "sim preempt us-central1-a 1")
 		w.fields["TargetVMCount"] = 6
 		live := func() (n int) {
@@ -92,7 +92,7 @@ func TestExplainAtTheEnd(t *testing.T) {
 	})
 }
 
-// A VM is deleted when it is known why it stopped, so that its hooks run in the order of events.
+// A stopped VM is deleted after its loss has been reported, so that its hooks run in the order of events.
 func TestHooksInOrder(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config SecondsToRest=1 Instance=stop DeleteStopped=true TargetVMCount=3", "start", "within 1m hooks create 3",
@@ -112,7 +112,7 @@ func TestHooksInOrder(t *testing.T) {
 	})
 }
 
-// A loss says how long the VM had lived, by Google's times, and nothing if its beginning is not known.
+// A loss gives the VM's lifetime by Google's clock, or none if the creation time is unknown.
 func TestLived(t *testing.T) {
 	now := time.Now()
 	p := tablePool(t, fiveZonesConfig(30, 120))
@@ -120,7 +120,7 @@ func TestLived(t *testing.T) {
 		var lived time.Duration
 		p.Observe = func(e Event) { lived = e.Lived }
 		z := p.zones["us-central1-a"]
-		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: "gone", alive: now, created: test.created, loss: ending{reason: Preempted, at: test.ended}}
+		v := &vm{key: key{z.name, "pool-x"}, phase: lost, status: "gone", lastLive: now, created: test.created, loss: ending{reason: Preempted, at: test.ended}}
 		z.add(v)
 		p.reportLosses(z, []*vm{v}, now)
 		want := time.Hour

@@ -2,49 +2,49 @@ package pool
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 )
 
-// What a plan does about a zone, by what is known of it:
+// What a plan does in a zone depends on its view:
 //
-//	view         its VMs count   created there              deleted there
+//	view         its VMs count   creations                  deletions
 //	known        yes             unless a hold forbids it   yes
 //	unknown      as last known   no                         no
-//	unlisted     as far as known no, nor elsewhere          no
+//	unlisted     as far as known no, nor in any other zone  no
 //	written off  no              no                         no
+//	absent       has none        no                         no
 //
-// and about the pool, where starting counts creations in flight and live leaves out deletions in flight:
+// What it does to the pool depends on live VMs without those being deleted, on creations in flight (starting), and on pending ones, which
+// may yet turn out to be live:
 //
-//	live + starting < target    create the difference, less what is uncertain. Each VM is of the best rank that
-//	                            has an open zone, in the one with the fewest VMs, ties round-robin; zones that Google
-//	                            suggested come first
-//	live + starting > target    scale in: those starting first (when they have started), then by class (see candidate), then
-//	                            those of the fullest zone, oldest first; beside an unknown zone only what the known ones alone have beyond the target
-//	live + starting = target    with surge: replace VMs of an older template or a lesser rank, the new one first
-//	stopped VMs                 deleted if so configured, whatever the target
+//	live + starting < target    Create what is missing, except for pending VMs. Each VM gets the best rank that has an open
+//	                            zone, in the zone with the fewest VMs. Ties go round-robin. Zones that Google suggested come first.
+//	live + starting > target    Scale in, once the creations have ended: by class (see vm.class), then from the fullest zone,
+//	                            oldest first. Beside unknown zones, only the excess of the known ones goes.
+//	live + starting = target    With surge, replace VMs of an older template or a lesser rank, the new one first.
+//	any                         Delete stopped VMs, if the configuration says so.
 
 // A situation is all that a plan depends on.
 type situation struct {
 	target        int
-	surge         int // VMs beyond the target while others are replaced
-	room          int // creations that may be added to those in flight
-	next          int // zone with which ties begin, as an index
+	surge         int // how many VMs may exist beyond the target while others are replaced
+	creationsLeft int // how many creations may be added to those in flight
+	next          int // index of the zone that wins ties
 	ranks         []rankView
 	best          int   // the first rank with an open zone
-	permits       []int // creations that each hold allows; zones refer to them
+	permits       []int // how many creations each hold allows; zones refer to it
 	hints         []hint
 	zones         []zoneView
-	deletionsLeft int // deletions that the last snapshot still allows
+	deletionsLeft int // how many deletions the last snapshot still allows
 }
 
-// A rankView is one template of a situation.
+// A rankView is the template of one rank in a situation.
 type rankView struct {
-	closed bool // its AfterSeconds are not over
+	closed bool // its AfterSeconds have not passed
 }
 
-// A hint names zones with room for a rank, as Google said when it had none elsewhere.
+// A hint names zones with room for a rank. Google gave them when it had no room elsewhere.
 type hint struct {
 	rank  int
 	zones []string
@@ -52,34 +52,34 @@ type hint struct {
 
 // A zoneView is one zone of a situation.
 type zoneView struct {
-	name      string
-	view      view
-	holds     [][]int // for each rank, the permits that a creation needs
-	slots     int     // creations that may leave now
-	live      int     // VMs live and not being deleted
-	starting  int     // creations in flight
-	deleting  int     // deletions in flight
-	uncertain int     // deletions that may come to nothing, and losses that have not been told of
-	outdated  int     // live VMs of an older template or a lesser rank
-	unready   int     // live VMs that are not running yet
-	spare     []candidate
-	stopped   []candidate
+	name     string
+	view     View
+	holds    [][]int // for each rank, the indices in permits of the holds that a creation is subject to
+	slots    int     // how many creations may leave now
+	live     int     // live VMs that are not being deleted
+	starting int     // creations in flight
+	deleting int     // deletions in flight
+	pending  int     // VMs whose deletion may yet fail, or whose loss has not been reported
+	outdated int     // live VMs of an older template or a lesser rank
+	unready  int     // live VMs that do not run yet
+	spare    []candidate
+	stopped  []candidate
 }
 
 // A candidate is a VM that may be deleted.
 type candidate struct {
 	name     string
-	class    int // the lower goes first
+	class    int // the lowest is deleted first
 	outdated bool
 	created  time.Time
 }
 
-// A plan says what is to be done now.
+// A plan is what the pool needs now.
 type plan struct {
 	create  []creation
 	scaleIn []key
 	stopped []key
-	next    int // for the next situation
+	next    int // of the next situation
 }
 
 // A creation is one VM to be made.
@@ -88,23 +88,23 @@ type creation struct {
 	rank int
 }
 
-// makePlan decides. It is a pure function: the same situation gives the same plan.
+// makePlan makes the plan for a situation. It is a pure function.
 func makePlan(s situation) plan {
 	p := plan{next: s.next}
 	t := s.totals()
 	switch missing := s.target - t.live - t.starting; {
-	case missing > 0 && t.listed:
-		p.create, p.next = s.fill(min(missing-t.uncertain, s.room), len(s.ranks))
+	case missing > 0 && !t.anyUnlisted:
+		p.create, p.next = s.fill(min(missing-t.pending, s.creationsLeft), len(s.ranks))
 	case missing <= 0 && t.excess(s) > 0:
 		p.scaleIn = s.scaleIn(t)
-	case missing <= 0 && t.whole: // at the target, but for VMs that are to replace others
-		s.ignoreOutdated()
-		p.create, p.next = s.fill(min(s.surge+missing-t.deleting, t.outdated+missing, s.room), min(s.best+1, len(s.ranks)))
+	case missing <= 0 && t.allKnown: // at the target, with VMs to replace at most
+		s.ignoreOutdated() // so that their replacements are spread as evenly as a fresh fill
+		p.create, p.next = s.fill(min(s.surge+missing-t.deleting, t.outdated+missing, s.creationsLeft), min(s.best+1, len(s.ranks)))
 	}
 	left := s.deletionsLeft - len(p.scaleIn)
 	for _, z := range s.zones {
-		for _, c := range slices.SortedFunc(slices.Values(z.stopped), oldestFirst) {
-			if z.view == known && len(p.stopped) < left {
+		for _, c := range slices.SortedFunc(slices.Values(z.stopped), deletionOrder) {
+			if z.view == ViewKnown && len(p.stopped) < left {
 				p.stopped = append(p.stopped, key{z.name, c.name})
 			}
 		}
@@ -112,54 +112,50 @@ func makePlan(s situation) plan {
 	return p
 }
 
-// totals are the sums over the zones that count.
+// totals are the sums over the zones that are not written off.
 type totals struct {
-	live, starting, deleting, uncertain, outdated, unready int
-	known                                                  int  // live VMs in zones that can be seen
-	listed                                                 bool // every zone that counts has been listed
-	seen                                                   bool // every zone that counts can be seen
-	whole                                                  bool // every zone can be seen
+	live, starting, deleting, pending, outdated, unready int
+	liveKnown                                            int  // live VMs in known zones
+	anyUnlisted                                          bool // some zone is unlisted
+	anyUnknown                                           bool // some zone is unknown or unlisted
+	allKnown                                             bool // every zone is known or absent
 }
 
 func (s *situation) totals() totals {
-	t := totals{listed: true, seen: true, whole: true}
+	t := totals{allKnown: true}
 	for _, z := range s.zones {
-		t.whole = t.whole && z.view == known
+		t.allKnown = t.allKnown && (z.view == ViewKnown || z.view == ViewAbsent)
 		switch z.view {
-		case writtenOff:
+		case ViewWrittenOff:
 			continue
-		case unlisted:
-			t.listed, t.seen = false, false
-		case unknown:
-			t.seen = false
-		case known:
-			t.known += z.live
+		case ViewUnlisted:
+			t.anyUnlisted, t.anyUnknown = true, true
+		case ViewUnknown:
+			t.anyUnknown = true
+		case ViewKnown:
+			t.liveKnown += z.live
 		}
 		t.live += z.live
 		t.starting += z.starting
 		t.deleting += z.deleting
-		t.uncertain += z.uncertain
+		t.pending += z.pending
 		t.outdated += z.outdated
 		t.unready += z.unready
 	}
 	return t
 }
 
-// short reports whether VMs are missing. VMs being created count as missing.
-func (t totals) short(target int) bool { return t.live < target }
-
-// excess is the number of surplus VMs. Creations in flight are the first to go, once they have ended. A VM is replaced
-// only when the new one runs.
+// excess is how many live VMs are too many. Creations in flight do not count: they can be deleted once they have ended. Nor do new VMs
+// that do not run yet, as far as they replace others.
 func (t totals) excess(s situation) int {
 	n := t.live
-	if !t.seen {
-		n = t.known
+	if t.anyUnknown {
+		n = t.liveKnown
 	}
-	n -= min(t.unready, s.surge)
-	return n - s.target
+	return n - min(t.unready, s.surge) - s.target
 }
 
-// ignoreOutdated leaves out of the zones' numbers what is to be replaced, so that the new VMs end up as even as those of a fresh fill.
+// ignoreOutdated takes the VMs to be replaced out of the zones' numbers.
 func (s *situation) ignoreOutdated() {
 	s.zones = slices.Clone(s.zones)
 	for i := range s.zones {
@@ -167,59 +163,52 @@ func (s *situation) ignoreOutdated() {
 	}
 }
 
-// fill distributes n creations of the first ranks, and returns those that may leave now.
+// fill spreads n creations of the first ranks over the zones, and returns those that may leave now.
 func (s *situation) fill(n, ranks int) (create []creation, next int) {
-	zones, permits, next := slices.Clone(s.zones), slices.Clone(s.permits), s.next
-	slots, index := 0, make(map[string]int, len(zones))
-	for i, z := range zones {
+	f := filler{zones: slices.Clone(s.zones), permits: slices.Clone(s.permits), ranks: s.ranks[:ranks], next: s.next}
+	slots := 0
+	for _, z := range f.zones {
 		slots += z.slots
-		index[z.name] = i
 	}
-	f := fillState{s: s, zones: zones, permits: permits}
 	for i := 0; i < n && slots > 0; i++ {
-		best, rank := f.choose(ranks, next)
+		best, rank := f.choose()
 		if best < 0 {
 			break
 		}
 		if i < len(s.hints) && s.hints[i].rank == rank {
-			hinted := -1
-			for _, name := range s.hints[i].zones {
-				if at, ok := index[name]; ok && f.better(at, hinted, rank, next) {
-					hinted = at
-				}
-			}
-			if hinted >= 0 {
+			if hinted := f.hinted(s.hints[i]); hinted >= 0 {
 				best = hinted
 			}
 		}
-		z := &zones[best]
+		z := &f.zones[best]
 		z.starting++
 		for _, h := range z.holds[rank] {
-			permits[h]--
+			f.permits[h]--
 		}
-		if z.slots > 0 { // a zone that cannot take it now keeps its turn
+		if z.slots > 0 { // a zone without a free slot keeps its share
 			z.slots--
 			slots--
 			create = append(create, creation{z.name, rank})
 		}
-		next = (best + 1) % len(zones)
+		f.next = (best + 1) % len(f.zones)
 	}
-	return create, next
+	return create, f.next
 }
 
-// A fillState is the state of fill.
-type fillState struct {
-	s       *situation
+// A filler is the state of fill.
+type filler struct {
 	zones   []zoneView
 	permits []int
+	ranks   []rankView
+	next    int // index of the zone that wins ties
 }
 
-// choose returns the best rank that has an open zone, and the one of its open zones with the fewest VMs; -1 if there is none.
-func (f *fillState) choose(ranks, next int) (best, rank int) {
-	for rank, r := range f.s.ranks[:ranks] {
+// choose returns the best rank that has an open zone, and the best such zone; -1 if there is none.
+func (f *filler) choose() (best, rank int) {
+	for rank, r := range f.ranks {
 		best := -1
 		for i := range f.zones {
-			if !r.closed && f.better(i, best, rank, next) {
+			if !r.closed && f.better(i, best, rank) {
 				best = i
 			}
 		}
@@ -230,13 +219,20 @@ func (f *fillState) choose(ranks, next int) (best, rank int) {
 	return -1, 0
 }
 
-// isOpen reports whether the zone may have a VM of a rank.
-func (z *zoneView) isOpen(rank int, permits []int) bool {
-	return z.view == known && !slices.ContainsFunc(z.holds[rank], func(h int) bool { return permits[h] <= 0 })
+// hinted returns the best of the hinted zones that are open; -1 if none is.
+func (f *filler) hinted(h hint) int {
+	best := -1
+	for _, name := range h.zones {
+		i := slices.IndexFunc(f.zones, func(z zoneView) bool { return z.name == name })
+		if i >= 0 && f.better(i, best, h.rank) {
+			best = i
+		}
+	}
+	return best
 }
 
-// better reports whether a zone is open for a rank, and has fewer VMs than another one or its turn before it.
-func (f *fillState) better(i, than, rank, next int) bool {
+// better reports whether zone i is open for a rank, and comes before zone than, if any: it has fewer VMs, or wins the tie.
+func (f *filler) better(i, than, rank int) bool {
 	z := &f.zones[i]
 	if !z.isOpen(rank, f.permits) {
 		return false
@@ -244,60 +240,58 @@ func (f *fillState) better(i, than, rank, next int) bool {
 	if than < 0 {
 		return true
 	}
-	turn := func(i int) int { return (i - next%len(f.zones) + len(f.zones)) % len(f.zones) }
-	other := f.zones[than]
+	turn := func(i int) int { return (i - f.next%len(f.zones) + len(f.zones)) % len(f.zones) }
+	other := &f.zones[than]
 	return cmp.Or(cmp.Compare(z.live+z.starting, other.live+other.starting), cmp.Compare(turn(i), turn(than))) < 0
 }
 
-// scaleIn chooses the VMs to delete. As long as old VMs that cannot go now are to be replaced, new ones go only beyond the surge: they would be
-// made again.
+// isOpen reports whether the zone may get a VM of a rank. Nothing else decides this.
+func (z *zoneView) isOpen(rank int, permits []int) bool {
+	return z.view == ViewKnown && !slices.ContainsFunc(z.holds[rank], func(h int) bool { return permits[h] <= 0 })
+}
+
+// scaleIn chooses the VMs to delete. While outdated VMs exist, it keeps as many new ones as the surge allows: they would be made again.
 func (s *situation) scaleIn(t totals) (chosen []key) {
-	n := min(t.excess(*s), s.deletionsLeft)
-	if n <= 0 {
-		return nil
-	}
+	excess := t.excess(*s)
+	n := min(excess, s.deletionsLeft)
 	mostNew := n
 	if t.outdated > 0 {
-		mostNew = max(0, t.excess(*s)-s.surge)
+		mostNew = max(0, excess-s.surge)
 	}
-	zones := slices.DeleteFunc(slices.Clone(s.zones), func(z zoneView) bool { return z.view != known })
-	classes := map[int]bool{}
+	zones := slices.DeleteFunc(slices.Clone(s.zones), func(z zoneView) bool { return z.view != ViewKnown })
 	for i, z := range zones {
-		zones[i].spare = slices.SortedFunc(slices.Values(z.spare), oldestFirst)
-		for _, c := range z.spare {
-			classes[c.class] = true
-		}
+		zones[i].spare = slices.SortedFunc(slices.Values(z.spare), deletionOrder)
 	}
-	for _, class := range slices.Sorted(maps.Keys(classes)) {
-		queues := make([][]candidate, len(zones))
-		for i, z := range zones {
-			queues[i] = slices.DeleteFunc(slices.Clone(z.spare), func(c candidate) bool { return c.class != class })
+	for len(chosen) < n {
+		var from *zoneView
+		for i := range zones {
+			if z := &zones[i]; len(z.spare) > 0 && (from == nil || z.losesBefore(from)) {
+				from = z
+			}
 		}
-		for len(chosen) < n {
-			fullest := -1
-			for i, z := range zones {
-				if len(queues[i]) > 0 && (fullest < 0 || z.live+z.starting > zones[fullest].live+zones[fullest].starting) {
-					fullest = i
-				}
-			}
-			if fullest < 0 {
-				break
-			}
-			next := queues[fullest][0]
-			if !next.outdated {
-				if mostNew == 0 {
-					break
-				}
-				mostNew--
-			}
-			chosen = append(chosen, key{zones[fullest].name, next.name})
-			queues[fullest] = queues[fullest][1:]
-			zones[fullest].live--
+		if from == nil {
+			break
 		}
+		c := from.spare[0]
+		from.spare = from.spare[1:]
+		if !c.outdated {
+			if mostNew == 0 {
+				continue
+			}
+			mostNew--
+		}
+		chosen = append(chosen, key{from.name, c.name})
+		from.live--
 	}
 	return chosen
 }
 
-func oldestFirst(a, b candidate) int {
-	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
+// losesBefore reports whether the zone loses its first spare VM before another zone does.
+func (z *zoneView) losesBefore(other *zoneView) bool {
+	return cmp.Or(cmp.Compare(z.spare[0].class, other.spare[0].class), cmp.Compare(other.live+other.starting, z.live+z.starting)) < 0
+}
+
+// deletionOrder compares VMs of one zone.
+func deletionOrder(a, b candidate) int {
+	return cmp.Or(cmp.Compare(a.class, b.class), a.created.Compare(b.created), cmp.Compare(a.name, b.name))
 }

@@ -12,10 +12,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// addZone reads a zone as the table writes it: its name, then words such as "held", "trial=1", "live=3", "vm=a1:9:0".
+// addZone parses a zone of the table: its name, then words such as "held", "trial=1", "live=3", "vm=a1:9:0".
 func addZone(t *testing.T, s *situation, line string) {
 	fields := strings.Fields(line)
-	z := zoneView{name: fields[0], slots: 1000, holds: make([][]int, len(s.ranks))}
+	z := zoneView{name: fields[0], view: ViewKnown, slots: 1000, holds: make([][]int, len(s.ranks))}
 	hold := func(permit int, ranks string) { // for one rank, or for all
 		for r := range z.holds {
 			if ranks == "" || ranks == fmt.Sprint(r) {
@@ -37,11 +37,13 @@ func addZone(t *testing.T, s *situation, line string) {
 			_, rank, _ := strings.Cut(value, ":")
 			hold(n, rank)
 		case "unknown":
-			z.view = unknown
+			z.view = ViewUnknown
 		case "unlisted":
-			z.view = unlisted
+			z.view = ViewUnlisted
+		case "absent":
+			z.view = ViewAbsent
 		case "off":
-			z.view = writtenOff
+			z.view = ViewWrittenOff
 		case "slots":
 			z.slots = n
 		case "live":
@@ -50,8 +52,8 @@ func addZone(t *testing.T, s *situation, line string) {
 			z.starting = n
 		case "deleting":
 			z.deleting = n
-		case "uncertain":
-			z.uncertain = n
+		case "pending":
+			z.pending = n
 		case "outdated":
 			z.outdated = n
 		case "unready":
@@ -71,8 +73,8 @@ func addZone(t *testing.T, s *situation, line string) {
 	s.zones = append(s.zones, z)
 }
 
-// said writes creations as the table does: the zone, and the rank if it is not the first.
-func said(create []creation) string {
+// formatCreations formats creations as in the table: the zone, and the rank unless it is the first.
+func formatCreations(create []creation) string {
 	var words []string
 	for _, c := range create {
 		word := c.zone
@@ -89,14 +91,14 @@ func TestPlan(t *testing.T) {
 		name          string
 		target, surge int
 		next          int
-		stale         bool // not from a fresh snapshot
-		room          int
+		stale         bool // the snapshot is not fresh
+		creationsLeft int
 		ranks         int    // 1 if it is 0
-		closed        []int  // ranks whose time has not come
-		permits       []int  // of the holds that zones share, from 2 on
+		closed        []int  // closed ranks
+		permits       []int  // of the holds that zones share; the first has index 2
 		zones         string // by addZone
-		hints         string // [RANK:]zones with room, for one creation after another
-		create, going string // by said; zone/name
+		hints         string // [RANK:]zones, for one creation after another
+		create, going string // by formatCreations; zone/name
 	}{
 		{name: "fill", target: 5, zones: "a;b;c", create: "a b c a b"},
 		{name: "fill from another start", target: 4, next: 2, zones: "a;b;c", create: "c a b c"},
@@ -114,11 +116,12 @@ func TestPlan(t *testing.T) {
 		{name: "two holds, one of them over", target: 2, zones: "a held trial;b held"},
 		{name: "unknown zone keeps its VMs and gets none", target: 6, zones: "a unknown live=2;b live=1", create: "b b b"},
 		{name: "written off zone does not count", target: 4, zones: "a off live=2 starting=2;b live=1", create: "b b b"},
-		{name: "unlisted zone holds creation back", target: 4, zones: "a unlisted;b"},
+		{name: "unlisted zone delays creation", target: 4, zones: "a unlisted;b"},
 		{name: "all written off", target: 4, zones: "a off;b off"},
-		{name: "what is uncertain is not made twice", target: 6, zones: "a live=2 uncertain=1;b live=1 uncertain=1", create: "b"},
-		{name: "all that is missing is uncertain", target: 3, zones: "a live=2 uncertain=2"},
-		{name: "no room for more in flight", target: 9, room: 2, zones: "a;b;c", create: "a b"},
+		{name: "absent zone gets none", target: 4, zones: "a absent;b", create: "b b b b"},
+		{name: "pending VMs are not replaced", target: 6, zones: "a live=2 pending=1;b live=1 pending=1", create: "b"},
+		{name: "all that is missing is pending", target: 3, zones: "a live=2 pending=2"},
+		{name: "limit of creations in flight", target: 9, creationsLeft: 2, zones: "a;b;c", create: "a b"},
 
 		{name: "best rank first", target: 3, ranks: 3, zones: "a;b", create: "a b a"},
 		{name: "lesser rank where the best is held everywhere", target: 3, ranks: 3, zones: "a held=0;b held=0 held=1", create: "a/1 a/1 a/1"},
@@ -126,18 +129,18 @@ func TestPlan(t *testing.T) {
 		{name: "best rank in its last zone, though it is the fullest", target: 12, ranks: 2, zones: "a held=0;b live=9", create: "b b b"},
 		{name: "trial of the best rank, the rest of a lesser one", target: 4, ranks: 2, zones: "a trial=0;b held=0", create: "a b/1 a/1 b/1"},
 		{name: "trial of the best rank under way", target: 4, ranks: 2, zones: "a held=0 starting=1;b held=0", create: "b/1 a/1 b/1"},
-		{name: "rank whose time has not come", target: 2, ranks: 3, closed: []int{1}, zones: "a held=0", create: "a/2 a/2"},
+		{name: "closed rank", target: 2, ranks: 3, closed: []int{1}, zones: "a held=0", create: "a/2 a/2"},
 		{name: "no rank open", target: 2, ranks: 2, closed: []int{1}, zones: "a held=0;b held=0"},
 		{name: "regional hold of one rank", target: 2, ranks: 2, permits: []int{0}, zones: "a shares=2:0;b shares=2:0", create: "a/1 b/1"},
 
-		{name: "where there is room", target: 5, zones: "a held;b;c live=3", hints: "c", create: "c b"},
-		{name: "where there is room, the fewest first", target: 8, zones: "a live=3;b live=2;c", hints: "a,b;a,b;", create: "b a c"},
+		{name: "hinted zone first", target: 5, zones: "a held;b;c live=3", hints: "c", create: "c b"},
+		{name: "hinted zones, the fewest first", target: 8, zones: "a live=3;b live=2;c", hints: "a,b;a,b;", create: "b a c"},
 		{name: "no more than are missing", target: 4, zones: "a live=3;b", hints: "a;a;a", create: "a"},
-		{name: "said to have room, but held, unknown or not there", target: 5, zones: "a held;b unknown;c live=1;d", hints: "a,b;e;", create: "d c d c"},
-		{name: "said to have room, but on trial", target: 4, zones: "a trial;b live=1", hints: "a;a", create: "a b b"},
-		{name: "room for a lesser rank only", target: 2, ranks: 2, zones: "a held=0;b held=0", hints: "1:b;1:b", create: "b/1 b/1"},
-		{name: "room for a lesser rank, and the best is open again", target: 2, ranks: 2, zones: "a;b held=0", hints: "1:b;1:b", create: "a a"},
-		{name: "room for a rank whose time has not come", target: 2, ranks: 2, closed: []int{1}, zones: "a held=0;b", hints: "1:a", create: "b b"},
+		{name: "hinted zones held, unknown or missing", target: 5, zones: "a held;b unknown;c live=1;d", hints: "a,b;e;", create: "d c d c"},
+		{name: "hinted zone on trial", target: 4, zones: "a trial;b live=1", hints: "a;a", create: "a b b"},
+		{name: "hint for a lesser rank", target: 2, ranks: 2, zones: "a held=0;b held=0", hints: "1:b;1:b", create: "b/1 b/1"},
+		{name: "hint for a lesser rank, with the best open again", target: 2, ranks: 2, zones: "a;b held=0", hints: "1:b;1:b", create: "a a"},
+		{name: "hint for a closed rank", target: 2, ranks: 2, closed: []int{1}, zones: "a held=0;b", hints: "1:a", create: "b b"},
 
 		{name: "no slots in one zone", target: 5, zones: "a slots=0;b", create: "b b"},
 		{name: "few slots", target: 6, zones: "a slots=1;b slots=2;c slots=9", create: "a b c b c"},
@@ -154,15 +157,16 @@ func TestPlan(t *testing.T) {
 		{name: "no surge beside an unlisted zone", target: 2, surge: 2, zones: "a live=2 outdated=2;b unlisted"},
 		{name: "no surge beside a zone that is written off", target: 4, surge: 2, zones: "a live=4 outdated=2;b off live=2"},
 		{name: "no surge in a held zone", target: 2, surge: 2, zones: "a held live=2"},
+		{name: "surge beside an absent zone", target: 2, surge: 1, zones: "a live=2 outdated=2;b absent", create: "a"},
 		{name: "replaced by the best rank that is open", target: 2, surge: 2, ranks: 3, zones: "a held=0 live=2 outdated=2;b held=0", create: "a/1 b/1"},
 		{name: "one trial of the best rank at a time", target: 2, surge: 2, ranks: 2, zones: "a trial=0 live=2 outdated=2;b held=0", create: "a"},
 		{name: "the new one first", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 outdated=2 starting=1"},
 		{name: "the new one must run", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:2 outdated=2 unready=1"},
 		{name: "the new one must run, though the zone is held meanwhile", target: 2, surge: 1, zones: "a held vm=a1:1:0 vm=a2:2:0 vm=a3:0:2 unready=1"},
-		{name: "it runs", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:3 outdated=2", going: "a/a2"},
+		{name: "the new one runs", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:0:3 outdated=2", going: "a/a2"},
 		{name: "too many beside replacement", target: 2, surge: 1, zones: "a vm=a1:1:0 vm=a2:2:0 vm=a3:1:0 vm=a4:0:2 outdated=3 unready=1", going: "a/a2"},
 
-		{name: "no new one in place of an old one that cannot go now", target: 2, surge: 1, zones: "a live=2 vm=a3:0:2 outdated=2"},
+		{name: "new VMs stay if outdated ones cannot go", target: 2, surge: 1, zones: "a live=2 vm=a3:0:2 outdated=2"},
 		{name: "new ones beyond the surge", target: 2, surge: 1, zones: "a live=2 vm=a3:1:2 vm=a4:0:3 outdated=2", going: "a/a3"},
 		{name: "new ones as even as a fresh fill", target: 4, surge: 2, zones: "a live=3 outdated=1;b live=1 outdated=1", create: "b b"},
 
@@ -170,11 +174,11 @@ func TestPlan(t *testing.T) {
 		{name: "by class", target: 2, zones: "a vm=a1:9:1 vm=a2:8:1 vm=a3:7:1;b vm=b1:1:0", going: "b/b1 a/a1"},
 		{name: "failed deletions last", target: 1, zones: "a vm=a1:9:1001 vm=a2:8:1000 vm=a3:7:1;b vm=b1:1:0", going: "b/b1 a/a3 a/a2"},
 		{name: "ties in age by name", target: 1, zones: "a vm=a2:1:1 vm=a1:1:1", going: "a/a1"},
-		{name: "starting ones are the first to go, later", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1 starting=1"},
+		{name: "starting VMs go first, once they have started", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1 starting=1"},
 		{name: "more than the starting ones", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1 starting=1", going: "a/a2"},
-		{name: "beside an unknown zone, what the known ones have too many", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1", going: "a/a2"},
-		{name: "beside an unlisted zone, what the known ones have too many", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unlisted", going: "a/a2"},
-		{name: "none that an unknown zone may have lost", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1"},
+		{name: "excess of the known zones beside an unknown one", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1", going: "a/a2"},
+		{name: "excess of the known zones beside an unlisted one", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b unlisted", going: "a/a2"},
+		{name: "no scale-in if an unknown zone may have lost VMs", target: 2, zones: "a vm=a1:1:1 vm=a2:2:1;b unknown live=1"},
 		{name: "scale-in goes by the known zones", target: 1, zones: "a vm=a1:1:1 vm=a2:2:1;b off live=9", going: "a/a2"},
 		{name: "scale-in in a held zone", target: 0, zones: "a held vm=a1:1:1", going: "a/a1"},
 		{name: "no scale-in from a stale snapshot", target: 0, stale: true, zones: "a vm=a1:1:1"},
@@ -183,14 +187,14 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := situation{
-				target: test.target, surge: test.surge, next: test.next, room: maxCreations, deletionsLeft: maxDeletions,
+				target: test.target, surge: test.surge, next: test.next, creationsLeft: maxCreations, deletionsLeft: maxDeletions,
 				ranks: make([]rankView, max(test.ranks, 1)), permits: append([]int{0, 0}, test.permits...),
 			}
 			if test.stale {
 				s.deletionsLeft = 0
 			}
-			if test.room > 0 {
-				s.room = test.room
+			if test.creationsLeft > 0 {
+				s.creationsLeft = test.creationsLeft
 			}
 			for _, rank := range test.closed {
 				s.ranks[rank].closed = true
@@ -215,7 +219,7 @@ func TestPlan(t *testing.T) {
 			for _, k := range slices.Concat(p.scaleIn, p.stopped) {
 				going = append(going, k.zone+"/"+k.name)
 			}
-			if diff := gocmp.Diff([]string{test.create, test.going}, []string{said(p.create), strings.Join(going, " ")}); diff != "" {
+			if diff := gocmp.Diff([]string{test.create, test.going}, []string{formatCreations(p.create), strings.Join(going, " ")}); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -234,12 +238,15 @@ func bestOf(s situation) int {
 	return len(s.ranks)
 }
 
-// drawSituation draws any situation that the loop can come into, mostly such that VMs are missing and zones can have them.
+// views are drawn, mostly known.
+var views = append(slices.Repeat([]View{ViewKnown}, 9), ViewUnknown, ViewUnlisted, ViewWrittenOff, ViewAbsent)
+
+// drawSituation draws a situation. Mostly VMs are missing, and zones are open.
 func drawSituation(t *rapid.T) situation {
 	number := func(label string, most int) int { return rapid.IntRange(0, most).Draw(t, label) }
 	seldom := func(label string) bool { return number(label, 4) == 4 }
 	s := situation{
-		target: number("target", 60), room: number("room", 40), surge: number("surge", 5), next: number("next", 1<<30),
+		target: number("target", 60), creationsLeft: number("creations left", 40), surge: number("surge", 5), next: number("next", 1<<30),
 		deletionsLeft: rapid.SampledFrom([]int{0, 1, 5, maxDeletions}).Draw(t, "may delete"), permits: []int{0, 1},
 	}
 	for range number("ranks", 3) + 1 {
@@ -250,8 +257,8 @@ func drawSituation(t *rapid.T) situation {
 	}
 	for i := range number("zones", 5) + 1 {
 		z := zoneView{
-			name: fmt.Sprint("zone-", i), view: view(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3}).Draw(t, "view")),
-			starting: number("starting", 5), deleting: max(0, number("deleting", 6)-3), uncertain: max(0, number("uncertain", 6)-3),
+			name: fmt.Sprint("zone-", i), view: rapid.SampledFrom(views).Draw(t, "view"),
+			starting: number("starting", 5), deleting: max(0, number("deleting", 6)-3), pending: max(0, number("pending", 6)-3),
 			slots: rapid.SampledFrom([]int{0, 1, 3, 32}).Draw(t, "slots"),
 		}
 		for range s.ranks {
@@ -295,31 +302,31 @@ type failer interface {
 	Fatalf(string, ...any)
 }
 
-// checkPlan holds a plan to what is promised of every plan.
+// checkPlan checks what must hold for every plan.
 func checkPlan(t failer, s situation) {
 	t.Helper()
 	before := fmt.Sprintf("%+v", s)
 	p := makePlan(s)
 	if again := makePlan(s); fmt.Sprint(p) != fmt.Sprint(again) || fmt.Sprintf("%+v", s) != before {
-		t.Fatalf("the same situation gives another plan, or was changed: %+v, then %+v", p, again)
+		t.Fatalf("the same situation gives another plan, or has changed: %+v, then %+v", p, again)
 	}
 	if len(p.create) > 0 && len(p.scaleIn) > 0 {
 		t.Fatalf("creation and scale-in in one plan: %+v", p)
 	}
 	zones := map[string]zoneView{}
-	live, starting, deleting, uncertain, outdated, unready, knownLive, oldSpare, newSpare := 0, 0, 0, 0, 0, 0, 0, 0, 0
+	live, starting, deleting, pending, outdated, unready, knownLive, oldSpare, newSpare := 0, 0, 0, 0, 0, 0, 0, 0, 0
 	allListed, allSeen, whole := true, true, true
 	for _, z := range s.zones {
 		zones[z.name] = z
-		allListed = allListed && z.view != unlisted
-		allSeen = allSeen && (z.view == known || z.view == writtenOff)
-		whole = whole && z.view == known
-		if z.view == writtenOff {
+		allListed = allListed && z.view != ViewUnlisted
+		allSeen = allSeen && (z.view == ViewKnown || z.view == ViewWrittenOff || z.view == ViewAbsent)
+		whole = whole && (z.view == ViewKnown || z.view == ViewAbsent)
+		if z.view == ViewWrittenOff {
 			continue
 		}
-		live, starting, deleting, uncertain = live+z.live, starting+z.starting, deleting+z.deleting, uncertain+z.uncertain
+		live, starting, deleting, pending = live+z.live, starting+z.starting, deleting+z.deleting, pending+z.pending
 		outdated, unready = outdated+z.outdated, unready+z.unready
-		if z.view == known {
+		if z.view == ViewKnown {
 			knownLive += z.live
 			for _, c := range z.spare {
 				if c.outdated {
@@ -333,7 +340,7 @@ func checkPlan(t failer, s situation) {
 	create, ranks, excess, replaces := 0, len(s.ranks), 0, false
 	switch total := live + starting; {
 	case total < s.target && allListed:
-		create = s.target - total - uncertain
+		create = s.target - total - pending
 	case total >= s.target:
 		if excess = live - s.target; !allSeen {
 			excess = knownLive - s.target
@@ -348,7 +355,7 @@ func checkPlan(t failer, s situation) {
 	if outdated > 0 {
 		newSpare = min(newSpare, max(0, excess-s.surge))
 	}
-	checkFill(t, s, max(0, min(create, s.room)), ranks, replaces)
+	checkFill(t, s, max(0, min(create, s.creationsLeft)), ranks, replaces)
 	if n := max(0, min(excess, s.deletionsLeft, oldSpare+newSpare)); len(p.scaleIn) != n {
 		t.Fatalf("%d VMs go, want %d: %+v", len(p.scaleIn), n, p)
 	}
@@ -360,15 +367,15 @@ func checkPlan(t failer, s situation) {
 	for _, k := range slices.Concat(p.scaleIn, p.stopped) {
 		z := zones[k.zone]
 		mayGo := slices.ContainsFunc(slices.Concat(z.spare, z.stopped), func(c candidate) bool { return c.name == k.name })
-		if !mayGo || seen[k] || z.view != known {
+		if !mayGo || seen[k] || z.view != ViewKnown {
 			t.Fatalf("%v is not to be deleted, or twice: %+v", k, p)
 		}
 		seen[k] = true
 	}
 }
 
-// checkFill: each VM in turn is of the best rank that has an open zone, and goes where the fewest are of those zones, first, where
-// Google said that it has room. Of these, those leave for which the zone has a slot.
+// checkFill checks that each VM in turn gets the best rank that has an open zone, and the emptiest of these zones; hinted zones come first.
+// Of these VMs, those leave whose zone has a free slot.
 func checkFill(t failer, s situation, n, ranks int, replaces bool) {
 	t.Helper()
 	limited := makePlan(s).create
@@ -435,13 +442,12 @@ func checkFill(t failer, s situation, n, ranks int, replaces bool) {
 	}
 }
 
-// checkScaleIn: each VM in turn goes from where the most are of those zones that can lose one of its class, the lower class first, and
-// of these the oldest in its zone.
+// checkScaleIn checks that the VMs go by class. Within a class, each VM in turn goes from the fullest zone that has one, the oldest first.
 func checkScaleIn(t failer, s situation, scaleIn []key) {
 	t.Helper()
 	count, left := map[string]int{}, map[string][]candidate{}
 	for _, z := range s.zones {
-		if z.view == known {
+		if z.view == ViewKnown {
 			count[z.name], left[z.name] = z.live+z.starting, slices.Clone(z.spare)
 		}
 	}
@@ -474,12 +480,12 @@ func FuzzPlan(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { checkPlan(t, drawSituation(t)) }))
 }
 
-// After a fill with capacity everywhere no two zones differ by more than one, whatever the start.
+// After a fill with capacity everywhere, no two zones differ by more than one, whichever zone comes first.
 func TestFillIsEven(t *testing.T) {
 	for next := range 7 {
-		s := situation{target: 100, room: 2000, next: next, ranks: []rankView{{}}}
+		s := situation{target: 100, creationsLeft: 2000, next: next, ranks: []rankView{{}}}
 		for _, name := range []string{"a", "b", "c"} {
-			s.zones = append(s.zones, zoneView{name: name, slots: 100, holds: [][]int{nil}})
+			s.zones = append(s.zones, zoneView{name: name, view: ViewKnown, slots: 100, holds: [][]int{nil}})
 		}
 		made := map[string]int{}
 		for _, c := range makePlan(s).create {
@@ -491,13 +497,13 @@ func TestFillIsEven(t *testing.T) {
 	}
 }
 
-// What is sent over several turns, as zones have free slots, comes out as even as what is sent at once.
+// Creations that are sent over several turns, as slots become free, come out as even as creations that are sent at once.
 func TestSlotsKeepEvenness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := situation{target: rapid.IntRange(1, 80).Draw(t, "target"), room: 2000, next: rapid.IntRange(0, 9).Draw(t, "next"),
+		s := situation{target: rapid.IntRange(1, 80).Draw(t, "target"), creationsLeft: 2000, next: rapid.IntRange(0, 9).Draw(t, "next"),
 			ranks: make([]rankView, 2), permits: []int{0}}
 		for i := range rapid.IntRange(1, 5).Draw(t, "zones") {
-			z := zoneView{name: fmt.Sprint("zone-", i), live: rapid.IntRange(0, 20).Draw(t, "live"), slots: 1000, holds: make([][]int, 2)}
+			z := zoneView{name: fmt.Sprint("zone-", i), view: ViewKnown, live: rapid.IntRange(0, 20).Draw(t, "live"), slots: 1000, holds: make([][]int, 2)}
 			for rank := range z.holds {
 				if rapid.IntRange(0, 3).Draw(t, "held") == 3 {
 					z.holds[rank] = []int{0}
@@ -543,9 +549,9 @@ func TestSlotsKeepEvenness(t *testing.T) {
 
 // BenchmarkPlan plans for 100,000 VMs over 100 zones and 4 ranks.
 func BenchmarkPlan(b *testing.B) {
-	s := situation{room: maxCreations, deletionsLeft: maxDeletions, surge: 100, ranks: make([]rankView, 4), permits: []int{0, 1}, best: 2}
+	s := situation{creationsLeft: maxCreations, deletionsLeft: maxDeletions, surge: 100, ranks: make([]rankView, 4), permits: []int{0, 1}, best: 2}
 	for i := range 100 {
-		z := zoneView{name: fmt.Sprint("zone-", i), slots: slotsPerZone, holds: [][]int{{0}, {0, 1}, nil, nil}, live: 1000, outdated: 100}
+		z := zoneView{name: fmt.Sprint("zone-", i), view: ViewKnown, slots: slotsPerZone, holds: [][]int{{0}, {0, 1}, nil, nil}, live: 1000, outdated: 100}
 		for j := range z.live {
 			z.spare = append(z.spare, candidate{fmt.Sprintf("pool-%d-%d", i, (j*7919)%1000), j % 8, j%8 < 4, epoch.Add(time.Duration((j*104729)%86400) * time.Second)})
 		}

@@ -1,20 +1,21 @@
-// Package pool keeps a pool of VMs at its target size. This is the heart of prevmtable.
+// Package pool keeps a pool of VMs at its target size.
 //
-// One goroutine, in Run, owns all state. Each VM is one row of a table, and [vm.observe] says what an observation does to a row. At each
-// turn the loop handles the events that have come in, then does what is due. Calls and hooks run in goroutines of their own and come back
-// as events, so slow calls never block the loop. Nothing is queued: the loop sends as much of a plan as may leave now, and the next turn
-// plans the rest again.
+// One goroutine, in Run, owns all state. Each VM is a row of a table, and [vm.observe] says what an observation does to a row. At each turn
+// the loop handles the results that have come in, then does what is due. Calls and hooks run in goroutines of their own, so slow calls
+// never block the loop. Nothing is queued: the loop sends as much of a plan as may leave now, and the next turn plans the rest again.
 //
 // The files, in the order in which to read them:
 //
+//   - pool.go: the loop.
 //   - vm.go: the life of a VM, as a table. apply.go: what follows from each outcome, such as events, hooks and holds.
-//   - zone.go: the rows of a zone, and how far the zone can be seen. list.go: what its lists and lookups by name bring.
-//   - hold.go: why, and for how long, no VM is created in a zone.
-//   - plan.go: what is wanted, as a pure function. reconcile.go: what it is made from, and how it is carried out.
-//   - send.go: the calls. drain.go: VMs that are asked before they are deleted. watch.go: operations in flight.
+//   - zone.go: the rows of a zone, and its view, which says whether its VMs count.
+//   - update.go: updates of all zones. list.go: the list of one zone. lookup.go: VMs by name.
+//   - hold.go: why, and for how long, a zone gets no VMs.
+//   - plan.go: what the pool needs, as a pure function. reconcile.go: its arguments, and how the plan is carried out.
+//   - send.go: inserts and deletes, and what happens when their outcome is unknown. drain.go: drains. watch.go: operations in flight.
 //   - losses.go: VMs that vanished, and why.
-//   - start.go: what a restart knows. identity.go: other daemons on the same pool. configure.go: new configurations.
-//   - report.go, event.go and publish.go: hooks, log and status page.
+//   - start.go: what a restart knows. configure.go: new configurations. identity.go: the daemon's own VM, and other daemons on the same pool.
+//   - name.go: what names say. clock.go: Google's clock. hooks.go: hooks. report.go, event.go and publish.go: log and status page.
 package pool
 
 import (
@@ -29,119 +30,119 @@ import (
 )
 
 const (
-	// grace is how long an update waits for slow zones.
-	grace = 5 * time.Second
-	// drainTime is how long shutdown waits for operations and hooks. Container engines kill after 10 s.
-	drainTime = 8 * time.Second
-	// maxCreations and maxDeletions limit the operations in flight, and so the damage of a wrong target.
+	// shutdownTime is how long shutdown waits for operations and hooks. Container engines kill after 10 s.
+	shutdownTime = 8 * time.Second
+	// maxCreations and maxDeletions bound the operations in flight, and so the damage of a wrong target.
 	maxCreations = 2_000
 	maxDeletions = 10_000
 )
 
-// Options are what a pool needs from its surroundings.
+// Options configure a Pool.
 type Options struct {
 	Project   string
-	Attribute string // where the configuration comes from, for messages
+	Attribute string // holds the configuration; for messages
 	GCE       *gce.Client
 	Log       *slog.Logger
-	// Observe gets each event, on the loop's goroutine. Publish gets the state of the pool when it may have changed, at most once a
-	// second, and at least every 10 s as long as the loop turns. Neither may block.
+	// Observe gets each event. Publish gets the state of the pool when it may have changed, at most once a second, and at least every
+	// 10 s. The loop's goroutine calls both; neither may block.
 	Observe func(Event)
 	Publish func(State)
-	// Documents delivers the configuration, at first and on each change.
+	// Documents delivers the configuration at the start and on each change.
 	Documents <-chan config.Document
-	// Self returns the VM that the daemon runs on; an empty name means off GCE. The pool retries it until it succeeds.
+	// Self returns the VM that the daemon runs on; an empty name means off GCE. The pool calls it until it succeeds.
 	Self func(context.Context) (zone, name string, err error)
-	// Hook runs one hook to its end; HookParallelism of them may run at once.
+	// Hook runs one hook to its end. Up to HookParallelism hooks run at once.
 	Hook            func(context.Context, hook.Event) error
 	HookParallelism int
-	// DryRun logs what would be done, and does nothing.
+	// DryRun logs the plan, and changes nothing.
 	DryRun bool
-	// Once ends Run after one update, when its operations and hooks have ended.
+	// Once ends Run after one update, with its operations and hooks.
 	Once bool
-	// Seed seeds the VMs' names and the first zone.
+	// Seed seeds the names of VMs, and the choice of the first zone.
 	Seed [32]byte
 }
 
-// A Pool keeps VMs alive.
+// A Pool keeps VMs alive. Run's goroutine owns all fields.
 type Pool struct {
 	Options
 
-	config  *config.Config // in force; nil before the first valid document
-	since   time.Time      // when it came into force
-	version string         // of its document
-	text    []byte         // of the last document, valid or not
-	newest  Newest         // state of the last document
-	paused  bool           // the attribute is absent
+	config        *config.Config // in force; nil before the first valid document
+	configSince   time.Time      // when it came into force
+	configVersion string         // of its document
+	newest        Newest         // the last document, valid or not
+	newestText    []byte
+	paused        bool // the attribute is absent
 
-	zones    map[string]*zone // those of the configuration
-	former   []*zone          // those taken out while something was in flight there
+	zones    map[string]*zone // the configured zones
+	former   []*zone          // zones no longer configured, in which something was in flight
 	holds    map[cause]*hold
-	finished map[string]time.Time // operations that have ended, by name; a stale list may still show them as running
+	finished map[string]time.Time // when operations ended, by name; a stale list may still show them as running
 
-	self        key // the VM that the daemon runs on, never a member
-	selfKnown   bool
-	selfUnknown bool // and the log says so
-	started     time.Time
-	identity    identity
-	standby     time.Time // until then, an older daemon works on the same pool
-	warned      bool      // the log has warned of a younger daemon
+	self              key // the VM that the daemon runs on, never a member
+	selfKnown         bool
+	selfUnknownLogged bool
+	started           time.Time
+	identity          identity  // see me
+	standbyUntil      time.Time // an older daemon works on the same pool until then
+	youngerLogged     bool      // the log has warned of a younger daemon
 
+	// Updates.
+	timedBegun    time.Time // when the last timed update began
+	updateBegun   time.Time // when the last update began
+	updating      bool      // the last update has not ended
+	succeededAt   time.Time // when an update last ended in which every zone that counts was listed
+	returnedAt    time.Time // when a zone that was written off was last listed again
+	freshSnapshot bool      // no plan has been made from the last update
+	deletionsLeft int       // how many deletions the last update still allows
+
+	// Plans.
 	random           *rand.ChaCha8
 	next             int                // index of the zone that wins ties
-	hints            []hint             // zones that Google recommended for what could not be made elsewhere since the last plan
-	timedBegun       time.Time          // when the last timed update began
-	updateBegun      time.Time          // when the last update began
-	updating         bool               // it has not ended
-	succeeded        time.Time          // when the last one ended in which every zone that counts was seen
-	returned         time.Time          // when a zone that was written off was last seen again
-	fresh            bool               // no plan was made yet from the last snapshot
-	deletionsLeft    int                // deletions that the last snapshot still allows
+	hints            []hint             // what Google has recommended since the last plan
 	unavailableSince []time.Time        // for each rank, since when no better one has had an open zone
-	blocked          map[lane]time.Time // calls that the API's pace does not allow, and until when
+	blocked          map[lane]time.Time // until when the API's pace allows no calls
 	onWire           map[zoneLane]int   // calls on the wire, at most slotsPerZone each
+	settled          bool               // there is nothing to send
+	enough           bool               // the last plan had no VMs missing
 
-	settled bool // the last plan left nothing to be sent, or there can be no plan
-	enough  bool // and the pool was not short of VMs
-
-	summary Kind   // of the pool, as last logged
-	printed string // what a dry run last said
-	planned plan   // what a dry run would do
-	shown   time.Time
-	hooks   *hook.Queue
+	hooks       *hook.Queue
+	summary     Kind   // the state of the pool, as last logged
+	planned     plan   // of a dry run
+	loggedPlan  string // of a dry run
+	publishedAt time.Time
 
 	due  due
-	wake *time.Timer // when the first of these is due
+	wake *time.Timer // when the first duty is due
 
-	accepting context.Context // ends at the signal to stop: nothing is begun after it
-	work      context.Context // ends when what is in flight is dropped
-	async     int             // goroutines whose events are still to come
-	events    chan event
-	vmsAsked  chan chan<- []VM // by the status page
+	accepting  context.Context // ends at the signal to stop; nothing new begins after it
+	work       context.Context // ends when shutdown drops what is in flight
+	goroutines int             // whose results are still to come
+	results    chan result
+	vmsAsked   chan chan<- []VM // requests of the status page
 }
 
-// due says when each of the loop's duties is due; zero is never.
+// due says when the loop has to do each of its duties; zero is never.
 type due struct{ update, grace, relist, watch, reconcile, publish time.Time }
 
-// schedule brings a duty forward to a time.
+// schedule makes a duty due at a time, or earlier if it already is.
 func schedule(duty *time.Time, at time.Time) {
 	if duty.IsZero() || at.Before(*duty) {
 		*duty = at
 	}
 }
 
-// New returns a pool that Run keeps.
+// New returns a Pool. Run starts it.
 func New(o Options) *Pool {
 	random := rand.NewChaCha8(o.Seed)
 	return &Pool{
 		Options: o, random: random, next: int(random.Uint64() >> 1), zones: map[string]*zone{}, holds: map[cause]*hold{},
-		finished: map[string]time.Time{}, blocked: map[lane]time.Time{}, onWire: map[zoneLane]int{}, hooks: hook.NewQueue(o.HookParallelism), events: make(chan event),
-		vmsAsked: make(chan chan<- []VM),
+		finished: map[string]time.Time{}, blocked: map[lane]time.Time{}, onWire: map[zoneLane]int{}, hooks: hook.NewQueue(o.HookParallelism),
+		results: make(chan result), vmsAsked: make(chan chan<- []VM),
 	}
 }
 
-// Run looks after the pool until ctx ends; then what is in flight gets up to 8 s. No API error and no hook failure ends it. With Once,
-// it returns whether the pool has all its VMs; a dry run, whether it has made a plan.
+// Run maintains the pool until ctx ends, then waits up to 8 s for what is in flight. No API error or hook failure ends it. With Once,
+// it reports whether the pool has all its VMs, or in a dry run, whether a plan was made.
 func (p *Pool) Run(ctx context.Context) (enough bool) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -155,8 +156,8 @@ func (p *Pool) Run(ctx context.Context) (enough bool) {
 		select {
 		case d := <-p.Documents:
 			p.configure(d)
-		case e := <-p.events:
-			p.handle(e)
+		case r := <-p.results:
+			p.handle(r)
 			p.handleWaiting()
 		case <-p.wake.C:
 		case answer := <-p.vmsAsked:
@@ -170,13 +171,13 @@ func (p *Pool) Run(ctx context.Context) (enough bool) {
 	stop()
 	p.finish()
 	drop()
-	for ; p.async > 0; p.async-- {
-		<-p.events
+	for ; p.goroutines > 0; p.goroutines-- {
+		<-p.results
 	}
 	return p.enough
 }
 
-// turn does what is due.
+// turn performs the duties that are due.
 func (p *Pool) turn() {
 	now := time.Now()
 	isDue := func(duty *time.Time) bool {
@@ -184,7 +185,7 @@ func (p *Pool) turn() {
 			return false
 		}
 		*duty = time.Time{}
-		schedule(&p.due.publish, p.shown.Add(publishEvery))
+		schedule(&p.due.publish, p.publishedAt.Add(publishEvery))
 		return true
 	}
 	if isDue(&p.due.update) && !p.Once {
@@ -216,14 +217,14 @@ func (p *Pool) turn() {
 
 // finish waits for what is in flight, up to a limit.
 func (p *Pool) finish() {
-	p.emit(Event{Kind: Stopping, Facts: []any{"operations", p.inFlight(), "hooks", p.hooks.Len() + p.hooks.Running(), "within", drainTime}})
-	deadline := time.After(drainTime)
+	p.emit(Event{Kind: Stopping, Facts: []any{"operations", p.inFlight(), "hooks", p.hooks.Len() + p.hooks.Running(), "within", shutdownTime}})
+	deadline := time.After(shutdownTime)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for !p.idle() {
 		select {
-		case e := <-p.events:
-			p.handle(e)
+		case r := <-p.results:
+			p.handle(r)
 		case now := <-tick.C:
 			p.watch(now)
 		case <-deadline:
@@ -234,12 +235,11 @@ func (p *Pool) finish() {
 	}
 }
 
-// An event is what comes back to the loop from a goroutine.
-type event any
+// A result is what a goroutine sends back to the loop: one of the types below, or nil.
+type result any
 
-// The events.
 type (
-	selfAsked struct { // which VM this is
+	selfAsked struct { // which VM the daemon runs on
 		self key
 		err  error
 	}
@@ -249,11 +249,11 @@ type (
 		vms  []gce.VM
 		err  error
 	}
-	lookupsEnded struct { // VMs of a zone were looked up by name
+	lookupsEnded struct { // lookups of a zone's VMs by name
 		zone      *zone
-		verifying bool              // they belong to a list
-		canEnd    map[string]bool   // live VMs that a list lacks
-		ended     map[string]ending // what the zone's operations say of them, if they were asked for
+		verifying bool              // a list waits for them
+		wasLive   map[string]bool   // the VMs that were live
+		ended     map[string]ending // what the zone's operations say, if they were asked for
 		answers   []answer
 	}
 	callEnded struct { // an insert or a delete
@@ -281,94 +281,53 @@ type (
 	}
 )
 
-func (p *Pool) handle(e event) {
-	p.async--
+func (p *Pool) handle(r result) {
+	p.goroutines--
 	now := time.Now()
-	switch e := e.(type) {
+	switch r := r.(type) {
 	case selfAsked:
-		p.handleSelf(e)
+		p.handleSelf(r)
 	case listEnded:
-		p.handleList(e, now)
+		p.handleList(r, now)
 	case lookupsEnded:
-		p.handleLookups(e, now)
+		p.handleLookups(r, now)
 	case callEnded:
-		p.handleCall(e, now)
+		p.handleCall(r, now)
 	case watchEnded:
-		p.handleOperations(e, now)
+		p.handleOperations(r, now)
 	case reasonsEnded:
-		p.handleReasons(e, now)
+		p.handleReasons(r, now)
 	case hookEnded:
-		p.handleHook(e)
+		p.handleHook(r)
 	}
-	schedule(&p.due.publish, p.shown.Add(publishEvery))
+	schedule(&p.due.publish, p.publishedAt.Add(publishEvery))
 }
 
-// handleWaiting handles all events that have come in, so that one plan is made of them.
+// handleWaiting handles the other results that have come in, so that one plan is made for all.
 func (p *Pool) handleWaiting() {
-	for range p.async {
+	for range p.goroutines {
 		select {
-		case e := <-p.events:
-			p.handle(e)
+		case r := <-p.results:
+			p.handle(r)
 		default:
 			return
 		}
 	}
 }
 
-// goAsync runs f in a goroutine, and hands its event to the loop.
-func (p *Pool) goAsync(f func() event) {
-	p.async++
-	go func() { p.events <- f() }()
+// goAsync runs f in a goroutine, and hands its result to the loop.
+func (p *Pool) goAsync(f func() result) {
+	p.goroutines++
+	go func() { p.results <- f() }()
 }
 
 // idle reports whether shutdown would lose nothing.
 func (p *Pool) idle() bool { return p.inFlight() == 0 && p.hooks.Running()+p.hooks.Len() == 0 }
 
-// inFlight counts the operations under way, and the losses whose reasons are being found out.
+// inFlight counts the operations in flight, and the losses that have no reason yet.
 func (p *Pool) inFlight() (n int) {
 	for _, z := range p.allZones() {
 		n += len(z.busy)
 	}
 	return n
-}
-
-// askSelf asks which VM this is, after a while. Until there is an answer nothing is deleted: it might be this one.
-func (p *Pool) askSelf(after time.Duration) {
-	p.goAsync(func() (e event) {
-		if sleep(p.accepting, after) != nil {
-			return nil
-		}
-		zone, name, err := p.Self(p.accepting)
-		return selfAsked{key{zone, name}, err}
-	})
-}
-
-func (p *Pool) handleSelf(e selfAsked) {
-	if e.err != nil {
-		if !p.selfUnknown && p.accepting.Err() == nil {
-			p.selfUnknown = true
-			p.emit(Event{Level: slog.LevelWarn, Kind: OwnVMUnknown, Err: e.err})
-		}
-		p.askSelf(5 * time.Second)
-		return
-	}
-	p.self, p.selfKnown = e.self, true
-	if z := p.zones[p.self.zone]; z != nil {
-		if v := z.vms[p.self.name]; v != nil {
-			z.drop(v)
-		}
-	}
-	p.update(false) // what could not be deleted until now
-}
-
-// sleep waits for d, or returns the error of a context that ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

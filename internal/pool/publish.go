@@ -16,18 +16,18 @@ const (
 	publishEvery = time.Second
 	// heartbeat is the longest time between two publications.
 	heartbeat = 10 * time.Second
-	// maxStopped is how many stopped VMs of a zone are published by name.
+	// maxStopped is how many stopped VMs of a zone the state names.
 	maxStopped = 100
 )
 
-// A State is the pool as the loop sees it. It is immutable and shares no memory with the loop.
+// A State is the state of the pool at one time. It is immutable and shares no memory with the loop.
 type State struct {
-	Time    time.Time // when it was so
+	Time    time.Time
 	Project string
 	DryRun  bool
-	Summary Kind // what the pool is like as a whole, as last logged; empty before the first plan
+	Summary Kind // the kind of the last event about the whole pool; empty before the first plan
 
-	// Of the configuration in force; all zero before there is one. Nobody changes Config.
+	// The configuration in force; all zero before there is one.
 	Config  *config.Config
 	Version string    // a hash of its document
 	Since   time.Time // when it came into force
@@ -39,13 +39,13 @@ type State struct {
 	Paused       bool // the attribute is absent
 	Newest       Newest
 	OwnVMUnknown bool      // so nothing is deleted yet
-	StandBy      time.Time // until then the daemon only looks on, since an older one works on the pool; zero if not
+	StandBy      time.Time // until when the daemon changes nothing, since an older one works on the pool; zero if it does not stand by
 
 	Updated   time.Time // when the last timed update began
 	Next      time.Time // when the next one is due
-	Succeeded time.Time // when an update last ended well; zero if none has
+	Succeeded time.Time // when an update last succeeded; zero if none has
 	Hooks     struct{ Running, Waiting int }
-	Resting   map[string]time.Time // regions whose calls Google's rate limit holds back, and until when
+	Resting   map[string]time.Time // until when a region's calls rest because of Google's rate limit
 
 	// VMs asks the loop for the pool's VMs. It returns false if the loop does not answer within a second.
 	VMs func() ([]VM, bool)
@@ -57,10 +57,10 @@ type VM struct {
 	State      VMState
 	Status     string    // as Google last gave it
 	Created    time.Time // by Google's clock; zero if unknown
-	Rank       int       // of its template; -1 if none in force made it
+	Rank       int       // of its template; -1 if that is not in force
 }
 
-// A VMState says where a VM is in its life.
+// A VMState is the state of a VM.
 type VMState string
 
 // The states of VMs.
@@ -71,14 +71,14 @@ const (
 	VMStopped  VMState = "stopped"
 )
 
-// A Newest document is the last one that was read, valid or not.
+// A Newest is the last document that was read, valid or not.
 type Newest struct {
 	Version  string    // a hash of the document
 	Read     time.Time // when it was first seen
 	Refusal  error     // a *config.Refusal if it is not valid
 	Warnings []config.Problem
-	Absent   bool  // the attribute has been taken away since
-	Err      error // why the metadata server cannot be asked at present
+	Absent   bool  // the attribute has been removed since
+	Err      error // why the attribute cannot be read now
 }
 
 // A ZoneState is one zone of a State.
@@ -86,22 +86,20 @@ type ZoneState struct {
 	Name string
 	View View
 	Seen time.Time // when it was last listed; zero if it never was
-	// Unknown is since when the zone cannot be seen, WriteOff when it is written off for that, and Why the reason.
+	// Unknown is since when the zone is unknown, WriteOff when it is or was written off, and Why the reason.
 	Unknown, WriteOff time.Time
 	Why               string
 
-	Live     int // VMs live and not being deleted
-	Starting int // creations in flight
-	Deleting int // deletions in flight
-	Stopped  int // VMs at rest, which cost their disks and addresses
-	// Ranks are the live VMs by rank. The last are those of a template that is not in force.
-	Ranks []int
-	// WouldCreate and WouldDelete are what a dry run would do.
+	Live         int      // live VMs that are not being deleted
+	Starting     int      // creations in flight
+	Deleting     int      // deletions in flight
+	Stopped      int      // stopped VMs, which cost their disks and addresses
+	StoppedNames []string // of the first hundred
+	Ranks        []int    // live VMs by rank; the last entry counts those whose template is not in force
+	// WouldCreate and WouldDelete count the VMs in the plan of a dry run.
 	WouldCreate, WouldDelete int
-	// StoppedNames are those of the first hundred.
-	StoppedNames []string
 
-	// Undeleted are VMs that are to be deleted, and could not be; Obstacle is why one of them could not, Retry when it is tried again.
+	// Undeleted counts VMs whose deletion has failed and will be retried. Obstacle is why, for the one that is retried first, at Retry.
 	Undeleted int
 	Obstacle  string
 	Retry     time.Time
@@ -110,40 +108,28 @@ type ZoneState struct {
 	Trial bool  // one creation at a time, until one succeeds
 }
 
-// A Hold is why, and how long, no VM is created in a zone.
+// A Hold says why, and for how long, a zone gets no VMs.
 type Hold struct {
 	Class        gce.Class
-	Message      string // in Google's words, where they are Google's
+	Message      string // mostly Google's
 	Since, Until time.Time
 }
 
-// A View says how far a zone can be seen.
-type View string
-
-// The views of a zone.
-const (
-	ViewKnown      View = "known"
-	ViewUnknown    View = "unknown"     // its last list failed: its VMs count as last known
-	ViewUnlisted   View = "unlisted"    // it has not been listed since it was taken into the configuration
-	ViewWrittenOff View = "written off" // it cannot be seen for so long that the pool goes on without it
-	ViewAbsent     View = "absent"      // Google says that it does not exist
-)
-
 // publish hands the state to the status page.
 func (p *Pool) publish(now time.Time) {
-	p.shown = now
+	p.publishedAt = now
 	p.due.publish = now.Add(heartbeat)
-	p.Publish(p.snapshot(now))
+	p.Publish(p.state(now))
 }
 
-func (p *Pool) snapshot(now time.Time) State {
+func (p *Pool) state(now time.Time) State {
 	s := State{
-		Time: now, Project: p.Project, DryRun: p.DryRun, Summary: p.summary, Version: p.version, Since: p.since, Paused: p.paused,
-		Newest: p.newest, OwnVMUnknown: !p.selfKnown, Updated: p.timedBegun, Succeeded: p.succeeded, Resting: p.GCE.Resting(),
+		Time: now, Project: p.Project, DryRun: p.DryRun, Summary: p.summary, Version: p.configVersion, Since: p.configSince, Paused: p.paused,
+		Newest: p.newest, OwnVMUnknown: !p.selfKnown, Updated: p.timedBegun, Succeeded: p.succeededAt, Resting: p.GCE.Resting(),
 		Config: p.config, VMs: p.askVMs,
 	}
 	if p.standingBy(now) {
-		s.StandBy = p.standby
+		s.StandBy = p.standbyUntil
 	}
 	s.Hooks.Running, s.Hooks.Waiting = p.hooks.Running(), p.hooks.Len()
 	c := p.config
@@ -159,11 +145,8 @@ func (p *Pool) snapshot(now time.Time) State {
 
 func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	s := ZoneState{
-		Name: z.name, View: [...]View{ViewKnown, ViewUnknown, ViewUnlisted, ViewWrittenOff}[p.view(z, now)], Why: z.reason,
+		Name: z.name, View: p.view(z, now), Why: z.reason,
 		Seen: z.listedAt, Live: z.count[live], Starting: z.starting(allRanks), Stopped: z.count[stopped], Ranks: make([]int, len(p.config.Templates)+1),
-	}
-	if z.absent {
-		s.View = ViewAbsent
 	}
 	if !z.unknownSince.IsZero() {
 		s.Unknown, s.WriteOff = z.unknownSince, z.unknownSince.Add(p.writeOffTime(z))
@@ -181,11 +164,11 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 		if v.phase == stopped || v.phase == deleting && v.wasStopped {
 			s.StoppedNames = append(s.StoppedNames, name)
 		}
-		if v.failure == nil || v.phase == gone || v.phase == deleting || now.Sub(v.retry) > p.config.Rest {
-			continue // it had its update, and was not chosen again
+		if v.failure == nil || v.phase == gone || v.phase == deleting || now.Sub(v.retryAt) > p.config.Rest {
+			continue // the last plan did not choose it again
 		}
-		if s.Undeleted++; s.Retry.IsZero() || v.retry.Before(s.Retry) {
-			s.Obstacle, s.Retry = v.failure.Error(), v.retry
+		if s.Undeleted++; s.Retry.IsZero() || v.retryAt.Before(s.Retry) {
+			s.Obstacle, s.Retry = v.failure.Error(), v.retryAt
 		}
 	}
 	for _, c := range p.planned.create {
@@ -201,7 +184,7 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	slices.Sort(s.StoppedNames)
 	s.StoppedNames = s.StoppedNames[:min(len(s.StoppedNames), maxStopped)]
 	if _, held := p.heldFor(z.name, now); held && !z.absent {
-		h := p.longest(z.name, 0, now)
+		h := p.longestHold(z.name, 0, now)
 		s.Hold = &Hold{Class: h.class, Message: h.failure.Error(), Since: h.since, Until: p.until(h)}
 	}
 	for _, h := range p.holds {
@@ -210,7 +193,7 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	return s
 }
 
-// askVMs asks the loop for the VMs.
+// askVMs is State.VMs.
 func (p *Pool) askVMs() ([]VM, bool) {
 	late := time.After(time.Second)
 	answer := make(chan []VM, 1)
@@ -222,7 +205,7 @@ func (p *Pool) askVMs() ([]VM, bool) {
 	}
 }
 
-// listVMs lists the VMs of the configured zones, in the order of their names within each zone.
+// listVMs returns the VMs of the configured zones, sorted by name within each zone.
 func (p *Pool) listVMs() (vms []VM) {
 	for _, z := range p.sortedZones() {
 		first := len(vms)
@@ -250,7 +233,7 @@ func (p *Pool) listVMs() (vms []VM) {
 	return vms
 }
 
-// versionOf names a document by its content, as the first characters of what sha256sum prints.
+// versionOf returns a hash of a document: the first 12 characters that sha256sum prints.
 func versionOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])

@@ -13,7 +13,7 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// bubble runs a story told in Go, in virtual time.
+// bubble runs a scenario in virtual time that is written in Go.
 func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, gcesim.Options{Project: "demo", Seed: 1, KeepCalls: -1})
@@ -23,7 +23,7 @@ func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	})
 }
 
-// What is published says where each zone stands, while things happen and when they have come to rest.
+// The published state shows each zone, during changes and at rest.
 func TestState(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config TargetVMCount=6 Instance=stop", "sim capacity us-central1-b 1", "start", "wait 3s")
@@ -54,7 +54,7 @@ func TestState(t *testing.T) {
 	})
 }
 
-// A zone that cannot be seen is published with the reason, and with the time at which the pool goes on without it.
+// An unknown zone is published with the reason, and with the time at which it is written off.
 func TestStateOfUnknownZone(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("start", "within 1m hooks create 6", "wait 1m")
@@ -83,7 +83,7 @@ func TestStateOfUnknownZone(t *testing.T) {
 	})
 }
 
-// Which configuration is in force, and what is wrong with the newest one, is published; so is its absence.
+// The configuration in force is published, with what is wrong with the newest one, or its absence.
 func TestStateOfConfiguration(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("raw-config {", "start", "wait 2s")
@@ -117,7 +117,7 @@ func TestStateOfConfiguration(t *testing.T) {
 	})
 }
 
-// The state comes at least every 10 s while nothing happens, and at most once a second while much does.
+// The state is published at least every 10 s, and at most once a second.
 func TestHeartbeat(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config TargetVMCount=300 SecondsToRest=600", "start")
@@ -139,7 +139,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// Regions whose calls rest after a refusal over the rate are published.
+// Regions whose calls rest because of a rate limit are published.
 func TestStateOfRateLimit(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("sim fault insert * status 403 rateLimitExceeded for 4s", "start", "wait 3s")
@@ -154,7 +154,7 @@ func TestStateOfRateLimit(t *testing.T) {
 	})
 }
 
-// A whole story leaves the events that the log has, each with its kind.
+// Events and log lines agree, each with its kind.
 func TestEvents(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config TargetVMCount=4", "sim capacity us-central1-b 0", "start", "within 1m hooks create 4", "sim preempt us-central1-a 1",
@@ -183,7 +183,7 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// A dry run shows what the pool is like as it is.
+// A dry run publishes the state of the pool.
 func TestStateOfDryRun(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("dry-run", "wait 40s")
@@ -197,8 +197,8 @@ func TestStateOfDryRun(t *testing.T) {
 	})
 }
 
-// An update in which nothing happened says nothing.
-func TestQuiet(t *testing.T) {
+// An update without changes logs nothing.
+func TestUpdateWithoutChanges(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("start", "within 1m hooks create 6", "wait 40s", "forget", "wait 1h")
 		w.logged.mu.Lock()
@@ -209,7 +209,7 @@ func TestQuiet(t *testing.T) {
 	})
 }
 
-// A hold ends when it says so, however far the next update is; one without a length of its own lasts until that.
+// A hold ends at its published time, even long before the next update. A hold without a length lasts until that update.
 func TestStateOfHold(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config TargetVMCount=3 SecondsToRest=300 SecondsForExhaustion=400", "sim capacity * 0", "start", "wait 1m")
@@ -239,8 +239,8 @@ func TestStateOfHold(t *testing.T) {
 	})
 }
 
-// Zones that do not exist, that are slow, and that are all out of sight are published as that.
-func TestStateOfZonesOutOfSight(t *testing.T) {
+// Absent, slow and unknown zones are published as such.
+func TestStateOfAbsentAndSlowZones(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config AllowedZones=us-central1-a,us-central1-b", "sim zone us-central1-a absent", "sim fault list us-central1-b slow 7s", "start", "wait 6s")
 		s := w.state.Load()
@@ -261,7 +261,7 @@ func TestStateOfZonesOutOfSight(t *testing.T) {
 	})
 }
 
-// The names of stopped VMs are published up to a limit.
+// The names of stopped VMs are published, up to a limit.
 func TestStateOfStopped(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		for i := range maxStopped + 20 {
@@ -274,7 +274,7 @@ func TestStateOfStopped(t *testing.T) {
 	})
 }
 
-// A VM that could not be deleted is spoken of for as long as that is wanted.
+// A VM whose deletion has failed is published for as long as the pool wants to delete it.
 func TestStateOfUndeleted(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		undeleted := func() (n int) {
@@ -294,8 +294,8 @@ func TestStateOfUndeleted(t *testing.T) {
 	})
 }
 
-// A configuration that is back after another was refused is as old as it was.
-func TestStateOfConfigurationThatIsBack(t *testing.T) {
+// A configuration that returns after another was refused keeps its age.
+func TestStateOfReturningConfiguration(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("start", "wait 10s")
 		since := w.state.Load().Since
@@ -306,7 +306,7 @@ func TestStateOfConfigurationThatIsBack(t *testing.T) {
 	})
 }
 
-// The list of VMs has each with its state, age, rank and status; the loop gives it when asked, and a loop that does not run gives none.
+// State.VMs returns each VM with its state, age, rank and status. If the loop does not run, it returns none.
 func TestVMs(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config TargetVMCount=6 Instance=stop", "sim vm us-central1-a pool-by-hand RUNNING", "start", "within 1m hooks create 5", "wait 35s")
@@ -344,7 +344,7 @@ func TestVMs(t *testing.T) {
 	})
 }
 
-// A dry run's plan is published zone by zone.
+// The plan of a dry run is published by zone.
 func TestStateOfPlan(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("sim vm us-central1-a pool-x TERMINATED", "config TargetVMCount=3 DeleteStopped=true", "dry-run", "wait 40s")

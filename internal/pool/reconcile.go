@@ -14,7 +14,7 @@ func (p *Pool) reconcile(now time.Time) {
 	}
 	p.writeOffZones(now)
 	if p.awaitsReturn(now) {
-		return // it is called again when the zones are seen, or not
+		return // the end of their lists schedules another plan
 	}
 	p.endShortLived(now)
 	s := p.situation(now)
@@ -24,8 +24,8 @@ func (p *Pool) reconcile(now time.Time) {
 		return
 	}
 	plan := makePlan(s)
-	if p.fresh {
-		p.fresh, p.deletionsLeft = false, len(plan.scaleIn)+len(plan.stopped)
+	if p.freshSnapshot {
+		p.freshSnapshot, p.deletionsLeft = false, len(plan.scaleIn)+len(plan.stopped)
 		if p.DryRun {
 			p.print(plan)
 		}
@@ -45,57 +45,34 @@ func (p *Pool) reconcile(now time.Time) {
 	for _, c := range plan.create {
 		p.create(p.zones[c.zone], c.rank, now)
 	}
-	p.wakeForNext(now)
+	p.scheduleNext(now)
 	p.settled = p.mayEnd(t, s) && len(plan.create)+len(plan.scaleIn)+len(plan.stopped)+len(p.blocked) == 0
 }
 
-// mayEnd reports whether the update has ended, and nothing waits for the answer to which VM the daemon runs on.
+// mayEnd reports whether the update has ended, and no deletion waits until the daemon knows its own VM.
 func (p *Pool) mayEnd(t totals, s situation) bool {
-	return !p.updating && (p.selfKnown || !t.listed || t.excess(s) <= 0 && !p.config.DeleteStopped)
+	return !p.updating && (p.selfKnown || t.anyUnlisted || t.excess(s) <= 0 && !p.config.DeleteStopped)
 }
 
-// situation gathers what a plan depends on.
+// situation collects what a plan depends on.
 func (p *Pool) situation(now time.Time) situation {
-	s := situation{target: p.config.Target, surge: p.config.MaxSurge, room: maxCreations, next: p.next, hints: p.hints}
-	s.permits = []int{0} // for zones that do not exist
+	s := situation{target: p.config.Target, surge: p.config.MaxSurge, creationsLeft: maxCreations, next: p.next, hints: p.hints}
 	holds := p.sortedHolds()
 	for _, h := range holds {
 		s.permits = append(s.permits, p.permits(h, now))
 	}
 	deletions := 0
 	for _, z := range p.allZones() {
-		s.room -= z.starting(allRanks)
+		s.creationsLeft -= z.starting(allRanks)
 		deletions += z.count[deleting] + z.count[draining]
 	}
-	for _, name := range p.config.Zones {
-		z := p.zones[name]
-		v := zoneView{
-			name: name, view: p.view(z, now), starting: z.starting(allRanks), deleting: z.count[deleting] + z.count[draining],
-			live: z.count[live], slots: p.slots(z, gce.Creation, now), holds: make([][]int, len(p.config.Templates)),
-		}
-		for rank := range v.holds {
-			if z.absent {
-				v.holds[rank] = []int{0}
-			}
-			for i, h := range holds {
-				if h.covers(name, rank) {
-					v.holds[rank] = append(v.holds[rank], i+1)
-				}
-			}
-		}
-		for _, vm := range z.busy {
-			if vm.phase == deleting && vm.wasStopped {
-				v.deleting--
-			} else if vm.phase == lost || vm.phase == deleting && vm.accepted.IsZero() || vm.phase == draining && !now.Before(vm.retry) {
-				v.uncertain++ // but not a drained VM that Google has refused to delete: it does not work any more
-			}
-		}
-		s.zones = append(s.zones, v)
+	for _, z := range p.sortedZones() {
+		s.zones = append(s.zones, p.zoneView(z, holds, now))
 	}
 	p.openRanks(&s, now)
-	if p.selfKnown && (p.fresh || p.deletionsLeft > 0) {
+	if p.selfKnown && (p.freshSnapshot || p.deletionsLeft > 0) {
 		s.deletionsLeft = maxDeletions - deletions
-		if !p.fresh {
+		if !p.freshSnapshot {
 			s.deletionsLeft = min(s.deletionsLeft, p.deletionsLeft)
 		}
 		p.addCandidates(&s, now)
@@ -103,11 +80,37 @@ func (p *Pool) situation(now time.Time) situation {
 	return s
 }
 
-// openRanks says which ranks may be used: one with AfterSeconds only when no better one has had an open zone for so long.
+// zoneView collects what a plan depends on in one zone, without its candidates.
+func (p *Pool) zoneView(z *zone, holds []*hold, now time.Time) zoneView {
+	v := zoneView{
+		name: z.name, view: p.view(z, now), starting: z.starting(allRanks), deleting: z.count[deleting] + z.count[draining],
+		live: z.count[live], slots: p.slots(z, gce.Creation, now), holds: make([][]int, len(p.config.Templates)),
+	}
+	for rank := range v.holds {
+		for i, h := range holds {
+			if h.covers(z.name, rank) {
+				v.holds[rank] = append(v.holds[rank], i)
+			}
+		}
+	}
+	for _, vm := range z.busy {
+		switch {
+		case vm.phase == deleting && vm.wasStopped:
+			v.deleting--
+		case vm.phase == deleting && vm.accepted.IsZero(), vm.phase == lost:
+			v.pending++
+		case vm.phase == draining && !now.Before(vm.retryAt): // a drained VM that Google refuses to delete no longer works
+			v.pending++
+		}
+	}
+	return v
+}
+
+// openRanks sets which ranks may be used. One with AfterSeconds opens when no better one has had an open zone for that long.
 func (p *Pool) openRanks(s *situation, now time.Time) {
 	templates := p.config.Templates
 	s.ranks, s.best = make([]rankView, len(templates)), len(templates)
-	short := s.totals().short(s.target)
+	short := s.totals().live < s.target
 	if len(p.unavailableSince) != len(templates) {
 		p.unavailableSince = make([]time.Time, len(templates))
 	}
@@ -126,7 +129,7 @@ func (p *Pool) openRanks(s *situation, now time.Time) {
 			}
 		}
 		for _, z := range s.zones {
-			if z.view != known || s.ranks[rank].closed {
+			if z.view != ViewKnown || s.ranks[rank].closed {
 				continue
 			}
 			if z.isOpen(rank, s.permits) {
@@ -137,7 +140,7 @@ func (p *Pool) openRanks(s *situation, now time.Time) {
 	}
 }
 
-// addCandidates adds the VMs that may be deleted, and counts those that are to be replaced.
+// addCandidates adds the VMs that may be deleted, and with surge counts the outdated ones.
 func (p *Pool) addCandidates(s *situation, now time.Time) {
 	versioned := s.surge > 0 || len(s.ranks) > 1
 	for i := range s.zones {
@@ -152,9 +155,8 @@ func (p *Pool) addCandidates(s *situation, now time.Time) {
 					view.unready++
 				}
 			}
-			may := now.After(v.retry) || now.Equal(v.retry)
 			switch {
-			case !may:
+			case now.Before(v.retryAt):
 			case v.phase == live:
 				view.spare = append(view.spare, candidate{v.name, v.class(len(s.ranks), versioned), v.rank > s.best, v.created})
 			case v.phase == stopped && p.config.DeleteStopped:
@@ -164,8 +166,8 @@ func (p *Pool) addCandidates(s *situation, now time.Time) {
 	}
 }
 
-// class orders the VMs that may be deleted: those of older templates first, then those of lesser ranks, and those that do not run before
-// those that do. Those whose deletion has failed come last.
+// class orders the VMs that may be deleted. If versioned, those of older templates go first, then those of lesser ranks. Then those go that
+// do not run yet. VMs whose deletion has failed go last.
 func (v *vm) class(ranks int, versioned bool) int {
 	c := 0
 	if versioned {
@@ -180,8 +182,8 @@ func (v *vm) class(ranks int, versioned bool) int {
 	return c
 }
 
-// wakeForNext schedules a plan for the next hold's end and for when calls may leave again.
-func (p *Pool) wakeForNext(now time.Time) {
+// scheduleNext schedules a plan for when a hold ends, and for when the API's pace allows calls again.
+func (p *Pool) scheduleNext(now time.Time) {
 	for _, h := range p.holds {
 		if end := p.until(h); p.lasts(h, now) && end.After(now) {
 			schedule(&p.due.reconcile, end)

@@ -12,11 +12,11 @@ import (
 	"prevmtable/internal/hook"
 )
 
-// threeZones is a project like that of the scenarios.
+// threeZones is a project with three zones.
 var threeZones = gcesim.Options{Project: "demo", Zones: []string{"us-central1-a", "us-central1-b", "us-central1-c"}, Seed: 7, KeepCalls: -1}
 
-// Killed at any moment of a fill and started again, the daemon carries on: what is under way is adopted with its hooks, and
-// no VM is made too many, even if lists lag behind, as they do here every other time. Only the hooks of what ended while no daemon ran are lost.
+// A daemon that is killed during a fill and started again adopts the operations in flight with their hooks. It makes no VM too many, even
+// with stale lists, as in every other run here. Only the hooks of what ended while no daemon ran are lost.
 func TestRestartAtEveryMoment(t *testing.T) {
 	for at := time.Duration(0); at <= 50*time.Second; at += 500 * time.Millisecond {
 		t.Run(at.String(), func(t *testing.T) {
@@ -35,18 +35,18 @@ func TestRestartAtEveryMoment(t *testing.T) {
 				killed := time.Now()
 				w.kill()
 				time.Sleep(3 * time.Second)
-				// An operation may have ended so shortly before the kill that the daemon had not noticed.
+				// The daemon may not have noticed operations that ended shortly before the kill.
 				lost := endedBetween(before, killed.Add(-3*time.Second), time.Now())
 				w.play("start", "within 5m log live=12 starting=0 target=12", "wait 1m", "expect live 12", "expect maxlive 12",
 					"expect hooks vanished 0", "expect calls instances.delete 0")
-				w.everyCreationTold(lost)
+				w.everyCreationHooked(lost)
 			})
 		})
 	}
 }
 
-// Killed while calls are on the wire: those may have their effect without the next daemon's knowing, and are trimmed.
-func TestKilledOnTheWire(t *testing.T) {
+// Calls on the wire at a kill may take effect without the next daemon's knowledge. It deletes any excess.
+func TestKillWithCallsOnTheWire(t *testing.T) {
 	for at := time.Duration(0); at <= 8*time.Second; at += 250 * time.Millisecond {
 		t.Run(at.String(), func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +63,7 @@ func TestKilledOnTheWire(t *testing.T) {
 	}
 }
 
-// endedBetween returns the VMs whose operations end in a span of time.
+// endedBetween returns the VMs whose operations end between two times.
 func endedBetween(ops []gcesim.Operation, from, to time.Time) map[string]bool {
 	ended := map[string]bool{}
 	for _, op := range ops {
@@ -74,31 +74,30 @@ func endedBetween(ops []gcesim.Operation, from, to time.Time) map[string]bool {
 	return ended
 }
 
-// everyCreationTold checks that each VM had its create hook, save those whose operation ended while no daemon ran.
-func (w *world) everyCreationTold(lost map[string]bool) {
-	told := map[string]bool{}
+// everyCreationHooked checks that each VM had its create hook, except those whose operation ended while no daemon ran.
+func (w *world) everyCreationHooked(lost map[string]bool) {
+	hooked := map[string]bool{}
 	for _, e := range w.hooks {
 		if e.Kind == "create" {
-			told[e.Name] = true
+			hooked[e.Name] = true
 		}
 	}
 	for _, vm := range w.sim.VMs() {
-		if !told[vm.Name] && !lost[vm.Name] {
+		if !hooked[vm.Name] && !lost[vm.Name] {
 			w.t.Errorf("%s, made at %v, had no create hook", vm.Name, vm.Created.Sub(w.start))
 		}
 	}
 }
 
-// Creations whose connection breaks, and which Google takes on two seconds later, count although a new configuration has called
-// them off meanwhile, and no such VM is there yet.
-func TestTakenOnLate(t *testing.T) {
+// Google may accept creations two seconds after their connection broke. They count even if a new configuration has called them off.
+func TestAcceptedLate(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("late insert 2s cut times 1000", "config TargetVMCount=6", "start", "wait 500ms", "config SecondsToRest=31", "wait 100ms", "late off",
 			"wait 2m", "expect live 6", "expect maxlive 6")
 	})
 }
 
-// However large the target, no more than 2,000 creations are in flight; the rest follow as these end.
+// At most 2,000 creations are in flight, whatever the target. The others follow as these end.
 func TestCreationsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, gcesim.Options{Project: "demo", Zones: []string{"us-central1-a", "europe-west1-b", "asia-east1-a"}, KeepCalls: -1})
@@ -115,7 +114,7 @@ func TestCreationsInFlight(t *testing.T) {
 	})
 }
 
-// At the signal to stop, nothing is begun, and what is in flight gets 8 s: an operation that ends within them has its hook.
+// After SIGTERM nothing new begins, and what is in flight gets 8 s. An operation that ends in that time has its hook.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, threeZones)
@@ -123,8 +122,8 @@ func TestStop(t *testing.T) {
 			"start", "wait 5s")
 		begun := time.Now()
 		w.stop()
-		if d := time.Since(begun); d != drainTime {
-			t.Errorf("it took %v to stop with an operation that takes longer, want %v", d, drainTime)
+		if d := time.Since(begun); d != 8*time.Second {
+			t.Errorf("it took %v to stop with an operation that takes longer, want 8 s", d)
 		}
 		w.play("expect hooks create 2", "expect calls instances.insert 3")
 
@@ -137,7 +136,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// Whatever the calls say, a hook that fires is that of the configuration in force.
+// Hooks are those of the configuration in force, also for calls that began before it.
 func TestHookEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, threeZones)
@@ -154,7 +153,7 @@ func TestHookEvent(t *testing.T) {
 	})
 }
 
-// An internal error that Google answers with although the call has had its effect makes neither a double nor a loss.
+// An internal error for a call that has taken effect causes neither a second VM nor a loss.
 func TestErrorAfterEffect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, threeZones)

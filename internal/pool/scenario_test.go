@@ -16,8 +16,8 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// TestScenarios runs the stories in testdata/scenarios: the whole pool with Google's own client libraries, against a
-// simulated project, in virtual time. Each line of a file is a step; README.md there lists them.
+// TestScenarios runs the scenarios in testdata/scenarios: a whole pool, with Google's client libraries, in a simulated project and in virtual
+// time. Each line of a file is a step; README.md there lists them.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) == 0 {
@@ -26,20 +26,20 @@ func TestScenarios(t *testing.T) {
 	for i, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			if raceEnabled && i%3 > 0 {
-				t.Skip("every third story is enough under the race detector: all have the same goroutines")
+				t.Skip("every third scenario is enough under the race detector: all have the same goroutines")
 			}
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { tell(t, file, string(text)) })
+			synctest.Test(t, func(t *testing.T) { playScenario(t, file, string(text)) })
 		})
 	}
 }
 
-// tell plays one story.
-func tell(t *testing.T, file, text string) {
+// playScenario runs one scenario.
+func playScenario(t *testing.T, file, text string) {
 	w := newWorld(t, gcesim.Options{Project: "demo", Zones: zonesOf(numberOf(text, "zones", 5)), Seed: uint64(numberOf(text, "chaos", 1)), KeepCalls: -1})
 	w.watch()
 	defer w.end()
@@ -54,10 +54,10 @@ func tell(t *testing.T, file, text string) {
 	}
 }
 
-// fiveZones are those of every story.
+// fiveZones are the zones of every scenario.
 var fiveZones = []string{"us-central1-a", "us-central1-b", "us-central1-c", "europe-west1-b", "europe-west1-c"}
 
-// numberOf returns the number that a story names with a word at the begin of a line: its seed, or how many zones there are.
+// numberOf returns the number after a word at the beginning of a line, such as the seed or the number of zones.
 func numberOf(text, word string, otherwise int) int {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), word+" "); ok {
@@ -68,7 +68,7 @@ func numberOf(text, word string, otherwise int) int {
 	return otherwise
 }
 
-// play takes steps that must succeed.
+// play runs steps that must succeed.
 func (w *world) play(lines ...string) {
 	w.t.Helper()
 	for _, line := range lines {
@@ -78,7 +78,7 @@ func (w *world) play(lines ...string) {
 	}
 }
 
-// step takes one line of a story.
+// step runs one line of a scenario.
 func (w *world) step(words []string, line string) error {
 	args := words[1:]
 	switch words[0] {
@@ -91,7 +91,7 @@ func (w *world) step(words []string, line string) error {
 	case "config":
 		for _, arg := range args {
 			key, value, _ := strings.Cut(arg, "=")
-			if value == "stop" || value == "delete" { // the template, with what becomes of VMs at their preemption
+			if value == "stop" || value == "delete" { // the template with this termination action
 				w.fields[key] = json.RawMessage(strings.ReplaceAll(template, "DELETE", strings.ToUpper(value)))
 				continue
 			}
@@ -193,7 +193,7 @@ func (w *world) step(words []string, line string) error {
 	return nil
 }
 
-// secondStep starts, stops or kills a second daemon. Started with fields, it has a configuration of its own.
+// secondStep starts, stops or kills a second daemon. With fields, the second daemon has its own configuration.
 func (w *world) secondStep(args []string) error {
 	switch args[0] {
 	case "start":
@@ -224,7 +224,7 @@ func (w *world) secondStep(args []string) error {
 	return nil
 }
 
-// hideVMs hides the first VMs of the pool in a zone from the lists.
+// hideVMs hides the pool's first VMs in a zone from the lists.
 func (w *world) hideVMs(zone, number string) error {
 	n, err := strconv.Atoi(number)
 	for _, vm := range w.sim.VMs(zone) {
@@ -238,8 +238,7 @@ func (w *world) hideVMs(zone, number string) error {
 	return err
 }
 
-// byHand lets somebody delete, stop or start the first VM of the pool in a zone, if there is one; or insert one, by the API; or make one again that
-// has failed.
+// byHand deletes, stops or starts the pool's first VM in a zone, if there is one. Or it inserts a VM with the API, or remakes a failed one.
 func (w *world) byHand(what, zone string) error {
 	switch what {
 	case "insert":
@@ -263,7 +262,7 @@ func (w *world) byHand(what, zone string) error {
 	return nil
 }
 
-// remake puts a VM there whose creation has failed: now and then Google calls an operation failed that has had its effect.
+// remake makes a VM whose creation has failed: sometimes Google calls an operation failed that has taken effect.
 func (w *world) remake(zone string) error {
 	for _, vm := range w.sim.History(zone) {
 		if vm.Failed && !vm.Gone.IsZero() {

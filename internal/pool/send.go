@@ -8,18 +8,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// slots returns how many calls of a kind may leave for a zone now. A dry run shows the whole plan.
-func (p *Pool) slots(z *zone, m gce.Mutation, now time.Time) int {
-	if p.DryRun {
-		return maxCreations
-	}
-	if now.Before(p.blocked[lane{config.Region(z.name), m}]) {
-		return 0
-	}
-	return max(0, slotsPerZone-p.onWire[zoneLane{z.name, m}])
-}
-
-// A lane is a region's calls of one kind; a zoneLane is a zone's.
+// A lane is a region's calls of one kind; the API's pace is kept for each. A zoneLane is a zone's calls of one kind.
 type (
 	lane struct {
 		region string
@@ -31,7 +20,18 @@ type (
 	}
 )
 
-// take reports whether a call may leave now.
+// slots returns how many calls of a kind may leave for a zone now. In a dry run that is the whole plan.
+func (p *Pool) slots(z *zone, m gce.Mutation, now time.Time) int {
+	if p.DryRun {
+		return maxCreations
+	}
+	if now.Before(p.blocked[lane{config.Region(z.name), m}]) {
+		return 0
+	}
+	return max(0, slotsPerZone-p.onWire[zoneLane{z.name, m}])
+}
+
+// take reports whether a call may leave now, and counts it towards the API's pace.
 func (p *Pool) take(z *zone, m gce.Mutation, now time.Time) bool {
 	if p.slots(z, m, now) == 0 {
 		return false
@@ -67,32 +67,32 @@ func (p *Pool) delete(z *zone, v *vm, now time.Time) {
 	p.call(z, v, gce.Deletion)
 }
 
-// begin notes a new mutation of a VM.
+// begin starts a new mutation of a VM, without its call.
 func (p *Pool) begin(z *zone, v *vm, m gce.Mutation, now time.Time) {
 	v.mutation = mutation{begun: now, request: p.me().requestID(p.random), wasStopped: v.phase == stopped}
 	if m == gce.Creation {
-		v.born = now
+		v.creationBegun = now
 	} else {
 		z.enter(v, deleting, now)
 	}
 	schedule(&p.due.watch, now.Add(watchEvery))
 }
 
-// call makes the call that asks for a mutation.
+// call sends the insert or delete of a mutation, for the first time or again.
 func (p *Pool) call(z *zone, v *vm, m gce.Mutation) {
-	v.wire = true
+	v.onWire = true
 	p.onWire[zoneLane{z.name, m}]++
 	e := callEnded{vm: v, kind: m, request: v.request}
 	name, request := v.name, v.request
 	if m == gce.Deletion {
-		p.goAsync(func() event {
+		p.goAsync(func() result {
 			e.operation, e.err = p.GCE.Delete(p.work, z.name, request, name)
 			return e
 		})
 		return
 	}
 	template := p.config.Templates[v.rank]
-	p.goAsync(func() event {
+	p.goAsync(func() result {
 		instance, err := template.Instance(p.Project, z.name, name)
 		if err != nil {
 			e.err = &gce.Failure{Class: gce.Refused, Message: err.Error()}
@@ -103,7 +103,7 @@ func (p *Pool) call(z *zone, v *vm, m gce.Mutation) {
 	})
 }
 
-// handleCall takes the answer to a call.
+// handleCall applies the answer to a call.
 func (p *Pool) handleCall(e callEnded, now time.Time) {
 	v := e.vm
 	z := v.home
@@ -113,13 +113,13 @@ func (p *Pool) handleCall(e callEnded, now time.Time) {
 	if z.vms[v.name] != v || v.request != e.request || !v.isMutating() {
 		return
 	}
-	v.wire, v.answered = false, now
+	v.onWire, v.answered = false, now
 	v.backOff(now)
 	if e.err != nil && !v.accepted.IsZero() {
 		return // Google has accepted an earlier call
 	}
 	f, isFailure := errors.AsType[*gce.Failure](e.err)
-	o := observation{at: now, operation: e.operation, failure: f, distance: p.config.Rest}
+	o := observation{at: now, operation: e.operation, failure: f}
 	switch {
 	case e.err == nil:
 		o.kind = callAccepted
@@ -144,16 +144,16 @@ func (p *Pool) handleCall(e callEnded, now time.Time) {
 	p.lookUp(z, now)
 }
 
-// backOff doubles the delay before the next call or question, up to 30 s.
+// backOff doubles the delay before the next call or lookup, up to 30 s.
 func (v *vm) backOff(now time.Time) {
 	v.backoff = min(max(2*v.backoff, time.Second), 30*time.Second)
-	v.next = now.Add(v.backoff)
+	v.nextTry = now.Add(v.backoff)
 }
 
-// retry goes on with a mutation whose outcome is unknown: the call is repeated under its requestId while the mutation is still wanted;
-// otherwise the VM is asked for by name.
+// retry resolves a mutation whose outcome is unknown. While the pool still wants the mutation, retry repeats the call with its requestId,
+// so that it takes effect once at most. Otherwise it looks the VM up by name. Meanwhile watchZone looks for the operation.
 func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
-	if now.Before(v.next) {
+	if now.Before(v.nextTry) {
 		return
 	}
 	m := gce.Deletion
@@ -164,7 +164,7 @@ func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
 		if p.take(z, m, now) {
 			p.call(z, v, m)
 			if m == gce.Deletion && !v.wasStopped {
-				t.uncertain-- // so that no more deletions are repeated than are wanted
+				t.pending-- // so that only as many deletions are repeated as the pool wants
 			}
 		}
 		return
@@ -173,18 +173,18 @@ func (p *Pool) retry(z *zone, v *vm, t *totals, now time.Time) {
 	z.lookups[v.name] = true
 }
 
-// isWanted reports whether the plan still needs a mutation whose outcome is unknown.
+// isWanted reports whether the pool still wants a mutation whose outcome is unknown.
 func (p *Pool) isWanted(z *zone, v *vm, t *totals, now time.Time) bool {
 	switch {
-	case p.accepting.Err() != nil, p.paused, p.standingBy(now), z.out, p.view(z, now) != known:
+	case p.accepting.Err() != nil, p.paused, p.standingBy(now), z.former, p.view(z, now) != ViewKnown:
 		return false
 	case v.phase == deleting && v.wasStopped:
 		return p.config.DeleteStopped
 	case v.phase == deleting && v.drained:
 		return true
 	case v.phase == deleting:
-		return t.live+t.uncertain > p.config.Target
-	case v.rank == len(p.config.Templates): // its template is not in force any more
+		return t.live+t.pending > p.config.Target
+	case v.rank == len(p.config.Templates): // its template is no longer in force
 		return false
 	}
 	for _, h := range p.holds {
@@ -195,7 +195,7 @@ func (p *Pool) isWanted(z *zone, v *vm, t *totals, now time.Time) bool {
 	return t.live+t.starting <= p.config.Target+p.config.MaxSurge
 }
 
-// finishOperation notes that a mutation has ended.
+// finishOperation records the end of a mutation's operation.
 func (p *Pool) finishOperation(v *vm, now time.Time) {
 	if v.operation != "" {
 		p.finished[v.operation] = now

@@ -1,22 +1,21 @@
 package pool
 
 import (
-	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"prevmtable/internal/gce"
 )
 
-// restore makes rows of a zone's operations, newest first, when the daemon sees the zone for the first time: creations and deletions in
-// flight, and recently created or deleted VMs that a stale list may misreport. For each VM the newest operation wins. A restart knows
-// nothing of holds, early losses, drained VMs or retries of deletions.
+// restore makes rows from a zone's operations, newest first, when the daemon sees the zone for the first time. The zone's first list of VMs
+// adds the others. The operations give creations and deletions in flight, and VMs that were created or have ended recently, about which a
+// list may be stale. For each VM the newest operation decides.
+//
+// A restart knows nothing else: no holds, no losses of short-lived VMs, no drained VMs and no retries of deletions.
 func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 	for _, v := range z.vms {
-		if v.phase == live && v.alive.IsZero() { // known from an earlier answer like this one only
+		if v.phase == live && v.lastLive.IsZero() { // a previous call, before a list that failed, has made this row
 			z.drop(v)
 		}
 	}
@@ -36,28 +35,30 @@ func (p *Pool) restore(z *zone, past []gce.Operation, now time.Time) {
 		v := z.vms[op.Target]
 		switch {
 		case op.Failure != nil && op.Kind != gce.Creation, op.Kind == gce.Deletion && !op.Done:
-			continue // without effect, or it may yet come to nothing
+			continue // it had no effect, or may yet fail
 		case op.Failure != nil || isEnding:
 			if v == nil {
-				z.add(&vm{key: key{z.name, op.Target}, phase: gone, since: now, mutation: mutation{ended: ended.reason == DeletedByHand}})
+				v = p.newVM(z, op.Target, gone, now)
+				v.deletionDone = ended.reason == DeletedByHand
+				z.add(v)
 			}
 		case op.Kind == gce.Creation:
 			if op.Done && v == nil {
-				v := &vm{key: key{z.name, op.Target}, phase: live, since: z.listBegun, status: "STAGING", created: op.Inserted}
-				v.rank = p.rankOf(v.name)
+				v = p.newVM(z, op.Target, live, z.listBegun) // since the list began, so that the list is not stale about it
+				v.status, v.created = "STAGING", op.Inserted
 				z.add(v)
 				if !isGenerated(v.name, z.prefix) && !slices.Contains(z.strangers, v.name) {
 					z.strangers = append(z.strangers, v.name)
 				}
 			}
 		case op.Kind != "start" && op.Kind != "resume" && !strings.HasPrefix(string(op.Kind), "compute.instances."):
-			continue // labels, metadata and the like
+			continue // such as a change of labels or metadata
 		}
 		decided[op.Target] = true
 	}
 }
 
-// adopt makes a row of an operation that was under way before this daemon started, or before the zone was configured.
+// adopt makes a row from an operation in flight that began before this daemon, or before the zone was configured.
 func (p *Pool) adopt(z *zone, op gce.Operation, now time.Time) {
 	age := p.atGoogle(now).Sub(op.Inserted)
 	limit := deletionTime
@@ -65,13 +66,13 @@ func (p *Pool) adopt(z *zone, op gce.Operation, now time.Time) {
 		limit = creationTime
 	}
 	_, finished := p.finished[op.Name]
-	if v := z.vms[op.Target]; finished || age >= limit || v != nil && (op.Kind == gce.Creation || v.phase != live) {
+	v := z.vms[op.Target]
+	if finished || age >= limit || v != nil && (op.Kind == gce.Creation || v.phase != live) {
 		return
 	}
-	v := z.vms[op.Target]
 	if v == nil {
-		v = &vm{key: key{z.name, op.Target}, created: op.Inserted, phase: asked}
-		v.rank = p.rankOf(v.name)
+		v = p.newVM(z, op.Target, asked, now)
+		v.created = op.Inserted
 		z.add(v)
 	}
 	p.begin(z, v, op.Kind, now)
@@ -82,39 +83,4 @@ func (p *Pool) adopt(z *zone, op gce.Operation, now time.Time) {
 		z.strangers = append(z.strangers, v.name)
 	}
 	p.emit(Event{Kind: Adopted, Zone: z.name, Name: v.name, Facts: []any{"kind", op.Kind, "operation", op.Name}})
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-// vmName draws a name for a VM of a rank: the prefix and a UUID of version 8 whose first 32 bits are the template's fingerprint.
-func (p *Pool) vmName(fingerprint uint32) string {
-	var u uuid.UUID
-	_, _ = p.random.Read(u[:])
-	binary.BigEndian.PutUint32(u[:], fingerprint)
-	return p.config.Prefix + version8(u)
-}
-
-// isGenerated reports whether the program gives names like this: prefix and UUID.
-func isGenerated(name, prefix string) bool {
-	id := strings.TrimPrefix(name, prefix)
-	u, err := uuid.Parse(id)
-	return err == nil && u.String() == id
-}
-
-// rankOf returns the rank of the template that a VM was made from, by its name; the number of ranks if it is none in force.
-func (p *Pool) rankOf(name string) int {
-	templates := p.config.Templates
-	if u, err := uuid.Parse(strings.TrimPrefix(name, p.config.Prefix)); err == nil && u.Version() == 8 {
-		for rank, t := range templates {
-			if t.Fingerprint == binary.BigEndian.Uint32(u[:]) {
-				return rank
-			}
-		}
-	}
-	return len(templates)
 }

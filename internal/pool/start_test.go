@@ -11,7 +11,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// remembered says what a zone's rows are.
+// remembered describes a zone's rows.
 func remembered(z *zone) string {
 	var words []string
 	for _, v := range z.vms {
@@ -20,7 +20,7 @@ func remembered(z *zone) string {
 			words = append(words, "insert")
 		case v.phase == deleting:
 			words = append(words, "delete")
-		case v.phase == gone && v.ended:
+		case v.phase == gone && v.deletionDone:
 			words = append(words, "deleted")
 		default:
 			words = append(words, phaseNames[v.phase])
@@ -30,7 +30,7 @@ func remembered(z *zone) string {
 	return strings.Join(words, " ")
 }
 
-// TestRestore reads what a zone's operations, newest first, say of a VM to a daemon that starts.
+// TestRestore tests which rows a zone's operations, newest first, give to a daemon that starts.
 func TestRestore(t *testing.T) {
 	now := time.Now()
 	op := func(kind gce.Mutation) gce.Operation {
@@ -46,49 +46,54 @@ func TestRestore(t *testing.T) {
 		ops  []gce.Operation
 		want string
 	}{
-		"nothing":                               {nil, ""},
-		"created":                               {[]gce.Operation{op("insert")}, "live"},
-		"created, and labelled then":            {[]gce.Operation{op("setLabels"), op("insert")}, "live"},
-		"being created":                         {[]gce.Operation{undone(op("insert"))}, "insert"},
-		"not created":                           {[]gce.Operation{failed(op("insert"))}, "gone"},
-		"not created at the second time":        {[]gce.Operation{failed(op("insert")), op("insert")}, "gone"},
-		"preempted":                             {[]gce.Operation{preempted, op("insert")}, "gone"},
-		"being preempted":                       {[]gce.Operation{undone(preempted), op("insert")}, "gone"},
-		"preempted, and labelled then":          {[]gce.Operation{op("setLabels"), preempted}, "gone"},
-		"stopped by hand":                       {[]gce.Operation{op("stop"), op("insert")}, "gone"},
-		"deleted":                               {[]gce.Operation{op("delete"), op("insert")}, "deleted"},
-		"being deleted":                         {[]gce.Operation{undone(op("delete")), op("insert")}, "delete"},
-		"being deleted, created long ago":       {[]gce.Operation{undone(op("delete"))}, "delete"},
-		"not deleted":                           {[]gce.Operation{failed(op("delete")), op("insert")}, "live"},
-		"deleted, and created again":            {[]gce.Operation{op("insert"), op("delete")}, "live"},
-		"stopped by hand, and started":          {[]gce.Operation{op("start"), op("stop"), op("insert")}, ""},
-		"suspended, and resumed":                {[]gce.Operation{op("resume"), op("suspend")}, ""},
-		"what Google did to it is not known":    {[]gce.Operation{op("compute.instances.new"), op("insert")}, ""},
-		"being created for ever, and preempted": {[]gce.Operation{preempted, undone(op("insert"))}, "gone"},
-		"the daemon's own VM":                   {[]gce.Operation{of(op("insert"), "pool-own"), of(undone(op("delete")), "pool-own")}, ""},
-		"of another prefix":                     {[]gce.Operation{of(undone(op("insert")), "other-vm")}, ""},
-		"two VMs":                               {[]gce.Operation{op("insert"), of(undone(op("insert")), "pool-other")}, "insert live"},
+		"nothing":                         {nil, ""},
+		"created":                         {[]gce.Operation{op("insert")}, "live"},
+		"created, and labelled then":      {[]gce.Operation{op("setLabels"), op("insert")}, "live"},
+		"being created":                   {[]gce.Operation{undone(op("insert"))}, "insert"},
+		"not created":                     {[]gce.Operation{failed(op("insert"))}, "gone"},
+		"not created at the second time":  {[]gce.Operation{failed(op("insert")), op("insert")}, "gone"},
+		"preempted":                       {[]gce.Operation{preempted, op("insert")}, "gone"},
+		"being preempted":                 {[]gce.Operation{undone(preempted), op("insert")}, "gone"},
+		"preempted, and labelled then":    {[]gce.Operation{op("setLabels"), preempted}, "gone"},
+		"stopped by hand":                 {[]gce.Operation{op("stop"), op("insert")}, "gone"},
+		"deleted":                         {[]gce.Operation{op("delete"), op("insert")}, "deleted"},
+		"being deleted":                   {[]gce.Operation{undone(op("delete")), op("insert")}, "delete"},
+		"being deleted, created long ago": {[]gce.Operation{undone(op("delete"))}, "delete"},
+		"not deleted":                     {[]gce.Operation{failed(op("delete")), op("insert")}, "live"},
+		"deleted, and created again":      {[]gce.Operation{op("insert"), op("delete")}, "live"},
+		"stopped by hand, and started":    {[]gce.Operation{op("start"), op("stop"), op("insert")}, ""},
+		"suspended, and resumed":          {[]gce.Operation{op("resume"), op("suspend")}, ""},
+		"unknown event of Google's":       {[]gce.Operation{op("compute.instances.new"), op("insert")}, ""},
+		"endless creation, and preempted": {[]gce.Operation{preempted, undone(op("insert"))}, "gone"},
+		"the daemon's own VM":             {[]gce.Operation{of(op("insert"), "pool-own"), of(undone(op("delete")), "pool-own")}, ""},
+		"of another prefix":               {[]gce.Operation{of(undone(op("insert")), "other-vm")}, ""},
+		"two VMs":                         {[]gce.Operation{op("insert"), of(undone(op("insert")), "pool-other")}, "insert live"},
 
-		"created less than ten minutes ago":         {[]gce.Operation{aged(op("insert"), 10*time.Minute-time.Second)}, "live"},
-		"created more than ten minutes ago":         {[]gce.Operation{aged(op("insert"), 10*time.Minute+time.Second)}, ""},
-		"its creation ended lately":                 {[]gce.Operation{lately(aged(op("insert"), 20*time.Minute), time.Minute)}, "live"},
-		"deleted more than ten minutes ago":         {[]gce.Operation{aged(op("delete"), 10*time.Minute+time.Second)}, ""},
-		"being created for less than an hour":       {[]gce.Operation{undone(aged(op("insert"), time.Hour-time.Second))}, "insert"},
-		"being created for an hour":                 {[]gce.Operation{undone(aged(op("insert"), time.Hour+time.Second))}, ""},
-		"being deleted for less than 70 minutes":    {[]gce.Operation{undone(aged(op("delete"), 70*time.Minute-time.Second))}, "delete"},
-		"being deleted for 70 minutes":              {[]gce.Operation{undone(aged(op("delete"), 70*time.Minute+time.Second))}, ""},
-		"this daemon has seen its deletion's end":   {[]gce.Operation{{Name: "ended-before", Kind: gce.Deletion, Target: "pool-vm", Inserted: now}}, ""},
-		"created, and this daemon knows its labels": {[]gce.Operation{op("setMetadata")}, ""},
+		"created less than ten minutes ago":       {[]gce.Operation{aged(op("insert"), 10*time.Minute-time.Second)}, "live"},
+		"created more than ten minutes ago":       {[]gce.Operation{aged(op("insert"), 10*time.Minute+time.Second)}, ""},
+		"its creation ended lately":               {[]gce.Operation{lately(aged(op("insert"), 20*time.Minute), time.Minute)}, "live"},
+		"deleted more than ten minutes ago":       {[]gce.Operation{aged(op("delete"), 10*time.Minute+time.Second)}, ""},
+		"being created for less than an hour":     {[]gce.Operation{undone(aged(op("insert"), time.Hour-time.Second))}, "insert"},
+		"being created for an hour":               {[]gce.Operation{undone(aged(op("insert"), time.Hour+time.Second))}, ""},
+		"being deleted for less than 70 minutes":  {[]gce.Operation{undone(aged(op("delete"), 70*time.Minute-time.Second))}, "delete"},
+		"being deleted for 70 minutes":            {[]gce.Operation{undone(aged(op("delete"), 70*time.Minute+time.Second))}, ""},
+		"this daemon has seen its deletion's end": {[]gce.Operation{{Name: "ended-before", Kind: gce.Deletion, Target: "pool-vm", Inserted: now}}, ""},
+		"change of metadata":                      {[]gce.Operation{op("setMetadata")}, ""},
 	} {
 		p := tablePool(t, fiveZonesConfig(30, 120))
 		p.self = key{"us-central1-a", "pool-own"}
 		p.finished["ended-before"] = now
 		z := p.zones["us-central1-a"]
 		z.listedAt = time.Time{}
-		z.add(&vm{key: key{z.name, "pool-before"}, phase: live, since: now}) // known from an answer like this one, to a list that failed
+		z.add(&vm{key: key{z.name, "pool-before"}, phase: live, since: now}) // from a previous call, before a list that failed
 		p.restore(z, test.ops, now)
 		if got := remembered(z); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+		for _, v := range z.vms {
+			if v.rank != p.rankOf(v.name) {
+				t.Errorf("%s: %s %s has rank %d, want %d", name, phaseNames[v.phase], v.name, v.rank, p.rankOf(v.name))
+			}
 		}
 		again := remembered(z)
 		if p.restore(z, test.ops, now); remembered(z) != again {
@@ -97,7 +102,7 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// An operation that is adopted goes on as if this daemon had asked for it: with its request, its time and the rank of its VM.
+// An adopted operation keeps its requestId, its time and the rank of its VM.
 func TestAdopt(t *testing.T) {
 	p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
 	z := p.zones["us-central1-a"]
@@ -109,7 +114,7 @@ func TestAdopt(t *testing.T) {
 	if v == nil || v.phase != making || v.rank != 1 || v.request != "theirs" || v.operation != "operation-1" || !v.inserted.Equal(inserted) {
 		t.Fatalf("%+v", v)
 	}
-	if d := v.accepted.Sub(inserted).Abs(); d > time.Second || now.Sub(v.lastReported) > time.Second || v.open {
+	if d := v.accepted.Sub(inserted).Abs(); d > time.Second || now.Sub(v.lastReported) > time.Second || v.uncertain {
 		t.Errorf("accepted %v, heard of %v", v.accepted, v.lastReported)
 	}
 	if z.starting(1) != 1 || z.starting(0) != 0 || len(z.strangers) > 0 {
@@ -121,7 +126,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// A VM's name tells the template that it was made from.
+// A VM's name gives the template that it was made from.
 func TestNames(t *testing.T) {
 	p := tablePool(t, fiveZonesConfig(30, 120))
 	p.config.Templates[0].Fingerprint = 0x3fa9c1d2

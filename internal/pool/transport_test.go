@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// mortal is a transport that works as long as its daemon lives.
+// mortal is a transport that fails when its daemon is killed.
 type mortal struct {
 	http.RoundTripper
 	dead    context.Context
 	lie     func(*http.Request, *http.Response) *http.Response
 	network *network
 	monitor *monitor
-	chaos   bool // calls that change something outlive the daemon
+	chaos   bool // inserts and deletes on the wire outlive the daemon
 }
 
 func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -45,7 +45,7 @@ func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// call makes a call. One that changes something is on its way whatever becomes of the daemon: it may have its effect after a kill.
+// call makes a call. An insert or a delete may take effect after its daemon was killed.
 func (m mortal) call(r *http.Request) (*http.Response, error) {
 	if m.network.flaps(r) {
 		return unavailable(r), nil
@@ -84,27 +84,27 @@ func (m mortal) call(r *http.Request) (*http.Response, error) {
 			cancel()
 		}
 	}
-	return nil, errors.New("nobody waits for the answer")
+	return nil, errors.New("the daemon no longer waits for the answer")
 }
 
-// unavailable is the answer of a server in trouble, which says nothing of whether the call has had, or will have, its effect.
+// unavailable is a 503, which leaves open whether the call has taken effect or will.
 func unavailable(r *http.Request) *http.Response {
 	const text = `{"error":{"code":503,"message":"Internal error.","errors":[{"message":"Internal error.","reason":"backendError"}]}}`
 	return &http.Response{StatusCode: 503, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}
 }
 
-// A network is what goes wrong between the daemons and the server.
+// A network is the faults between the daemons and the server.
 type network struct {
 	mu     sync.Mutex
-	method string        // of the calls that have their effect later than their answer
-	by     time.Duration // how much later
+	method string        // of calls that take effect after their answer
+	by     time.Duration // how long after it
 	how    string        // "cut", without an answer, or "503"
-	left   int           // so many more
-	flap   uint32        // one list in so many fails; 0: none
-	slow   time.Duration // how long the answers to lists are on their way
+	left   int           // how many more calls
+	flap   uint32        // one list in flap fails; none if 0
+	slow   time.Duration // how long the answers to lists are on the wire
 }
 
-// setLate reads: insert|delete DURATION cut|503 times N, or off.
+// setLate parses: insert|delete DURATION cut|503 times N, or off.
 func (n *network) setLate(args []string) (err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -121,7 +121,7 @@ func (n *network) setLate(args []string) (err error) {
 	return err
 }
 
-// late says how much later a call has its effect, and how it is answered until then; how is empty if nothing is wrong with it.
+// late returns how long after its answer a call takes effect, and how it is answered. If the call is not late, how is empty.
 func (n *network) late(method string) (by time.Duration, how string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -148,7 +148,7 @@ func isList(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/instances")
 }
 
-// holdUp holds up the answer to a list, which says how it was when the server read it.
+// holdUp delays the answer to a list, which shows the time at which the server made it.
 func (n *network) holdUp(r *http.Request) {
 	n.mu.Lock()
 	slow := n.slow
@@ -158,7 +158,7 @@ func (n *network) holdUp(r *http.Request) {
 	}
 }
 
-// flaps draws whether a list fails, from its zone and the time.
+// flaps draws from zone and time whether a list fails.
 func (n *network) flaps(r *http.Request) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

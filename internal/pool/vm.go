@@ -6,10 +6,10 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// A key names a VM: Compute Engine's names are unique within a zone.
+// A key names a VM. Names are unique within a zone.
 type key struct{ zone, name string }
 
-// A phase is where a VM is in its life:
+// A phase is a stage in the life of a VM:
 //
 //	asked → making → live → draining → deleting → gone
 //	                  └──→ lost → stopped ──→ deleting
@@ -19,61 +19,60 @@ type phase int
 const (
 	asked    phase = iota // an insert is on the wire, or its outcome is unknown
 	making                // Google has accepted the insert
-	live                  // it runs, or is on its way there
-	draining              // its drain hook runs
+	live                  // the VM runs, or is on its way there
+	draining              // its drain hook runs, or has agreed and the delete has not left yet
 	deleting              // a delete is on the wire, has an unknown outcome, or was accepted
-	lost                  // no longer live; the daemon waits for the reason
-	stopped               // at rest: it keeps its disks, its addresses, its name and its quota
+	lost                  // the VM is no longer live; the daemon is finding out why
+	stopped               // at rest: the VM keeps its disks, its addresses, its name and its quota
 	gone                  // a tombstone: a stale list may still show the VM
-	phases
+	phases                // their number
 )
 
-// A vm is one VM of the pool, from the decision to create it until nothing can show it any more.
+// A vm is one VM of the pool, from the decision to create it until no list can show it any more.
 type vm struct {
 	key
-	home    *zone
-	phase   phase
-	since   time.Time // when it came into this phase
-	status  string    // as Google last gave it
-	created time.Time // by Google's clock; zero if unknown
-	alive   time.Time // when it was last known to be live; zero if known only from its insert operation
-	hidden  bool      // the last list lacked it, though it was live
-	rank    int       // of the template that it was made from; the number of ranks if none in force
-	born    time.Time // when this daemon decided to create it; zero if it did not
+	home          *zone // whose table has the row
+	phase         phase
+	since         time.Time // when it entered this phase
+	status        string    // as Google last gave it
+	created       time.Time // by Google's clock; zero if unknown
+	creationBegun time.Time // when this daemon decided to create it; zero if this daemon did not
+	lastLive      time.Time // when it was last seen live; zero if only operations have shown it
+	hidden        bool      // the last list lacked it, though it was live
+	rank          int       // of the template that it was made from; the number of ranks if that is not in force
 
 	mutation
 
-	drained bool // its drain hook has agreed to its deletion
+	drained bool // its drain hook has agreed to the deletion
 
-	// Deletions that failed.
-	failure  *gce.Failure  // of the last one; nil if none has failed
-	retry    time.Time     // when it may be deleted again
-	distance time.Duration // between two tries
+	failure    *gce.Failure  // why its creation, or the last try to delete it, failed; nil if none has
+	retryAt    time.Time     // when it may be deleted again
+	retryDelay time.Duration // before that; it doubles with each failure
 
 	lookedUp time.Time // when it was last looked up by name
-	loss     ending    // why it is no longer live, if that is known
+	loss     ending    // why it is no longer live, if known
 }
 
-// A mutation is the creation or deletion of a VM that is under way, or was the last one.
+// A mutation is the creation or deletion of a VM, under way or the last one. Its outcome is unknown while uncertain is set: see Pool.retry.
 type mutation struct {
 	begun        time.Time     // when the daemon decided on it, or adopted it
 	request      string        // the requestId that all its calls share
-	wire         bool          // a call is on the wire
+	onWire       bool          // a call is on the wire
 	answered     time.Time     // when the last call ended
-	open         bool          // a call's outcome is unknown
-	refusal      *gce.Failure  // of a call after one whose outcome is unknown
-	next         time.Time     // when to call, or to look the VM up, again
+	uncertain    bool          // a call may or may not have had its effect
+	refusal      *gce.Failure  // of a repeated call, or because the VM exists; a lookup decides
+	nextTry      time.Time     // when to repeat the call, or to look the VM up
 	backoff      time.Duration // before that
-	accepted     time.Time     // when Google accepted it; zero if that is not known
+	accepted     time.Time     // when Google accepted it; zero if not known
 	operation    string        // Google's name of it; empty if unknown
 	inserted     time.Time     // when Google accepted it, by Google's clock
 	lastReported time.Time     // when Google last reported the operation as under way
-	slow         time.Duration // duration that the log last gave
-	ended        bool          // Google calls the deletion finished, or the VM was not found
+	slowLogged   time.Duration // how long it had taken when the log last said so
+	deletionDone bool          // Google calls the deletion finished, or the VM was not found
 	wasStopped   bool          // the VM was stopped when its deletion began
 }
 
-// An observationKind says what has shown something of a VM, and what it was.
+// An observationKind says how something was learnt of a VM, and what.
 type observationKind int
 
 const (
@@ -81,13 +80,13 @@ const (
 	listLacks                             // a complete list lacks it
 	getFinds                              // looked up by name, it exists
 	getMisses                             // looked up by name, it does not exist
-	operationEnded                        // one of the zone's finished operations ended it
+	operationEnded                        // a finished operation of the zone, such as a preemption, has ended the VM
 	callAccepted                          // Google has accepted the call, or reports its operation as under way
 	callNotSent                           // the call had no effect: no token, or too many calls
-	callUncertain                         // the call's outcome is unknown
+	callUncertain                         // the call may or may not have had its effect
 	callRefused                           // the call, or its operation, has failed
-	operationDone                         // its operation has ended well
-	drainRefused                          // its drain hook wants it to be kept
+	operationDone                         // the operation of its creation or deletion has succeeded
+	drainRefused                          // its drain hook has refused the deletion
 )
 
 // An observation is what the daemon has learnt of one VM.
@@ -96,32 +95,31 @@ type observation struct {
 	at        time.Time
 	vm        gce.VM        // of listShows and getFinds
 	operation gce.Operation // of callAccepted
-	failure   *gce.Failure  // of callRefused
-	stale     bool          // of listShows and listLacks: the list was begun before the VM came into its phase
-	overdue   bool          // of getFinds: the time for its operation is over
-	distance  time.Duration // of a failed deletion: the least time before the next try
+	failure   *gce.Failure  // of callUncertain, callRefused and drainRefused
+	stale     bool          // of listShows and listLacks: the list was begun before the VM entered its phase
+	rest      time.Duration // the least delay before a failed deletion is retried
 }
 
-// An outcome is what follows from an observation, beside the row's new phase.
+// An outcome is what the pool does about an observation, beside the row's new phase. See Pool.apply.
 type outcome int
 
 const (
 	nothing        outcome = iota
-	lookUp                 // by name
-	isLive                 // its creation has ended well: create hook
-	creationFailed         // hold, and exhausted hook
+	lookUp                 // look the VM up by name
+	isLive                 // its creation has succeeded: create hook
+	creationFailed         // hold, and perhaps exhausted hook
 	isDeleted              // delete hook
 	deletionFailed         // it stays a member
-	isLost                 // losses.go finds the reason, then the vanished hook runs
+	isLost                 // Pool.explain finds the reason, then runs the vanished hook
 	turnedUp               // a member that no creation explains
 	forget                 // drop the row
-	outcomeUnknown         // say so
+	outcomeUnknown         // log it
 )
 
-// observe says what an observation does to a VM. It changes nothing but the row, and depends on nothing but its arguments.
+// observe applies an observation to a VM. It changes only the row, and depends only on the row and the observation.
 //
 //	                 asked           making          live, draining  deleting        lost     stopped  gone
-//	listed live      –  [1]          –  [1]          live            –               –        lookUp   lookUp
+//	listed live      –  [1]          –  [1]          –               –               –        lookUp   lookUp
 //	listed leaving   –               –               isLost          –               –        –        –
 //	listed stopped   –               –               isLost          –               –        stopped  stopped [2]
 //	unlisted         –               –               lookUp          – [6]           –        forget   –
@@ -138,17 +136,19 @@ const (
 //	done             isLive          isLive          –               lookUp          –        –        –
 //	kept             –               –               deletionFailed  –               –        –        –   (draining)
 //
-// [1] RUNNING means isLive if the operation is not known: a VM whose creation will fail is listed briefly, too.
-// [2] Unless this daemon deleted it.
-// [3] RUNNING means isLive, and anything else creationFailed once the time is over.
-// [4] deletionFailed if Google calls the deletion finished, refuses it or says nothing of it for too long. A stopped VM counts as leaving
-// unless it was stopped before.
-// [5] creationFailed if Google refused a repeat; forget once no call can be on the wire any more.
-// [6] While a call's outcome is unknown, retry in send.go repeats the call or looks the VM up by name, and that decides. So it does where
-// Google says that a new VM exists, or that one to be deleted does not.
+// [1] RUNNING means isLive while the operation's name is unknown. Nothing less proves success: a VM whose creation will fail is listed
+// briefly, too.
+// [2] Nothing if Google has finished its deletion.
+// [3] RUNNING means isLive if the operation's name is unknown or the operation is overdue. After creationTime, any other status means
+// creationFailed.
+// [4] deletionFailed if Google has finished or refused the deletion, or the operation is overdue. live if the outcome is still unknown
+// when no call can take effect any more. A stopped VM counts as leaving, unless it was stopped before the deletion.
+// [5] creationFailed if Google has refused a repeated call. forget if the outcome is still unknown when no call can take effect any more.
+// [6] While an earlier call's outcome is unknown, only its operation or a lookup decides, and the row keeps its phase. The same goes for two
+// refusals: that a VM to be created exists, and that a VM to be deleted does not.
 //
-// A list that was begun before the VM came into its phase is stale and changes nothing. A VM that was never known to be live is gone at its
-// loss, without isLost: the daemon before this one told of it.
+// A list that was begun before the VM entered its phase is stale and changes nothing. A VM that was never seen live enters gone, not lost:
+// the previous daemon has reported the loss.
 func (v *vm) observe(o observation) outcome {
 	if o.kind == listShows || o.kind == getFinds {
 		v.see(o)
@@ -163,10 +163,10 @@ func (v *vm) observe(o observation) outcome {
 	case stopped, gone:
 		return v.observeEnded(o)
 	}
-	return nothing // lost: its reason comes in time
+	return nothing // lost: Pool.reportLosses decides
 }
 
-// see notes what Google shows of the VM.
+// see records the VM's status and creation time.
 func (v *vm) see(o observation) {
 	if o.kind == listShows {
 		v.hidden = false
@@ -186,45 +186,45 @@ func (v *vm) observeCreation(o observation) outcome {
 	case callAccepted:
 		v.accept(o)
 	case operationDone:
-		return v.comeAlive(o)
+		return v.finishCreation(o)
 	case callNotSent:
-		if v.phase == asked && !v.open {
+		if v.phase == asked && !v.uncertain {
 			return forget
 		}
 	case callUncertain:
 		if v.phase == asked {
-			return v.leaveOpen()
+			return v.leaveUncertain()
 		}
 	case callRefused:
-		if v.phase == asked && (v.open || o.failure.Class == gce.Exists) {
+		if v.phase == asked && (v.uncertain || o.failure.Class == gce.Exists) {
 			v.refusal = o.failure
 			return lookUp
 		}
 		return v.failCreation(o, o.failure)
 	case listShows:
 		if running && v.operation == "" {
-			return v.comeAlive(o)
+			return v.finishCreation(o)
 		}
 	case getFinds:
 		switch {
 		case v.phase == asked:
 			v.accept(observation{at: o.at})
-		case running && (o.overdue || v.operation == ""):
-			return v.comeAlive(o)
-		case o.overdue && !o.at.Before(v.accepted.Add(creationTime)):
+		case running && (v.overdue(o.at) || v.operation == ""):
+			return v.finishCreation(o)
+		case !o.at.Before(v.accepted.Add(creationTime)):
 			return v.failCreation(o, tookTooLong)
 		}
 	case getMisses:
 		switch {
 		case v.phase == making:
 			return v.failCreation(o, cameToNothing)
-		case v.refusal != nil && v.refusal.Class == gce.Exists: // the name of something else that the template names is taken
+		case v.refusal != nil && v.refusal.Class == gce.Exists: // something else in the template has a name that is taken
 			f := *v.refusal
 			f.Class = gce.Refused
 			return v.failCreation(o, &f)
 		case v.refusal != nil:
 			return v.failCreation(o, v.refusal)
-		case !v.wire && o.at.Sub(v.answered) >= gce.CallTimeout:
+		case !v.onWire && o.at.Sub(v.answered) >= gce.CallTimeout:
 			return forget
 		}
 	}
@@ -240,7 +240,7 @@ func (v *vm) observeLive(o observation) outcome {
 		if !o.vm.Live() {
 			return v.lose(o)
 		}
-		v.alive = o.at
+		v.lastLive = o.at
 	case listLacks:
 		if !o.stale {
 			return lookUp
@@ -260,30 +260,30 @@ func (v *vm) observeDeletion(o observation) outcome {
 	case callAccepted:
 		v.accept(o)
 	case operationDone:
-		v.ended = true
+		v.deletionDone = true
 		return lookUp
 	case callNotSent:
-		if !v.open {
+		if !v.uncertain {
 			v.abortDeletion(o)
 		}
 	case callUncertain:
-		return v.leaveOpen()
+		return v.leaveUncertain()
 	case callRefused:
 		if o.failure.Class == gce.NotFound {
-			v.ended = true
+			v.deletionDone = true
 			return lookUp
 		}
-		if v.open {
+		if v.uncertain {
 			v.refusal = o.failure
 			return lookUp
 		}
 		return v.failDeletion(o, o.failure)
 	case listLacks:
-		if v.open && !o.stale {
+		if v.uncertain && !o.stale {
 			return lookUp
 		}
 	case getMisses:
-		v.ended = true
+		v.deletionDone = true
 		v.enter(gone, o.at)
 		return isDeleted
 	case getFinds:
@@ -292,7 +292,7 @@ func (v *vm) observeDeletion(o observation) outcome {
 	return nothing
 }
 
-// foundInDeletion decides by the VM's state, which was asked for because its operation does not say enough.
+// foundInDeletion lets the VM's own state decide, since its operation did not.
 func (v *vm) foundInDeletion(o observation) outcome {
 	leaving := !o.vm.Live() && !(v.wasStopped && o.vm.Stopped())
 	switch {
@@ -300,15 +300,15 @@ func (v *vm) foundInDeletion(o observation) outcome {
 		v.accept(observation{at: o.at})
 	case leaving:
 		v.lastReported = o.at
-	case v.ended:
+	case v.deletionDone:
 		return v.failDeletion(o, livesOn)
 	case v.refusal != nil && v.wasStopped && v.refusal.Status >= 500:
-		v.refusal = nil // a stopped VM looks the same while it is being deleted: repeat the call
+		v.refusal = nil // a stopped VM looks the same while it is being deleted, so repeat the call
 	case v.refusal != nil:
 		return v.failDeletion(o, v.refusal)
-	case o.overdue && !v.accepted.IsZero():
+	case v.overdue(o.at) && !v.accepted.IsZero():
 		return v.failDeletion(o, stillThere)
-	case v.open && !v.wire && o.at.Sub(v.answered) >= gce.CallTimeout:
+	case v.uncertain && !v.onWire && o.at.Sub(v.answered) >= gce.CallTimeout:
 		v.abortDeletion(o)
 	}
 	return nothing
@@ -320,11 +320,11 @@ func (v *vm) observeEnded(o observation) outcome {
 	case o.kind == listShows && o.vm.Live():
 		return lookUp
 	case o.kind == getFinds && o.vm.Live():
-		v.status, v.created, v.alive = o.vm.Status, o.vm.Created, o.at
+		v.status, v.created, v.lastLive = o.vm.Status, o.vm.Created, o.at
 		v.mutation, v.drained, v.failure, v.loss = mutation{}, false, nil, ending{}
 		v.enter(live, o.at)
 		return turnedUp
-	case o.vm.Stopped() && !v.ended:
+	case o.vm.Stopped() && !v.deletionDone:
 		v.status, v.created = o.vm.Status, o.vm.Created
 		v.enter(stopped, o.at)
 	case v.phase == stopped && (o.kind == listLacks || o.kind == getMisses):
@@ -333,13 +333,13 @@ func (v *vm) observeEnded(o observation) outcome {
 	return nothing
 }
 
-// enter brings the VM into a phase.
+// enter starts a phase.
 func (v *vm) enter(p phase, at time.Time) { v.phase, v.since = p, at }
 
 // isMutating reports whether a creation or deletion of the VM is under way.
 func (v *vm) isMutating() bool { return v.phase == asked || v.phase == making || v.phase == deleting }
 
-// accept notes that Google has accepted the mutation.
+// accept records that Google has accepted the mutation.
 func (v *vm) accept(o observation) {
 	if v.phase == asked {
 		v.enter(making, o.at)
@@ -347,36 +347,36 @@ func (v *vm) accept(o observation) {
 	if v.accepted.IsZero() {
 		v.accepted = o.at
 	}
-	v.open, v.refusal, v.lastReported, v.next, v.backoff = false, nil, o.at, time.Time{}, 0
+	v.uncertain, v.refusal, v.lastReported, v.nextTry, v.backoff = false, nil, o.at, time.Time{}, 0
 	if o.operation.Name != "" {
 		v.operation, v.inserted = o.operation.Name, o.operation.Inserted
 	}
 }
 
-// leaveOpen notes that a call may or may not have had its effect.
-func (v *vm) leaveOpen() outcome {
-	if v.open {
+// leaveUncertain records that a call may or may not have had its effect.
+func (v *vm) leaveUncertain() outcome {
+	if v.uncertain {
 		return nothing
 	}
-	v.open = true
+	v.uncertain = true
 	return outcomeUnknown
 }
 
-// comeAlive ends a creation well.
-func (v *vm) comeAlive(o observation) outcome {
+// finishCreation ends a creation that has succeeded.
+func (v *vm) finishCreation(o observation) outcome {
 	if v.created.IsZero() {
 		v.created = v.inserted
 	}
 	if v.status == "" {
 		v.status = "STAGING"
 	}
-	v.alive = o.at
+	v.lastLive = o.at
 	v.enter(live, o.at)
 	return isLive
 }
 
 func (v *vm) failCreation(o observation, f *gce.Failure) outcome {
-	if f.Class == gce.NotFound { // what the template names does not exist in the zone
+	if f.Class == gce.NotFound { // the zone lacks something that the template names
 		refused := *f
 		refused.Class, f = gce.Refused, &refused
 	}
@@ -387,7 +387,7 @@ func (v *vm) failCreation(o observation, f *gce.Failure) outcome {
 
 // lose ends the life of a VM that this daemon did not delete.
 func (v *vm) lose(o observation) outcome {
-	if v.alive.IsZero() { // known only from operations; the previous daemon reported its loss
+	if v.lastLive.IsZero() { // the previous daemon has reported its loss
 		v.enter(gone, o.at)
 		return nothing
 	}
@@ -398,7 +398,7 @@ func (v *vm) lose(o observation) outcome {
 	return isLost
 }
 
-// abortDeletion ends a deletion that came to nothing. A VM that has been drained does not work any more: it is deleted later, whatever the target.
+// abortDeletion ends a deletion that had no effect. A drained VM no longer works, so it is deleted later, whatever the target.
 func (v *vm) abortDeletion(o observation) {
 	p := live
 	switch {
@@ -407,29 +407,29 @@ func (v *vm) abortDeletion(o observation) {
 	case v.drained:
 		p = draining
 	}
-	v.ended = false
+	v.deletionDone = false
 	v.enter(p, o.at)
 }
 
-// failDeletion keeps the VM for now. It is tried again with doubling distance, and another VM is chosen meanwhile.
+// failDeletion keeps the VM for now, and doubles the delay before the next try. Meanwhile another VM is chosen.
 func (v *vm) failDeletion(o observation, f *gce.Failure) outcome {
 	v.failure = f
-	v.distance = min(max(2*v.distance, o.distance), maxDistance)
-	v.retry = o.at.Add(v.distance)
+	v.retryDelay = min(max(2*v.retryDelay, o.rest), maxRetryDelay)
+	v.retryAt = o.at.Add(v.retryDelay)
 	v.abortDeletion(o)
 	return deletionFailed
 }
 
 const (
-	// creationTime and deletionTime are how long an operation may take that Google reports as under way. Large boot disks take
-	// long to make; a graceful shutdown takes up to an hour.
+	// creationTime and deletionTime bound an operation that Google reports as under way. Large boot disks take long to make, and a
+	// graceful shutdown takes up to an hour.
 	creationTime = time.Hour
 	deletionTime = 70 * time.Minute
-	// silence is how long Google may say nothing of an operation before the VM's own state decides.
+	// silence is how long Google may fail to report an operation before the VM's own state decides.
 	silence = 10 * time.Minute
-	// maxDistance bounds the time between two tries of a deletion.
-	maxDistance = 10 * time.Minute
-	// tombstoneTime is how long a list may go on showing a VM that is gone.
+	// maxRetryDelay bounds the delay before a failed deletion is retried.
+	maxRetryDelay = 10 * time.Minute
+	// tombstoneTime is how long a stale list may show a VM that is gone.
 	tombstoneTime = 10 * time.Minute
 )
 

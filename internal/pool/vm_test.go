@@ -14,10 +14,10 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// phaseNames are in the order of the phases.
+// phaseNames are the names of the phases, in order.
 var phaseNames = []string{"asked", "making", "live", "draining", "deleting", "lost", "stopped", "gone"}
 
-// life is the table above [vm.observe] with a column for each phase. A cell says what becomes of a VM for which no note applies.
+// life is the table above [vm.observe] with a column for each phase. A cell says what happens to a VM for which no note applies.
 const life = `
                  asked           making          live    draining  deleting        lost  stopped   gone
 listed live      –               –               –       –         –               –     lookUp    lookUp
@@ -36,7 +36,7 @@ refused          creationFailed  creationFailed  –       –         deletionF
 done             isLive          isLive          –       –         lookUp          –     –         –
 kept             –               –               –       deletionFailed  –     –     –         –`
 
-// outcomes are the outcomes by name, and the phase that a VM is in afterwards; phases if the outcome leaves it where it is.
+// outcomes are the outcomes by name, each with the phase of the VM after it. The phase is phases if the outcome does not change it.
 var outcomes = map[string]struct {
 	outcome outcome
 	phase   phase
@@ -46,7 +46,7 @@ var outcomes = map[string]struct {
 	"outcomeUnknown": {outcomeUnknown, phases}, "–": {nothing, phases},
 }
 
-// expected reads a cell: an outcome, or a phase and no outcome.
+// expected parses a cell: an outcome, or a phase without an outcome.
 func expected(cell string, from phase) (phase, outcome) {
 	if p := slices.Index(phaseNames, cell); p >= 0 {
 		return phase(p), nothing
@@ -61,7 +61,7 @@ func expected(cell string, from phase) (phase, outcome) {
 	return o.phase, o.outcome
 }
 
-// observations are observations by the names of the table's rows. Status and failure are those for which no note applies.
+// observations are observations by row of the table. No note applies to their status and failure.
 var observations = map[string]observation{
 	"listed live":     {kind: listShows, vm: gce.VM{Status: "STAGING"}},
 	"listed leaving":  {kind: listShows, vm: gce.VM{Status: "STOPPING"}},
@@ -75,22 +75,22 @@ var observations = map[string]observation{
 	"accepted":        {kind: callAccepted, operation: gce.Operation{Name: "operation-1", Inserted: epoch}},
 	"not sent":        {kind: callNotSent, failure: &gce.Failure{Class: gce.RateLimited}},
 	"uncertain":       {kind: callUncertain, failure: &gce.Failure{Class: gce.Uncertain}},
-	"refused":         {kind: callRefused, failure: &gce.Failure{Class: gce.Forbidden}, distance: 30 * time.Second},
+	"refused":         {kind: callRefused, failure: &gce.Failure{Class: gce.Forbidden}, rest: 30 * time.Second},
 	"done":            {kind: operationDone},
-	"kept":            {kind: drainRefused, failure: &gce.Failure{Class: KeptByDrain}, distance: 30 * time.Second},
+	"kept":            {kind: drainRefused, failure: &gce.Failure{Class: KeptByDrain}, rest: 30 * time.Second},
 }
 
-// rowIn returns a VM that came into a phase at epoch, by the way that is usual.
+// rowIn returns a VM that entered a phase at epoch in the usual way.
 func rowIn(p phase) *vm {
-	v := &vm{key: key{"us-central1-a", "pool-x"}, phase: p, since: epoch, born: epoch.Add(-time.Minute)}
+	v := &vm{key: key{"us-central1-a", "pool-x"}, phase: p, since: epoch, creationBegun: epoch.Add(-time.Minute)}
 	v.mutation = mutation{begun: epoch, answered: epoch}
 	switch p {
 	case making:
 		v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-1"
 	case live, draining, deleting:
-		v.alive, v.status = epoch, "RUNNING"
+		v.lastLive, v.status = epoch, "RUNNING"
 	case stopped:
-		v.alive, v.status = epoch, "TERMINATED"
+		v.lastLive, v.status = epoch, "TERMINATED"
 	}
 	return v
 }
@@ -121,7 +121,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// TestObserveNotes covers the notes of the table, and what a cell has no room for.
+// TestObserveNotes covers the notes of the table, and other cases beyond its cells.
 func TestObserveNotes(t *testing.T) {
 	running := gce.VM{Status: "RUNNING"}
 	exists, forbidden, notFound := &gce.Failure{Class: gce.Exists}, &gce.Failure{Class: gce.Forbidden}, &gce.Failure{Class: gce.NotFound}
@@ -134,14 +134,14 @@ func TestObserveNotes(t *testing.T) {
 		return v
 	}
 	nameless := func(v *vm) { v.operation = "" }
-	open := func(v *vm) { v.open = true }
-	onWire := func(v *vm) { v.wire = true }
-	ended := func(v *vm) { v.ended = true }
+	open := func(v *vm) { v.uncertain = true }
+	onWire := func(v *vm) { v.onWire = true }
+	ended := func(v *vm) { v.deletionDone = true }
 	resting := func(v *vm) { v.wasStopped, v.status = true, "TERMINATED" }
 	drained := func(v *vm) { v.drained = true }
 	accepted := func(v *vm) { v.accepted, v.lastReported, v.operation = epoch, epoch, "operation-2" }
-	neverLive := func(v *vm) { v.alive = time.Time{} }
-	refused := func(f *gce.Failure) func(*vm) { return func(v *vm) { v.open, v.refusal = true, f } }
+	neverLive := func(v *vm) { v.lastLive = time.Time{} }
+	refused := func(f *gce.Failure) func(*vm) { return func(v *vm) { v.uncertain, v.refusal = true, f } }
 	see := func(name string, changes ...func(*observation)) observation {
 		o := observations[name]
 		o.at = epoch.Add(5 * time.Second)
@@ -151,7 +151,6 @@ func TestObserveNotes(t *testing.T) {
 		return o
 	}
 	isRunning := func(o *observation) { o.vm = running }
-	overdue := func(o *observation) { o.overdue = true }
 	stale := func(o *observation) { o.stale = true }
 	after := func(d time.Duration) func(*observation) {
 		return func(o *observation) { o.at = epoch.Add(d) }
@@ -163,7 +162,7 @@ func TestObserveNotes(t *testing.T) {
 		v     *vm
 		o     observation
 		want  string
-		class gce.Class // of the failure, if one is noted
+		class gce.Class // of the row's failure, if any
 	}{
 		{"[1] RUNNING, creation asked for", in(asked), see("listed live", isRunning), "isLive", ""},
 		{"[1] RUNNING, creation asked for, list stale", in(asked), see("listed live", isRunning, stale), "isLive", ""},
@@ -176,13 +175,12 @@ func TestObserveNotes(t *testing.T) {
 
 		{"[3] RUNNING, operation unknown", in(making, nameless), see("found live", isRunning), "isLive", ""},
 		{"[3] RUNNING, operation known", in(making), see("found live", isRunning), "–", ""},
-		{"[3] RUNNING, operation overdue", in(making), see("found live", isRunning, overdue), "isLive", ""},
-		{"[3] not running, silence", in(making), see("found live", overdue, after(10*time.Minute)), "–", ""},
-		{"[3] not running before the hour is over", in(making), see("found live", overdue, after(time.Hour-time.Second)), "–", ""},
-		{"[3] not running after an hour", in(making), see("found live", overdue, after(time.Hour)), "creationFailed", gce.Transient},
-		{"[3] leaving after an hour", in(making), see("found leaving", overdue, after(time.Hour)), "creationFailed", gce.Transient},
-		{"[3] stopped after an hour", in(making), see("found stopped", overdue, after(time.Hour)), "creationFailed", gce.Transient},
-		{"[3] not running after an hour, operation under way", in(making), see("found live", after(time.Hour)), "–", ""},
+		{"[3] RUNNING, operation overdue", in(making), see("found live", isRunning, after(10*time.Minute)), "isLive", ""},
+		{"[3] not running, silence", in(making), see("found live", after(10*time.Minute)), "–", ""},
+		{"[3] not running before the hour is over", in(making), see("found live", after(time.Hour-time.Second)), "–", ""},
+		{"[3] not running after an hour", in(making), see("found live", after(time.Hour)), "creationFailed", gce.Transient},
+		{"[3] leaving after an hour", in(making), see("found leaving", after(time.Hour)), "creationFailed", gce.Transient},
+		{"[3] stopped after an hour", in(making), see("found stopped", after(time.Hour)), "creationFailed", gce.Transient},
 		{"not found, creation accepted", in(making), see("not found"), "creationFailed", gce.Transient},
 
 		{"[4] finished, and found live", in(deleting, accepted, ended), see("found live"), "deletionFailed", gce.Transient},
@@ -190,10 +188,10 @@ func TestObserveNotes(t *testing.T) {
 		{"[4] finished, and found stopped", in(deleting, accepted, ended), see("found stopped"), "deleting", ""},
 		{"[4] refused, and found live", in(deleting, refused(forbidden)), see("found live"), "deletionFailed", gce.Forbidden},
 		{"[4] refused, and found leaving", in(deleting, refused(forbidden)), see("found leaving"), "deleting", ""},
-		{"[4] silence, and found live", in(deleting, accepted), see("found live", overdue), "deletionFailed", gce.Transient},
-		{"[4] silence, and found leaving", in(deleting, accepted), see("found leaving", overdue), "deleting", ""},
+		{"[4] silence, and found live", in(deleting, accepted), see("found live", after(10*time.Minute)), "deletionFailed", gce.Transient},
+		{"[4] silence, and found leaving", in(deleting, accepted), see("found leaving", after(10*time.Minute)), "deleting", ""},
 		{"[4] under way, and found live", in(deleting, accepted), see("found live"), "–", ""},
-		{"[4] not accepted, and found live", in(deleting), see("found live", overdue), "–", ""},
+		{"[4] not accepted, and found live", in(deleting), see("found live", after(10*time.Minute)), "–", ""},
 		{"[4] outcome unknown for 30 s, and found live", in(deleting, open), see("found live", after(30*time.Second)), "live", ""},
 		{"[4] outcome unknown for less, and found live", in(deleting, open), see("found live", after(29*time.Second)), "–", ""},
 		{"[4] repeat on the wire, and found live", in(deleting, open, onWire), see("found live", after(time.Minute)), "–", ""},
@@ -238,7 +236,7 @@ func TestObserveNotes(t *testing.T) {
 		{"never seen alive, not found", in(live, neverLive), see("not found"), "gone", ""},
 		{"never seen alive, operation ended", in(live, neverLive), see("operation ended"), "gone", ""},
 	} {
-		cell, kept, _ := strings.Cut(test.want, " ") // the phase of a VM that is kept, if it is not live
+		cell, kept, _ := strings.Cut(test.want, " ") // the phase of a VM that is kept, unless it is live
 		wantPhase, want := expected(cell, test.v.phase)
 		if kept != "" {
 			wantPhase, _ = expected(kept, test.v.phase)
@@ -257,16 +255,16 @@ func TestObserveNotes(t *testing.T) {
 	}
 }
 
-// TestObserveFields checks what observations leave in a row beside its phase.
+// TestObserveFields checks the fields that observations set beside the phase.
 func TestObserveFields(t *testing.T) {
 	at := epoch.Add(5 * time.Second)
 	created := epoch.Add(time.Second)
 	v := rowIn(live)
 	v.hidden = true
-	if v.observe(observation{kind: listShows, at: at, vm: gce.VM{Status: "REPAIRING", Created: created}}); v.hidden || v.status != "REPAIRING" || v.created != created || v.alive != at {
+	if v.observe(observation{kind: listShows, at: at, vm: gce.VM{Status: "REPAIRING", Created: created}}); v.hidden || v.status != "REPAIRING" || v.created != created || v.lastLive != at {
 		t.Errorf("listed: %+v", v)
 	}
-	if v.observe(observation{kind: listShows, at: at.Add(time.Second), vm: gce.VM{Status: "STAGING"}, stale: true}); v.status != "REPAIRING" || v.alive != at {
+	if v.observe(observation{kind: listShows, at: at.Add(time.Second), vm: gce.VM{Status: "STAGING"}, stale: true}); v.status != "REPAIRING" || v.lastLive != at {
 		t.Errorf("listed by a stale list: %+v", v)
 	}
 	if v.observe(observation{kind: getMisses, at: at}); v.status != "gone" {
@@ -274,28 +272,28 @@ func TestObserveFields(t *testing.T) {
 	}
 
 	v = rowIn(asked)
-	v.open, v.backoff, v.next = true, time.Second, at
-	if v.observe(observation{kind: callAccepted, at: at, operation: gce.Operation{Name: "o", Inserted: created}}); v.open || v.backoff > 0 ||
-		!v.next.IsZero() || v.accepted != at || v.lastReported != at || v.operation != "o" || v.inserted != created {
+	v.uncertain, v.backoff, v.nextTry = true, time.Second, at
+	if v.observe(observation{kind: callAccepted, at: at, operation: gce.Operation{Name: "o", Inserted: created}}); v.uncertain || v.backoff > 0 ||
+		!v.nextTry.IsZero() || v.accepted != at || v.lastReported != at || v.operation != "o" || v.inserted != created {
 		t.Errorf("accepted: %+v", v)
 	}
 	later := at.Add(time.Minute)
 	if v.observe(observation{kind: callAccepted, at: later, operation: gce.Operation{Name: "o", Inserted: created}}); v.accepted != at || v.lastReported != later {
 		t.Errorf("still under way: accepted %v, heard of %v", v.accepted, v.lastReported)
 	}
-	if v.observe(observation{kind: operationDone, at: later}); v.status != "STAGING" || v.created != created || v.alive != later {
+	if v.observe(observation{kind: operationDone, at: later}); v.status != "STAGING" || v.created != created || v.lastLive != later {
 		t.Errorf("created: %+v", v)
 	}
 
 	v = rowIn(stopped)
-	v.loss, v.failure, v.wasStopped, v.ended, v.drained = ending{reason: Preempted}, &gce.Failure{}, true, true, true
+	v.loss, v.failure, v.wasStopped, v.deletionDone, v.drained = ending{reason: Preempted}, &gce.Failure{}, true, true, true
 	if v.observe(observation{kind: getFinds, at: at, vm: gce.VM{Status: "RUNNING", Created: created}}); v.loss.reason != "" ||
-		v.alive != at || v.created != created || v.failure != nil || v.wasStopped || v.ended || v.drained {
+		v.lastLive != at || v.created != created || v.failure != nil || v.wasStopped || v.deletionDone || v.drained {
 		t.Errorf("started again: %+v", v)
 	}
 }
 
-// Google may report an operation as under way for an hour, or 70 minutes for a deletion, and may be silent for ten minutes.
+// An operation is overdue after an hour, or 70 minutes for a deletion, or when Google has not reported it for ten minutes.
 func TestOverdue(t *testing.T) {
 	for _, test := range []struct {
 		phase    phase
@@ -319,8 +317,8 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// The distance between two tries of a deletion doubles from one update up to ten minutes.
-func TestDeletionDistance(t *testing.T) {
+// The delay before a deletion is retried doubles from one update up to ten minutes.
+func TestDeletionRetryDelay(t *testing.T) {
 	for rest, want := range map[time.Duration][]int{
 		30 * time.Second: {30, 60, 120, 240, 480, 600, 600},
 		time.Second:      {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600},
@@ -331,31 +329,31 @@ func TestDeletionDistance(t *testing.T) {
 			v.mutation = mutation{begun: now}
 			v.enter(deleting, now)
 			now = now.Add(time.Minute)
-			out := v.observe(observation{kind: callRefused, at: now, failure: &gce.Failure{Class: gce.Forbidden}, distance: rest})
-			if d := v.retry.Sub(now); out != deletionFailed || d != time.Duration(seconds)*time.Second {
+			out := v.observe(observation{kind: callRefused, at: now, failure: &gce.Failure{Class: gce.Forbidden}, rest: rest})
+			if d := v.retryAt.Sub(now); out != deletionFailed || d != time.Duration(seconds)*time.Second {
 				t.Errorf("updates every %v, failure %d: outcome %d, next try after %v, want %d s", rest, i+1, out, d, seconds)
 			}
 		}
 	}
 }
 
-// A lifeStory is a row with what has followed from what was observed of it.
-type lifeStory struct {
+// A lifetime is a row with its outcomes so far.
+type lifetime struct {
 	*vm
 	now                    time.Time
 	created                bool // create hook
 	ended                  bool // delete or vanished hook, and it has not turned up since
-	deleted                bool // the end was a deletion
-	failed, turned, remain bool // its creation failed; it turned up without one; remains of it were seen
+	deleted                bool // it ended by a deletion
+	failed, turned, remain bool // its creation failed; it turned up without a creation; it was seen stopped
 	log                    []string
 }
 
-// draw draws any observation, in whatever state the VM may be.
-func (l *lifeStory) draw(t *rapid.T) observation {
+// draw draws any observation, whatever the state of the VM.
+func (l *lifetime) draw(t *rapid.T) observation {
 	l.now = l.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 5, 31, 601, 3601}).Draw(t, "seconds")) * time.Second)
 	o := observation{
 		kind: observationKind(rapid.IntRange(0, int(drainRefused)).Draw(t, "kind")), at: l.now,
-		stale: rapid.Bool().Draw(t, "stale"), overdue: rapid.Bool().Draw(t, "overdue"), distance: 30 * time.Second,
+		stale: rapid.Bool().Draw(t, "stale"), rest: 30 * time.Second,
 	}
 	switch o.kind {
 	case listShows, getFinds:
@@ -372,8 +370,8 @@ func (l *lifeStory) draw(t *rapid.T) observation {
 	return o
 }
 
-// act does what the daemon may do to a row by itself.
-func (l *lifeStory) act(t *rapid.T) {
+// act changes the row as the daemon may do without an observation.
+func (l *lifetime) act(t *rapid.T) {
 	switch a := rapid.IntRange(0, 5).Draw(t, "act"); {
 	case l.phase == live && a == 0, l.phase == stopped && a < 2, l.phase == draining && a < 2:
 		l.mutation, l.drained = mutation{begun: l.now, wasStopped: l.phase == stopped}, l.phase == draining
@@ -387,26 +385,26 @@ func (l *lifeStory) act(t *rapid.T) {
 			l.phase, l.remain = stopped, true
 		}
 	case l.phase == asked || l.phase == deleting:
-		l.wire = a < 3
+		l.onWire = a < 3
 		if a == 3 {
 			l.answered = l.now
 		}
 	}
 }
 
-// checkStory draws a story and holds each of its steps to what is promised of the life of every VM.
-func checkStory(t *rapid.T) {
+// checkLifetime draws observations of one VM, and checks what must hold for the life of every VM.
+func checkLifetime(t *rapid.T) {
 	v := rowIn(rapid.SampledFrom([]phase{asked, live, stopped}).Draw(t, "begin"))
-	l := lifeStory{vm: v, now: epoch, turned: v.phase != asked, remain: v.phase == stopped}
+	l := lifetime{vm: v, now: epoch, turned: v.phase != asked, remain: v.phase == stopped}
 	fail := func(what string) { t.Fatalf("%s:\n%s", what, strings.Join(l.log, "\n")) }
 	for range rapid.IntRange(1, 60).Draw(t, "steps") {
 		l.act(t)
 		before, o := *l.vm, l.draw(t)
 		twin, failure := *l.vm, fmt.Sprint(o.failure)
 		out := l.observe(o)
-		l.log = append(l.log, fmt.Sprintf("%v %s: observationKind %d %q %v, stale %v, overdue %v: outcome %d, %s",
-			l.now.Sub(epoch), phaseNames[before.phase], o.kind, o.vm.Status, o.failure, o.stale, o.overdue, out, phaseNames[l.phase]))
-		if again := twin.observe(o); again != out || twin.phase != l.phase || twin.since != l.since || twin.retry != l.retry || twin.status != l.status {
+		l.log = append(l.log, fmt.Sprintf("%v %s: observationKind %d %q %v, stale %v: outcome %d, %s",
+			l.now.Sub(epoch), phaseNames[before.phase], o.kind, o.vm.Status, o.failure, o.stale, out, phaseNames[l.phase]))
+		if again := twin.observe(o); again != out || twin.phase != l.phase || twin.since != l.since || twin.retryAt != l.retryAt || twin.status != l.status {
 			fail("the same observation has had another effect")
 		}
 		if fmt.Sprint(o.failure) != failure {
@@ -419,8 +417,8 @@ func checkStory(t *rapid.T) {
 	}
 }
 
-// follow holds one step to what is promised.
-func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(string)) {
+// follow checks one step.
+func (l *lifetime) follow(out outcome, o observation, before *vm, fail func(string)) {
 	from := func(allowed ...phase) {
 		if !slices.Contains(allowed, before.phase) {
 			fail("the outcome does not follow from this phase")
@@ -477,7 +475,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 		default:
 			became(live)
 		}
-		if d := l.retry.Sub(o.at); d != l.distance || d != min(max(2*before.distance, 30*time.Second), 10*time.Minute) {
+		if d := l.retryAt.Sub(o.at); d != l.retryDelay || d != min(max(2*before.retryDelay, 30*time.Second), 10*time.Minute) {
 			fail(fmt.Sprintf("next try after %v", d))
 		}
 	case lookUp:
@@ -485,7 +483,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 		became(before.phase)
 	case forget:
 		from(asked, stopped)
-		if before.phase == asked && (before.wire && o.kind != callNotSent || before.open && o.kind == callNotSent) {
+		if before.phase == asked && (before.onWire && o.kind != callNotSent || before.uncertain && o.kind == callNotSent) {
 			fail("dropped while a call may have its effect")
 		}
 	case outcomeUnknown:
@@ -504,7 +502,7 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 	if before.phase == gone && l.phase == live && out != turnedUp || before.phase == stopped && l.phase == live && out != turnedUp {
 		fail("lives again without having turned up")
 	}
-	if l.phase == live && l.alive.IsZero() && before.phase != live {
+	if l.phase == live && l.lastLive.IsZero() && before.phase != live {
 		if before.phase != deleting {
 			fail("live, and never seen alive")
 		}
@@ -519,8 +517,8 @@ func (l *lifeStory) follow(out outcome, o observation, before *vm, fail func(str
 
 func TestObserveProperties(t *testing.T) {
 	for range 10 {
-		rapid.Check(t, checkStory)
+		rapid.Check(t, checkLifetime)
 	}
 }
 
-func FuzzObserve(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkStory)) }
+func FuzzObserve(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkLifetime)) }

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// watchEvery is the time between two looks at the operations of a zone. One call tells of all of them.
+	// watchEvery is how often the operations of a zone are polled, with one call for all.
 	watchEvery = 2 * time.Second
-	// maxOperationLookups is how many operations that such a look did not show are asked for by name.
+	// maxOperationLookups is how many operations that this call did not show are looked up by name.
 	maxOperationLookups = 10
-	// lookUpAgain is the time between two lookups for a VM whose operation says nothing.
-	lookUpAgain = 30 * time.Second
-	// clockSkew is allowed for where Google's time of an operation is not known.
+	// lookUpEvery is how often a VM is looked up whose operation is overdue.
+	lookUpEvery = 30 * time.Second
+	// clockSkew is the allowance where Google's time of an operation is not known.
 	clockSkew = 2 * time.Minute
 )
 
@@ -34,33 +34,33 @@ func (p *Pool) watch(now time.Time) {
 			continue
 		}
 		schedule(&p.due.watch, now.Add(watchEvery))
-		var under []*vm
+		var inFlight []*vm
 		for _, v := range z.sortedBusy() {
 			switch {
-			case v.wire || v.phase == draining || v.phase == lost || z.lookups[v.name]:
-			case v.ended || v.refusal != nil:
+			case v.onWire || v.phase == draining || v.phase == lost || z.lookups[v.name]:
+			case v.deletionDone || v.refusal != nil:
 				if now.Sub(v.lookedUp) >= watchEvery {
 					z.lookups[v.name] = true
 				}
 			case v.accepted.IsZero():
 				p.retry(z, v, &t, now)
-				under = append(under, v) // the zone's operations may say what has become of it
+				inFlight = append(inFlight, v) // the zone's operations may settle the outcome
 			default:
-				under = append(under, v)
-				if v.overdue(now) && now.Sub(v.lookedUp) >= lookUpAgain {
+				inFlight = append(inFlight, v)
+				if v.overdue(now) && now.Sub(v.lookedUp) >= lookUpEvery {
 					z.lookups[v.name] = true
 				}
 			}
 		}
 		p.lookUp(z, now)
-		if !z.watching && len(under) > 0 {
-			p.watchZone(z, under, now)
+		if !z.watching && len(inFlight) > 0 {
+			p.watchZone(z, inFlight, now)
 		}
 	}
 }
 
-// watchZone looks at the operations of one zone with one call. Such lists have been seen incomplete: an operation that is missing is
-// asked for by name. So are old ones, for which the list would be long.
+// watchZone polls the operations of a zone with one list. Google's lists can be incomplete, so operations that the list lacks are looked up
+// by name. So are old operations, for which the list would be long.
 func (p *Pool) watchZone(z *zone, vms []*vm, now time.Time) {
 	since := p.atGoogle(now)
 	var young, old []watched
@@ -79,13 +79,13 @@ func (p *Pool) watchZone(z *zone, vms []*vm, now time.Time) {
 	}
 	slices.SortStableFunc(old, func(a, b watched) int { return a.vm.lastReported.Compare(b.vm.lastReported) })
 	z.watching = true
-	p.goAsync(func() event {
+	p.goAsync(func() result {
 		ctx, cancel := context.WithTimeout(p.work, gce.CallTimeout)
 		defer cancel()
 		e := watchEnded{zone: z, watched: append(slices.Clone(young), old...), answers: map[*vm]gce.Operation{}}
 		missing := young
 		if len(young) > 0 {
-			e.past, _ = p.GCE.Operations(ctx, z.name, z.prefix, since) // what it lacks is missing
+			e.past, _ = p.GCE.Operations(ctx, z.name, z.prefix, since) // after an error all are missing
 			missing = match(young, e.past, e.answers)
 		}
 		missing = slices.DeleteFunc(append(missing, old...), func(w watched) bool { return w.operation == "" })
@@ -94,14 +94,13 @@ func (p *Pool) watchZone(z *zone, vms []*vm, now time.Time) {
 	})
 }
 
-// A watched operation is one under way, with what a goroutine may know of it.
+// A watched operation is in flight. Goroutines read it in place of the row.
 type watched struct {
 	vm                 *vm
 	operation, request string
 }
 
-// match finds the operations of a list that are watched, by Google's name for them, or by the request where that is not known, and
-// returns those that it lacks.
+// match finds watched operations in a list, by Google's name or, while that is unknown, by requestId. It returns those that the list lacks.
 func match(ops []watched, list []gce.Operation, answers map[*vm]gce.Operation) (missing []watched) {
 	named, requested := map[string]gce.Operation{}, map[string]gce.Operation{}
 	for _, op := range slices.Backward(list) { // the newest one counts, where a server has ignored that a request was repeated
@@ -127,10 +126,10 @@ func (p *Pool) lookUpOperations(ctx context.Context, zone string, ops []watched,
 		wg.Go(func() {
 			op, found, err := p.GCE.Operation(ctx, zone, w.operation)
 			if err != nil {
-				return // asked again
+				return // polled again
 			}
 			if !found {
-				op = gce.Operation{} // Google no longer knows it by that name
+				op = gce.Operation{} // Google has forgotten it
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -140,7 +139,7 @@ func (p *Pool) lookUpOperations(ctx context.Context, zone string, ops []watched,
 	wg.Wait()
 }
 
-// handleOperations takes what was found out about operations under way, in a fixed order.
+// handleOperations applies the answers about watched operations, in a fixed order.
 func (p *Pool) handleOperations(e watchEnded, now time.Time) {
 	z := e.zone
 	z.watching = false
@@ -155,9 +154,9 @@ func (p *Pool) handleOperations(e watchEnded, now time.Time) {
 	p.lookUp(z, now)
 }
 
-// handleOperation takes what Google says of the operation of a VM.
+// handleOperation applies what Google reports of the operation of a VM.
 func (p *Pool) handleOperation(z *zone, v *vm, op gce.Operation, now time.Time) {
-	o := observation{kind: callAccepted, at: now, operation: op, failure: op.Failure, distance: p.rest()}
+	o := observation{kind: callAccepted, at: now, operation: op, failure: op.Failure}
 	switch {
 	case op.Name == "":
 		v.operation = ""
@@ -169,17 +168,9 @@ func (p *Pool) handleOperation(z *zone, v *vm, op gce.Operation, now time.Time) 
 	}
 	v.operation = op.Name
 	p.apply(z, v, o)
-	if took := now.Sub(v.accepted).Truncate(silence); o.kind == callAccepted && took > v.slow {
-		v.slow = took
+	if took := now.Sub(v.accepted).Truncate(silence); o.kind == callAccepted && took > v.slowLogged {
+		v.slowLogged = took
 		p.emit(Event{Level: slog.LevelWarn, Kind: OperationSlow, Zone: z.name, Name: v.name,
 			Facts: []any{"kind", op.Kind, "operation", op.Name, "for", took}})
 	}
-}
-
-// rest is the time between two updates.
-func (p *Pool) rest() time.Duration {
-	if p.config == nil {
-		return 0
-	}
-	return p.config.Rest
 }

@@ -7,7 +7,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// Operations are found by Google's name for them, or by their request while that is not known. One with neither is none of those of a list.
+// Operations are matched by Google's name, or by requestId while the name is unknown. An operation with neither matches none.
 func TestMatch(t *testing.T) {
 	list := []gce.Operation{
 		{Name: "systemevent-1", Kind: "compute.instances.preempted", Target: "pool-x", Done: true},
@@ -27,8 +27,8 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// What an operation's state does to a row, and when it is said that it takes long.
-func TestTakeOperation(t *testing.T) {
+// An operation's state updates the row, and the log warns of slow operations.
+func TestHandleOperation(t *testing.T) {
 	p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
 	said := 0
 	p.Observe = func(e Event) {
@@ -57,17 +57,17 @@ func TestTakeOperation(t *testing.T) {
 	}
 }
 
-// An answer to a repeated call says nothing once Google has accepted an earlier one.
+// Once Google has accepted a call, answers to its repeats are ignored.
 func TestAnswerAfterAcceptance(t *testing.T) {
 	for _, class := range []gce.Class{gce.Exists, gce.RateLimited, gce.Uncertain, gce.NotSent, gce.Forbidden} {
 		p, now := tablePool(t, fiveZonesConfig(30, 120)), time.Now()
 		z := p.zones["us-central1-a"]
 		v := p.beginForTest(z.name, 0, now)
-		v.open, v.wire, v.request = true, true, "mine"
+		v.uncertain, v.onWire, v.request = true, true, "mine"
 		p.onWire[zoneLane{z.name, gce.Creation}] = 1
 		p.apply(z, v, observation{kind: getFinds, at: now, vm: gce.VM{Status: "STAGING"}})
 		p.handleCall(callEnded{vm: v, kind: gce.Creation, request: "mine", err: &gce.Failure{Class: class}}, now)
-		if v.phase != making || z.vms[v.name] != v || v.wire || v.open || p.onWire[zoneLane{z.name, gce.Creation}] != 0 {
+		if v.phase != making || z.vms[v.name] != v || v.onWire || v.uncertain || p.onWire[zoneLane{z.name, gce.Creation}] != 0 {
 			t.Errorf("%s: %+v", class, v)
 		}
 	}

@@ -24,35 +24,35 @@ import (
 	"prevmtable/internal/hook"
 )
 
-// A world is a simulated project with a daemon in it.
+// A world is a simulated project with a daemon.
 type world struct {
 	t      *testing.T
 	sim    *gcesim.Project
 	start  time.Time
 	fields map[string]any // of the configuration
-	pools  []string       // the prefixes that it had
+	pools  []string       // the prefixes that fields had
 	logged *record
 	stop   func()
 	kill   func()
 	dryRun bool
-	// nameless is until when the daemon cannot find out on which VM it runs.
+	// nameless is until when the daemon cannot find out which VM it runs on.
 	nameless time.Time
-	monitor  *monitor // nil: nobody looks on
-	chaos    bool     // it looks at hooks and deletions too, and is asked whether all is well
+	monitor  *monitor // may be nil
+	chaos    bool     // the monitor also checks hooks, and that the pool settles
 	most     int      // the highest target so far
-	over     int      // VMs that the story allows beyond it
+	over     int      // how many VMs the scenario allows beyond it
 
-	forgotten    map[string]int // calls by method, when the story last said forget
-	publications int            // of the state, since then
+	forgotten    map[string]int // calls by method before the last forget step
+	publications int            // of the state, since that step
 
-	// vanished, if not nil, is told of each loss as it is noticed.
+	// vanished, if not nil, is called for each loss.
 	vanished func(zone, name string)
 
-	// lie changes answers on their way to the daemon.
+	// lie changes answers before the daemon gets them.
 	lie     func(*http.Request, *http.Response) *http.Response
-	network network // what goes wrong on the way to the server
+	network network
 
-	// A second daemon: the attribute with its configuration, its end, and what it does.
+	// A second daemon: the attribute with its configuration, how to end it, and its state and hooks.
 	second                 string
 	stopSecond, killSecond func()
 	secondState            atomic.Pointer[State]
@@ -98,13 +98,13 @@ func (w *world) configure() {
 	}
 }
 
-// watch has a monitor look on from now on.
+// watch starts a monitor.
 func (w *world) watch() {
 	w.monitor = newMonitor(w)
 	w.configure()
 }
 
-// write puts a text into the attribute.
+// write sets the attribute.
 func (w *world) write(text string) {
 	if w.monitor != nil {
 		w.monitor.document(text)
@@ -130,9 +130,9 @@ func (w *world) run() {
 	}
 }
 
-// runSecond starts one more daemon, by mistake. Nobody holds both to what is promised of one.
+// runSecond starts a second daemon, which disables the monitor.
 func (w *world) runSecond() {
-	w.monitor.silence()
+	w.monitor.disable()
 	seed := w.seed()
 	seed[31] = 2
 	w.stopSecond, w.killSecond = w.daemon(w.second, options{
@@ -147,7 +147,7 @@ func (w *world) runSecond() {
 	})
 }
 
-// options are those of a daemon that differ from one to the next.
+// options are the options that differ between daemons.
 type options struct {
 	Observe func(Event)
 	Publish func(State)
@@ -158,7 +158,7 @@ type options struct {
 	monitor *monitor
 }
 
-// daemon starts a daemon, wired as cmd/prevmtable does it, and returns what ends it: as SIGTERM does, and at once.
+// daemon starts a daemon as cmd/prevmtable does. It returns functions that end it: stop like SIGTERM, kill at once.
 func (w *world) daemon(attribute string, o options) (stop, kill func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	dead, die := context.WithCancel(context.Background())
@@ -212,7 +212,7 @@ func (w *world) daemon(attribute string, o options) (stop, kill func()) {
 	return stop, kill
 }
 
-// seed is another one for each daemon of a story.
+// seed returns a seed that differs between the daemons of a scenario.
 func (w *world) seed() (s [32]byte) {
 	binary.LittleEndian.PutUint64(s[:], uint64(time.Since(w.start)/time.Second))
 	return s
@@ -273,7 +273,7 @@ func (w *world) runHook(ctx context.Context, e hook.Event) error {
 	return ctx.Err()
 }
 
-// end stops the daemon and holds the story to what is promised of every one.
+// end stops the daemon, and checks what must hold in every scenario.
 func (w *world) end() {
 	if w.stopSecond != nil {
 		w.stopSecond()
@@ -286,12 +286,12 @@ func (w *world) end() {
 		}
 	}
 	if w.monitor != nil {
-		wrongs := w.monitor.wrongs
-		for _, wrong := range wrongs[:min(len(wrongs), 5)] {
-			w.t.Error(wrong)
+		violations := w.monitor.violations
+		for _, v := range violations[:min(len(violations), 5)] {
+			w.t.Error(v)
 		}
-		if len(wrongs) > 5 {
-			w.t.Errorf("and %d more", len(wrongs)-5)
+		if len(violations) > 5 {
+			w.t.Errorf("and %d more", len(violations)-5)
 		}
 	}
 	if w.t.Failed() || w.chaos {
@@ -317,12 +317,12 @@ func (w *world) end() {
 	w.noForeignDeletion()
 }
 
-// noForeignDeletion checks that no VM was deleted that is not of a prefix which the configuration had.
+// noForeignDeletion checks that the daemon has deleted only VMs whose prefix was configured.
 func (w *world) noForeignDeletion() {
 	for _, vm := range w.sim.History() {
 		ours := func(prefix string) bool { return strings.HasPrefix(vm.Name, prefix) }
 		if vm.DeletedBy == "api" && !slices.ContainsFunc(w.pools, ours) {
-			w.t.Errorf("%s was deleted, which is not the pool's", vm.Name)
+			w.t.Errorf("%s was deleted, and has another prefix", vm.Name)
 		}
 	}
 }

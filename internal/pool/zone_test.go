@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// checkCounts recounts the table of a pool. Every world does so each time its daemon publishes.
+// checkCounts recounts the rows of a pool. Every world calls it whenever its daemon publishes.
 func checkCounts(t interface {
 	Helper()
 	Errorf(string, ...any)
@@ -42,13 +42,13 @@ func checkCounts(t interface {
 		}
 		for name := range z.lookups {
 			if z.vms[name] == nil {
-				t.Errorf("%s: %s is to be asked for, and has no row", z.name, name)
+				t.Errorf("%s: %s is to be looked up, and has no row", z.name, name)
 			}
 		}
 	}
 }
 
-// The counts are those of the table while VMs are made, fail, are lost, stopped, deleted, let go and adopted.
+// The counts match the rows while VMs are made, fail, and are lost, stopped, deleted, released and adopted.
 func TestCounts(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.play("config SecondsToRest=5 Instance=stop DeleteStopped=true TargetVMCount=40", "sim optime * 2s 20s", "sim latency 100ms 900ms",

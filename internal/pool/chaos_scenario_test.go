@@ -10,15 +10,15 @@ import (
 	"prevmtable/internal/config"
 )
 
-// An episode is something that goes wrong, or changes, for a while.
+// An episode is a fault or a change that lasts for a while.
 type episode struct {
 	kind       string
-	begin, end time.Duration // from the start of the story
-	first      []string      // steps at its begin
-	last       []string      // and at its end
+	begin, end time.Duration // from the start of the scenario
+	first      []string      // steps at the beginning
+	last       []string      // steps at the end
 }
 
-// local says whether an episode is about some zones or regions only.
+// local reports whether an episode concerns only some zones or regions.
 func (e episode) local() bool {
 	everywhere := func(step string) bool { return strings.Contains(step, " * ") || strings.Contains(step, " global ") }
 	return !slices.ContainsFunc(e.first, everywhere) && slices.Contains([]string{
@@ -27,30 +27,29 @@ func (e episode) local() bool {
 	}, e.kind)
 }
 
-// A story is what happens to a pool, as it is told in the files of testdata/scenarios.
-type story struct {
+// A scenario is a random one, with the steps of testdata/scenarios.
+type scenario struct {
 	seed     uint64
 	vms      int
 	setUp    []string
 	episodes []episode
-	calms    []time.Duration // when all is well again, and the pool is to be at its target
+	calms    []time.Duration // when all faults end, and the pool must settle
 }
 
-// calm is how long nothing happens after each block of episodes. It begins when all faults have been taken away.
 const (
-	blockTime = 5 * time.Hour
-	calmTime  = time.Hour
+	blockTime = 5 * time.Hour // of episodes
+	calmTime  = time.Hour     // after each block, without faults
 )
 
-// calming takes all faults away.
+// calming are the steps that end all faults.
 var calming = []string{
 	"sim fault clear", "sim zone * up", "sim capacity * unlimited", "sim life * off", "sim hide * off", "sim ops-hide * off",
 	"sim stale * off", "sim ops-stale * off", "sim preempt-at-start * 0", "sim metadata-server up", "sim optime * 8s 30s",
 	"sim requestid on", "sim latency 10ms 200ms", "sim stockout-time 4s 10s", "hang-hooks", "slow-hooks", "flap 0", "late off",
 }
 
-// text tells the story in full.
-func (s *story) text() string {
+// text returns the steps of the scenario, as in a file of testdata/scenarios.
+func (s *scenario) text() string {
 	type line struct {
 		at   time.Duration
 		step string
@@ -70,7 +69,7 @@ func (s *story) text() string {
 		add(at, calming...)
 		add(at, "config", "settle")
 	}
-	if len(s.calms) > 0 { // once all holds have ended, the first fill ends the trials of regions, the second those of zones, and the third is even
+	if len(s.calms) > 0 { // after all holds, the first fill ends the trials of regions, the second those of zones, and the third must be even
 		empty, full := "config TargetVMCount=0", fmt.Sprintf("config TargetVMCount=%d", s.vms)
 		add(s.calms[len(s.calms)-1], "wait 6m", empty, "settle", full, "settle", "wait 3m", empty, "settle", full, "settle", "wait 3m",
 			empty, "settle", full, "settle", "expect spread <=1")
@@ -89,30 +88,30 @@ func (s *story) text() string {
 	return b.String()
 }
 
-// A teller makes up stories.
-type teller struct {
+// A generator draws random scenarios.
+type generator struct {
 	*rand.Rand
 	zones   []string
 	regions []string
 	vms     int
-	life    string // of a VM, with its daily rhythm, as the simulator takes it
+	life    string // how long VMs live, with a daily rhythm, as the simulator takes it
 }
 
-func (r *teller) zone() string   { return r.zones[r.IntN(len(r.zones))] }
-func (r *teller) region() string { return r.regions[r.IntN(len(r.regions))] }
+func (r *generator) zone() string   { return r.zones[r.IntN(len(r.zones))] }
+func (r *generator) region() string { return r.regions[r.IntN(len(r.regions))] }
 
-func (r *teller) oneOf(words ...string) string { return words[r.IntN(len(words))] }
+func (r *generator) oneOf(words ...string) string { return words[r.IntN(len(words))] }
 
-// zoneOrAll is mostly one zone.
-func (r *teller) zoneOrAll() string {
+// zoneOrAll draws a zone, or sometimes all zones.
+func (r *generator) zoneOrAll() string {
 	if r.IntN(5) == 0 {
 		return "*"
 	}
 	return r.zone()
 }
 
-// some is mostly one zone, now and then several, a region's, or all.
-func (r *teller) some() (zones []string) {
+// some draws a zone, or sometimes several, those of a region, or all.
+func (r *generator) some() (zones []string) {
 	switch r.IntN(12) {
 	case 0, 1:
 		return []string{"*"}
@@ -128,7 +127,7 @@ func (r *teller) some() (zones []string) {
 	return []string{r.zone()}
 }
 
-// each makes a step for each zone.
+// each returns a step for each zone.
 func each(zones []string, format string, args ...any) (steps []string) {
 	for _, z := range zones {
 		steps = append(steps, fmt.Sprintf(format, append([]any{z}, args...)...))
@@ -136,37 +135,37 @@ func each(zones []string, format string, args ...any) (steps []string) {
 	return steps
 }
 
-// clock sets Google's clock: in every other story it is not the daemon's.
-func (r *teller) clock() string {
+// clock sets Google's clock. In every other scenario it differs from the daemon's.
+func (r *generator) clock() string {
 	if r.IntN(2) == 0 {
 		return "sim clock off"
 	}
 	return fmt.Sprint("sim clock ", time.Duration(r.IntN(121)-60)*time.Minute)
 }
 
-// few is how many VMs five zones have, whatever the number of zones.
-func (r *teller) few() int { return max(1, 5*r.vms/max(5, len(r.zones))) }
+// few returns how many VMs five zones have on average.
+func (r *generator) few() int { return max(1, 5*r.vms/max(5, len(r.zones))) }
 
-// span draws a time between two, short ones being as likely as long ones.
-func (r *teller) span(least, most time.Duration) time.Duration {
+// span draws a duration between two. Short ones are more likely.
+func (r *generator) span(least, most time.Duration) time.Duration {
 	f := r.Float64()
 	return (least + time.Duration(f*f*float64(most-least))).Round(time.Second)
 }
 
-// newStory makes up a story of so many days. Some kinds of faults are left out of some, so that what each does alone is seen too.
-func newStory(seed uint64, days float64, zones []string, vms int) *story {
-	r := &teller{Rand: rand.New(rand.NewPCG(seed, 2015)), zones: zones, vms: vms}
+// newScenario draws a scenario of some days. It leaves out some kinds of faults, so that others are also tested without them.
+func newScenario(seed uint64, days float64, zones []string, vms int) *scenario {
+	r := &generator{Rand: rand.New(rand.NewPCG(seed, 2015)), zones: zones, vms: vms}
 	for _, z := range zones {
 		if region := config.Region(z); !slices.Contains(r.regions, region) {
 			r.regions = append(r.regions, region)
 		}
 	}
-	s := &story{seed: seed, vms: vms, setUp: []string{
+	s := &scenario{seed: seed, vms: vms, setUp: []string{
 		"sim stop-time 2s 30s", "sim op-retention 20m", "sim token-life 6m", "sim optime * 8s 30s", "sim latency 10ms 200ms", r.clock(), "sim vm " + zones[0] + " foreign-1", "sim vm " + zones[1] + " other-pool-2",
 		fmt.Sprintf("config TargetVMCount=%d SecondsToRest=30 SecondsForExhaustion=%d SecondsForHook=20 AllowedZones=%s",
 			vms, []int{0, 60, 120, 300}[r.IntN(4)], strings.Join(zones, ",")), "start",
 	}}
-	var kinds []func(*teller) episode
+	var kinds []func(*generator) episode
 	for _, k := range faults {
 		if r.IntN(4) > 0 {
 			kinds = append(kinds, k)
@@ -177,13 +176,13 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 	for begun := time.Duration(0); begun < end; begun += blockTime + calmTime {
 		block := min(blockTime, max(end-begun, 10*time.Minute))
 		s.episodes = append(s.episodes, episode{"life", begun + time.Second, begun + block, []string{"sim life * " + r.life}, nil})
-		if begun%(24*time.Hour) == 0 { // nobody pays for stopped VMs for ever
+		if begun%(24*time.Hour) == 0 { // stopped VMs must not pile up
 			s.episodes = append(s.episodes, episode{"tidying", begun + time.Minute, begun + 10*time.Minute, []string{"config DeleteStopped=true"}, []string{"config DeleteStopped="}})
 		}
 		usual := 4 + r.IntN(20)
 		for i := range usual * max(1, len(zones)/5) {
 			e := kinds[r.IntN(len(kinds))](r)
-			if i >= usual && !e.local() { // more zones have more troubles, not the pool as a whole
+			if i >= usual && !e.local() { // only local episodes grow in number with the zones
 				continue
 			}
 			begin := begun + time.Duration(r.Float64()*float64(block-time.Minute)).Round(time.Millisecond)
@@ -199,9 +198,9 @@ func newStory(seed uint64, days float64, zones []string, vms int) *story {
 	return s
 }
 
-// keepApart drops episodes in which a daemon starts, or a zone is new to it, or a VM comes back to life, while lists hide something, those of
-// operations are late, or calls have their effect later: nobody could know then. Late lists of VMs alone are no excuse.
-func (s *story) keepApart() {
+// keepApart drops episodes that make a daemon start, a zone new or a VM live again while lists hide VMs, lists of operations are late, or calls
+// take effect late: the daemon could not know better. Late lists of VMs alone are no reason.
+func (s *scenario) keepApart() {
 	blind := func(e episode) bool { return e.kind == "lists" || e.kind == "late effect" }
 	starts := func(e episode) bool {
 		return slices.Contains([]string{"kill", "restart", "zones", "no zone", "prefix", "called off", "started by hand"}, e.kind)
