@@ -147,7 +147,9 @@ func (p *Pool) handleOperations(e watchEnded, now time.Time) {
 	slices.SortFunc(e.watched, func(a, b watched) int { return strings.Compare(a.vm.name, b.vm.name) })
 	for _, w := range e.watched {
 		v := w.vm
-		if op, ok := e.answers[v]; ok && v.request == w.request && v.isMutating() {
+		op, ok := e.answers[v]
+		isOfVM := op.Name == "" || op.Target == v.name // an answer may concern another VM
+		if ok && isOfVM && v.request == w.request && v.isMutating() {
 			p.handleOperation(v.home, v, op, now)
 		}
 	}

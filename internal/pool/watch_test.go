@@ -72,3 +72,18 @@ func TestAnswerAfterAcceptance(t *testing.T) {
 		}
 	}
 }
+
+// An operation that has the name asked for, but the target of another VM, changes nothing.
+func TestOperationOfAnotherVM(t *testing.T) {
+	p := tablePool(t, fiveZonesConfig(30, 120))
+	z := p.zones["us-central1-a"]
+	v := rowIn(making)
+	v.operation, v.accepted = "operation-1", time.Now()
+	z.add(v)
+	p.handleOperations(watchEnded{zone: z, watched: []watched{{v, "operation-1", v.request}}, answers: map[*vm]gce.Operation{
+		v: {Name: "operation-1", Kind: gce.Creation, Target: "pool-another", Done: true},
+	}}, time.Now())
+	if v.phase != making {
+		t.Errorf("it is %s", phaseNames[v.phase])
+	}
+}
