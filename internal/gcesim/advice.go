@@ -14,11 +14,11 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// advise answers advice.capacity: how likely it is to get so many Spot VMs, how long they will live, and where to create them. The
-// answer follows from the room and the mean life of the zones. See
+// advise answers advice.capacity: where to create a number of Spot VMs, how likely it is that Google can create them, and how long they
+// will live. The answer follows from the room and the mean life of the zones. See
 // https://cloud.google.com/compute/docs/instances/view-vm-availability.
 func advise(c *call) api.Reply {
-	body, err := c.read("CapacityAdviceRequest")
+	body, err := api.ReadBody("CapacityAdviceRequest", "resource", c.body)
 	if err != nil {
 		return api.Refused(err)
 	}
@@ -47,7 +47,7 @@ func advise(c *call) api.Reply {
 		if p := place(zones, name, size, shape); best.machineType == "" || p.obtainability > best.obtainability {
 			best = p
 		}
-		if best.obtainability >= 0.7 { // a lesser rank is not needed
+		if best.obtainability >= 0.7 { // no need for a lesser rank
 			break
 		}
 	}
@@ -75,7 +75,7 @@ func (c *call) advisedZones(policy map[string]any) ([]*zone, *api.Error) {
 	return zones, nil
 }
 
-// advisedTypes returns the machine types that the request names, by rank.
+// advisedTypes returns the machine types that the request names, sorted by rank.
 func (c *call) advisedTypes(body map[string]any) ([]string, *api.Error) {
 	selections := api.Object(api.Object(body["instanceFlexibilityPolicy"])["instanceSelections"])
 	names := slices.SortedFunc(maps.Keys(selections), func(a, b string) int {
@@ -97,7 +97,7 @@ func (c *call) advisedTypes(body map[string]any) ([]string, *api.Error) {
 	return types, nil
 }
 
-// checkAdvisable returns an error for a machine type without advice, such as a TPU.
+// checkAdvisable returns an error for a machine type that Google gives no advice on, such as a TPU.
 func checkAdvisable(field, machineType string) *api.Error {
 	if !machineTypePattern.MatchString(machineType) || strings.HasPrefix(machineType, "ct") {
 		return api.InvalidField(field, machineType, "There is no advice on this machine type.")
@@ -113,7 +113,7 @@ type placement struct {
 	counts        []int // of VMs, by zone
 }
 
-// place distributes VMs over zones in one of the shapes that a request may ask for.
+// place distributes VMs over zones in one of the shapes that a request may ask for: ANY, ANY_SINGLE_ZONE or BALANCED.
 func place(zones []*zone, machineType string, size int, shape string) placement {
 	room := make([]int, len(zones))
 	total := 0
@@ -137,8 +137,8 @@ func place(zones []*zone, machineType string, size int, shape string) placement 
 	return p
 }
 
-// spread assigns VMs to zones one by one: to the zone with the most room, or, if balanced, to the one with the fewest VMs among those
-// with room.
+// spread assigns VMs to zones one by one. Each goes to the zone with the most room left; if balanced, to the zone with the fewest VMs among
+// the zones with room.
 func spread(counts, room []int, size int, balanced bool) {
 	for range min(size, 100_000) {
 		best := -1
@@ -156,7 +156,7 @@ func spread(counts, room []int, size int, balanced bool) {
 	}
 }
 
-// obtainability scores whether the room suffices. Google calls 0.7 and more high, and 0.3 and less low.
+// obtainability scores how well the room suffices. Google calls scores from 0.7 high and scores up to 0.3 low.
 func obtainability(room, size int) float64 {
 	switch {
 	case room >= 2*size:
@@ -202,7 +202,7 @@ func (z *zone) estimatedUptime() time.Duration {
 
 // adviseHistory answers advice.capacityHistory: the preemption rate and the price of each of the last 30 days.
 func adviseHistory(c *call) api.Reply {
-	body, err := c.read("CapacityHistoryRequest")
+	body, err := api.ReadBody("CapacityHistoryRequest", "resource", c.body)
 	if err != nil {
 		return api.Refused(err)
 	}
@@ -237,7 +237,7 @@ func adviseHistory(c *call) api.Reply {
 	return api.OK(c.mask.Apply(out))
 }
 
-// historyLocation returns the path of the location that a URL names, the region if it is empty, and the zones there.
+// historyLocation returns the path of the location that a URL names, by default the region, and the zones there.
 func (c *call) historyLocation(url string) (path string, zones []*zone, err *api.Error) {
 	region := "regions/" + c.param("region")
 	path = cmp.Or(c.p.urls.Local(url), region)
@@ -254,7 +254,7 @@ func (c *call) historyLocation(url string) (path string, zones []*zone, err *api
 
 const historyDays = 30
 
-// days returns a record for each of the last days, oldest first.
+// days returns a record for each of the last historyDays days, oldest first.
 func (p *Project) days(now time.Time, record func(from, to time.Time) map[string]any) []any {
 	today := p.googleTime(now).UTC().Truncate(24 * time.Hour).Add(now.Sub(p.googleTime(now)))
 	var out []any
@@ -267,8 +267,8 @@ func (p *Project) days(now time.Time, record func(from, to time.Time) map[string
 	return out
 }
 
-// preemptionRate returns the number of preempted Spot VMs divided by that of all Spot VMs that stopped in an interval. If none
-// stopped, it returns a random rate that fits the mean life of the zones.
+// preemptionRate returns the share of preemptions among the Spot VMs that stopped in an interval. If no VM stopped, it returns a random
+// rate that fits the mean life of the zones.
 func preemptionRate(p *Project, zones []*zone, machineType string, from, to time.Time) float64 {
 	preempted, stopped, expected := 0, 0, 0.0
 	for _, z := range zones {
@@ -291,7 +291,7 @@ func preemptionRate(p *Project, zones []*zone, machineType string, from, to time
 	return math.Round(min(1, rate)*1000) / 1000
 }
 
-// spotPrices are invented, in dollars per vCPU and hour, near the real prices of 2026. Other series cost as much as n2.
+// spotPrices are prices in dollars per vCPU and hour. They are invented, near the real prices of 2026. Other series cost as much as n2.
 var spotPrices = map[string]float64{"e2": 0.0065, "n1": 0.0070, "n2": 0.0075, "n2d": 0.0055, "n4": 0.0080, "t2d": 0.0050, "t2a": 0.0045,
 	"c2": 0.0085, "c2d": 0.0060, "c3": 0.0090, "c3d": 0.0070, "c4": 0.0095, "c4a": 0.0075, "c4d": 0.0080, "m1": 0.0250, "g2": 0.0300, "a2": 0.1200, "a3": 0.3500}
 
@@ -327,7 +327,7 @@ func cpusOf(machineType string) int {
 
 func adviceRoutes() []route {
 	return []route{
-		{id: "advice.capacity", verb: http.MethodPost, path: "regions/{region}/advice/capacity", fault: "advice", group: "read_requests", schema: "CapacityAdviceResponse", handle: advise},
-		{id: "advice.capacityHistory", verb: http.MethodPost, path: "regions/{region}/advice/capacityHistory", fault: "advice", group: "read_requests", schema: "CapacityHistoryResponse", handle: adviseHistory},
+		{api.Method{ID: "advice.capacity", Verb: http.MethodPost, Path: "regions/{region}/advice/capacity", Fault: "advice", Group: "read_requests", Schema: "CapacityAdviceResponse"}, advise},
+		{api.Method{ID: "advice.capacityHistory", Verb: http.MethodPost, Path: "regions/{region}/advice/capacityHistory", Fault: "advice", Group: "read_requests", Schema: "CapacityHistoryResponse"}, adviseHistory},
 	}
 }

@@ -56,7 +56,7 @@ func TestBadCommands(t *testing.T) {
 	}
 }
 
-// TestReadme: README.md has every command, kind of fault and form of stock-out.
+// TestReadme: README.md has every command, kind of fault and form of stock-out, and the example of a test as it is in example_test.go.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {
@@ -79,7 +79,14 @@ func TestReadme(t *testing.T) {
 			t.Errorf("README.md lacks %q", name)
 		}
 	}
-	if len(names) < 70 {
+	example, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, code, ok := strings.Cut(string(example), "\nfunc TestDayOfAVM"); !ok || !strings.Contains(string(text), "```go\nfunc TestDayOfAVM"+code+"```") {
+		t.Error("README.md lacks TestDayOfAVM of example_test.go")
+	}
+	if len(names) < 60 {
 		t.Errorf("only %d names: %q", len(names), names)
 	}
 }

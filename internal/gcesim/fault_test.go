@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"io"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,8 +13,6 @@ import (
 	"time"
 
 	"google.golang.org/api/googleapi"
-
-	"prevmtable/internal/gcesim"
 )
 
 // TestFaultsOfInsert puts each kind of fault on an insert, and looks at what the client sees and what came of it.
@@ -30,7 +26,6 @@ func TestFaultsOfInsert(t *testing.T) {
 		{"status 503 backendError Try again later", is("503 backendError"), false, "gone"},
 		{"status 403 rateLimitExceeded", is("403 rateLimitExceeded"), false, "gone"},
 		{"html 502", is("502"), false, "gone"},
-		{"status-after 503 backendError", is("503 backendError"), true, "RUNNING"},
 		{"empty", func(err error) bool { _, ok := errors.AsType[*json.SyntaxError](err); return ok }, true, "RUNNING"},
 		{"hang", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, false, "gone"},
 		{"hang-after", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, true, "RUNNING"},
@@ -135,12 +130,12 @@ func TestCountsOfCalls(t *testing.T) {
 	equal(t, "operations in state", len(state["unfinishedOperations"].([]any)), 1)
 }
 
-// TestErrorOfARepeat: a repeat fails like the first call, and has no effect either.
-func TestErrorOfARepeat(t *testing.T) {
-	p, s := newProject(t, "fault insert * status-after 503 backendError times 2")
-	for _, want := range []string{"503 backendError", "503 backendError", ""} {
+// TestFaultOfARepeat: a fault damages the answer to a repeated request too, which has no second effect.
+func TestFaultOfARepeat(t *testing.T) {
+	p, s := newProject(t, "fault insert * empty times 2")
+	for _, fails := range []bool{true, true, false} {
 		_, err := s.Instances.Insert(p.Name(), zoneA, spot(zoneA, "vm-1")).RequestId("7f0a5a52-8a2c-4a53-9d55-6a4f2c9a1b11").Do()
-		equal(t, "answer", refusal(err), want)
+		equal(t, "fails", err != nil, fails)
 		equal(t, "VMs", len(p.History()), 1)
 	}
 }
@@ -208,35 +203,6 @@ func TestBadPages(t *testing.T) {
 	do(t, p, "fault clear\nfault list us-central1-a page-endless")
 	tokens, names = pages()
 	equal(t, "endless", tokens+names, " other other other other2100")
-}
-
-// TestEcho: a refusal may quote the request, token and all.
-func TestEcho(t *testing.T) {
-	for _, test := range []struct{ form, where string }{{"html", "body"}, {"json", "body"}, {"header", "X-Request"}} {
-		p := gcesim.New(gcesim.Options{})
-		do(t, p, "fault insert * echo "+test.form+" 400 retry-after 3s")
-		req := request(t, "http://gcesim/compute/v1/projects/gcesim-project/zones/us-central1-a/instances")
-		req.Method, req.Body = http.MethodPost, io.NopCloser(strings.NewReader(`{"password":"sesame"}`))
-		req.Header.Set("Authorization", "Bearer abc123")
-		resp, err := p.Client().Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := html.UnescapeString(string(body))
-		if test.where != "body" {
-			got = resp.Header.Get(test.where)
-		}
-		if resp.StatusCode != 400 || !strings.Contains(got, "Bearer abc123") || !strings.Contains(got, "sesame") || resp.Header.Get("Retry-After") != "3" {
-			t.Errorf("%s: %v, %s", test.form, resp, body)
-		}
-		if len(p.History()) > 0 {
-			t.Error("it had an effect")
-		}
-	}
 }
 
 // TestRevokedTokens: a token is refused once it was revoked, and another is good.

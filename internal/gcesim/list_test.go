@@ -175,7 +175,7 @@ func TestStaleAndHidden(t *testing.T) {
 		do(t, p, "hide us-central1-a off\nhide us-central1-a vm-3")
 		equal(t, "list that lacks vm-3", list(t, s, zoneA, ""), "vm-2")
 		equal(t, "get of a hidden VM", status(t, s, zoneA, "vm-3"), "RUNNING")
-		do(t, p, "show us-central1-a vm-3")
+		do(t, p, "hide us-central1-a off")
 		equal(t, "full list", list(t, s, zoneA, ""), "vm-2 vm-3")
 
 		insert(t, s, zoneA, "vm-4")

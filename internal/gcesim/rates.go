@@ -8,8 +8,8 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// rates counts calls against the API quotas, which Compute Engine has per region, group and minute. All minutes start at the same
-// time. Limits per second are an addition. See https://cloud.google.com/compute/api-quota.
+// rates counts calls against the API quotas, which Compute Engine has per region, group and minute. A minute starts at second 0. Limits
+// per second are an addition. See https://cloud.google.com/compute/api-quota.
 type rates struct {
 	limits map[rateKey]rateLimit
 	used   map[rateKey]rateUse
@@ -33,16 +33,15 @@ func (w rateWindow) String() string {
 	return map[rateWindow]string{perSecond: "second", perMinute: "minute"}[w]
 }
 
-// rateLimit is the number of calls in a window; negative: no limit.
 type rateLimit struct {
-	calls      int
+	calls      int           // the most calls in a window; negative: no limit
 	retryAfter time.Duration // the header of a refusal; 0: none
 }
 
 type rateUse struct{ window, calls int64 }
 
-// rateGroups are the global groups with their published limits per minute and the names in Google's messages. The regional groups
-// have the same names with _per_region.
+// rateGroups are the global groups with their published limits per minute and their names in Google's messages. A regional group has the
+// same name with _per_region.
 var rateGroups = []struct {
 	name   string
 	limit  int
@@ -91,8 +90,8 @@ func (r *rates) limit(key rateKey) rateLimit {
 	return rateLimit{calls: n}
 }
 
-// take charges a call to its quotas. If one of them is used up, take charges nothing and returns that quota.
-func (r *rates) take(region, group string, now time.Time) (used *rateKey) {
+// charge counts a call against its quotas. If one of them is used up, charge counts nothing and returns that quota.
+func (r *rates) charge(region, group string, now time.Time) (used *rateKey) {
 	windows := []rateWindow{perSecond, perMinute}
 	for _, w := range windows {
 		key := rateKey{region, group, w}
@@ -125,27 +124,4 @@ func (p *Project) rateLimited(key *rateKey) *api.Error {
 	e.Domain = "usageLimits"
 	e.RetryAfter = p.rates.limit(*key).retryAfter
 	return e
-}
-
-// name returns the name of the VM or operation in the call.
-func (c *call) name() string {
-	for _, key := range []string{"instance", "operation"} {
-		if name := c.param(key); name != "" {
-			return name
-		}
-	}
-	if c.route.id == "instances.insert" {
-		if m, err := api.ReadObject(c.body); err == nil {
-			return api.Text(m["name"])
-		}
-	}
-	return ""
-}
-
-// quotaGroup returns the quota that the call is charged to, as region/group.
-func (c *call) quotaGroup() string {
-	if c.region() == "" {
-		return "global/" + c.group()
-	}
-	return c.region() + "/" + c.group()
 }

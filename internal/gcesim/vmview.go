@@ -10,7 +10,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// vmView is a VM at a time.
+// vmView is a VM as it looks at a time.
 type vmView struct {
 	p  *Project
 	v  *vm
@@ -103,7 +103,7 @@ func (w vmView) withFingerprint(name string) any {
 	return m
 }
 
-// hostNumber returns the number that the VM's addresses are made of.
+// hostNumber returns the number from which the VM's addresses are derived.
 func (w vmView) hostNumber() uint64 { return w.v.id % 65000 }
 
 func (w vmView) networkInterfaces() any {
@@ -123,7 +123,7 @@ func (w vmView) networkInterfaces() any {
 		for j := range access {
 			access[j] = api.Overlay(map[string]any{"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT",
 				"networkTier": "PREMIUM"}, access[j])
-			if takesRoom(w.v.status(w.at)) {
+			if isLive(w.v.status(w.at)) {
 				api.Object(access[j])["natIP"] = fmt.Sprintf("203.0.%d.%d", host/250%256, host%250+2)
 			}
 		}
