@@ -138,8 +138,13 @@ func TestControlAPI(t *testing.T) {
 func TestParseScript(t *testing.T) {
 	steps, err := gcesim.ParseScript("# demo\nat 20s preempt us-central1-b 2\n\ncapacity us-central1-a 2\nat 5s vms\n")
 	equal(t, "steps", fmt.Sprint(steps, err), "[{0s capacity us-central1-a 2 4} {5s vms 5} {20s preempt us-central1-b 2 2}] <nil>")
-	_, err = gcesim.ParseScript("vms\nat noon vms")
-	if err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
-		t.Errorf("got %v", err)
+	for script, want := range map[string]string{
+		"vms\nat noon vms": `line 2: time: invalid duration "noon"`,
+		"vms\nat -5s vms":  "line 2: -5s is negative",
+		"vms\nat 5s":       "line 2: no command after at 5s",
+	} {
+		if _, err := gcesim.ParseScript(script); text(err) != want {
+			t.Errorf("%q: got %v, want %s", script, err, want)
+		}
 	}
 }

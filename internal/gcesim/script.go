@@ -31,10 +31,15 @@ func ParseScript(script string) ([]Step, error) {
 		if rest, ok := strings.CutPrefix(line, "at "); ok {
 			when, command, _ := strings.Cut(strings.TrimSpace(rest), " ")
 			at, err := time.ParseDuration(when)
-			if err != nil {
+			switch {
+			case err != nil:
 				return nil, fmt.Errorf("line %d: %w", number, err)
+			case at < 0:
+				return nil, fmt.Errorf("line %d: %s is negative", number, when)
 			}
-			s.At, s.Command = at, strings.TrimSpace(command)
+			if s.At, s.Command = at, strings.TrimSpace(command); s.Command == "" {
+				return nil, fmt.Errorf("line %d: no command after %s", number, line)
+			}
 		}
 		steps = append(steps, s)
 	}
