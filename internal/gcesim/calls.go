@@ -85,13 +85,6 @@ func (p *Project) CallCount(method string, statuses ...int) int {
 	return p.sumCalls(method, "*", statuses...).count
 }
 
-// ZoneCallCount is CallCount for the calls to a zone.
-func (p *Project) ZoneCallCount(zone, method string, statuses ...int) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.sumCalls(method, zone, statuses...).count
-}
-
 // ResponseBytes returns the total size of the answers to a method, which may end in *.
 func (p *Project) ResponseBytes(method string) int64 {
 	p.mu.Lock()

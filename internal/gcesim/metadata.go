@@ -113,13 +113,6 @@ func (p *Project) SetMetadata(key, value string) {
 	p.setItem(key, value)
 }
 
-// RemoveMetadata removes a project attribute.
-func (p *Project) RemoveMetadata(key string) {
-	p.enter()
-	defer p.mu.Unlock()
-	p.removeItem(key)
-}
-
 func (p *Project) setItem(key, value string) {
 	p.items.values[key] = value
 	p.meta.Set("project/attributes/"+key, value)

@@ -80,7 +80,7 @@ func TestMetadataWait(t *testing.T) {
 		p.SetMetadata("other", "x")
 		do(t, p, "metadata key three")
 		time.Sleep(time.Hour)
-		p.RemoveMetadata("key")
+		do(t, p, "remove-metadata key")
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

@@ -19,7 +19,6 @@ import (
 // Options describes a project. The zero value is valid.
 type Options struct {
 	Project   string            // the project ID; gcesim-project if empty
-	Number    uint64            // the project number; 123456789012 if 0
 	Zones     []string          // DefaultZones if nil
 	Seed      uint64            // determines everything random
 	Metadata  map[string]string // the project attributes
@@ -91,7 +90,7 @@ type settings struct {
 func New(o Options) *Project {
 	o = o.withDefaults()
 	p := &Project{
-		urls: api.URLs{Project: o.Project, Number: o.Number}, seed: o.Seed, keepCalls: o.KeepCalls,
+		urls: api.URLs{Project: o.Project, Number: 123456789012}, seed: o.Seed, keepCalls: o.KeepCalls,
 		meta: metadataserver.New(), routes: apiRoutes(), born: time.Now().Round(0), changed: make(chan struct{}),
 
 		zones: map[string]*zone{}, global: newOperations(), regional: map[string]*operations{},
@@ -116,7 +115,6 @@ func New(o Options) *Project {
 
 func (o Options) withDefaults() Options {
 	o.Project = cmp.Or(o.Project, "gcesim-project")
-	o.Number = cmp.Or(o.Number, 123456789012)
 	o.KeepCalls = cmp.Or(o.KeepCalls, 1000)
 	if o.Zones == nil {
 		o.Zones = DefaultZones
