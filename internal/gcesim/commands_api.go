@@ -42,28 +42,21 @@ var metadataCommands = []command{
 		p.revocations++
 		return "", nil
 	}},
-	{"preempted", "on|off", "the value of instance/preempted", 1, 1, func(p *Project, args []string, _ time.Time) (string, error) {
-		on, err := parseOnOff(args[0])
-		if err == nil {
-			p.meta.Set("instance/preempted", map[bool]string{true: "TRUE", false: "FALSE"}[on])
-		}
-		return "", err
-	}},
 	{"self", "ZONE NAME [vm] | off", "the VM that the metadata server belongs to; vm: add that VM too; off: no VM, as outside Google Cloud", 1, 3, selfCommand},
 }
 
 var apiCommands = []command{
-	{"fault", "METHOD ZONE KIND [ARGS] [times N|for DURATION] [retry-after DURATION] | clear [METHOD ZONE]", "make calls fail, or damage their answers", 1, -1, func(p *Project, args []string, now time.Time) (string, error) {
+	{"fault", "METHOD ZONE KIND [ARGS] [times N|for DURATION] [retry-after DURATION] | clear", "make calls fail, or damage their answers", 1, -1, func(p *Project, args []string, now time.Time) (string, error) {
 		return p.faultCommand(args, now)
 	}},
 	{"clock", "OFFSET|off", "how far Google's clock is ahead of the real clock, or behind it (-3m); this changes the times in answers, not when things happen", 1, 1, setClock},
 	{"resource-time", "MIN MAX", "how long operations on resources other than VMs take", 2, 2, setSpan(func(p *Project) *span { return &p.settings.resourceTime })},
-	{"resources", "", "print all resources besides VMs, one a line", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
+	{"resources", "", "print all resources besides VMs, one per line", 0, 0, func(p *Project, _ []string, _ time.Time) (string, error) {
 		return strings.Join(p.resourceLines(), "\n"), nil
 	}},
 	{"instance-template", "NAME JSON", "add an instance template with the properties in the rest of the line", 2, 2, addInstanceTemplate},
 	{"latency", "MIN MAX", "how long each call of the Compute API takes", 2, 2, setSpan(func(p *Project) *span { return &p.settings.latency })},
-	{"rate", "REGION|global|* GROUP N|off [per second|minute] [retry-after DURATION]", "an API quota; retry-after: a header of the refused calls", 3, 7, rateCommand},
+	{"rate", "REGION|global|* GROUP N|off [per second|minute]", "an API quota", 3, 5, rateCommand},
 	{"requestid", "on|off", "whether a repeated requestId returns the same operation", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.requestIDs })},
 	{"not-ready", "on|off", "whether deleting a busy VM fails with resourceNotReady", 1, 1, setSwitch(func(p *Project) *bool { return &p.settings.notReady })},
 	{"calls", "METHOD [ZONE|* [STATUS]]", "print the number of calls of a method, such as instances.insert or instances.*, and the size of the answers in bytes", 1, 3, callsCommand},
@@ -152,32 +145,18 @@ func rateCommand(p *Project, args []string, _ time.Time) (string, error) {
 		}
 		return "", fmt.Errorf("no group %q; there are %s, each with _per_region too", key.group, strings.Join(names, " "))
 	}
-	limit, window, err := parseRateLimit(args[2:])
+	limit, err := parseCount(args[2], "off", -1)
 	if err != nil {
 		return "", err
 	}
-	key.window = window
+	key.window = perMinute
+	if len(args) > 3 {
+		per := strings.Join(args[3:], " ")
+		if err := parseChoice(per, "per second", "per minute"); err != nil {
+			return "", err
+		}
+		key.window = map[string]rateWindow{"per second": perSecond, "per minute": perMinute}[per]
+	}
 	p.rates.limits[key] = limit
 	return "", nil
-}
-
-// parseRateLimit parses N|off [per second|minute] [retry-after DURATION].
-func parseRateLimit(args []string) (limit rateLimit, window rateWindow, err error) {
-	window = perMinute
-	limit.calls, err = parseCount(args[0], "off", -1)
-	for rest := args[1:]; err == nil && len(rest) > 0; {
-		switch {
-		case len(rest) == 1:
-			err = parseChoice(rest[0], "per second", "per minute", "retry-after DURATION")
-		case rest[0] == "per":
-			window = map[string]rateWindow{"second": perSecond, "minute": perMinute}[rest[1]]
-			err = parseChoice(rest[1], "second", "minute")
-		case rest[0] == "retry-after":
-			limit.retryAfter, err = parseDuration(rest[1])
-		default:
-			err = parseChoice(rest[0], "per", "retry-after")
-		}
-		rest = rest[min(2, len(rest)):]
-	}
-	return limit, window, err
 }

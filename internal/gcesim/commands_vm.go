@@ -13,11 +13,11 @@ import (
 var vmCommands = []command{
 	{"preempt", "NAME|ZONE [N]", "preempt a VM, or the first N live VMs of a zone by name (default all)", 1, 2, preemptCommand},
 	{"preempt-at-start", "ZONE N [terminated|gone]", "preempt the next N VMs while they start; then they are TERMINATED (the default) or gone", 2, 3, forZones(setPreemptAtStart)},
-	{"vm", "ZONE NAME [STATUS] [standard|spot]", "add a VM that somebody else made", 2, 4, addVM},
-	{"delete-vm", "NAME", "delete a VM as somebody else", 1, 1, byHand((*Project).deleteByHand)},
-	{"stop-vm", "NAME", "stop a VM as somebody else", 1, 1, changeByHand("stop")},
-	{"start-vm", "NAME", "start a stopped VM as somebody else", 1, 1, changeByHand("start")},
-	{"vms", "[ZONE]", "print all VMs, one a line: zone, name, status", 0, 1, vmsCommand},
+	{"vm", "ZONE NAME [STATUS] [standard|spot]", "add a VM of another user", 2, 4, addVM},
+	{"delete-vm", "NAME", "delete a VM as another user", 1, 1, byHand((*Project).deleteByHand)},
+	{"stop-vm", "NAME", "stop a VM as another user", 1, 1, changeByHand("stop")},
+	{"start-vm", "NAME", "start a stopped VM as another user", 1, 1, changeByHand("start")},
+	{"vms", "[ZONE]", "print all VMs, one per line: zone, name, status", 0, 1, vmsCommand},
 }
 
 func preemptCommand(p *Project, args []string, now time.Time) (string, error) {

@@ -146,7 +146,7 @@ func (p *Project) serveControl(w http.ResponseWriter, r *http.Request) {
 		e.SetIndent("", "  ")
 		_ = e.Encode(p.stateJSON())
 	case strings.TrimSuffix(r.URL.Path, "/") == "/sim":
-		_, _ = io.WriteString(w, "Send commands, one a line: curl -d 'capacity us-central1-b 2' http://"+r.Host+"/sim/\n"+
+		_, _ = io.WriteString(w, "Send commands, one per line: curl -d 'capacity us-central1-b 2' http://"+r.Host+"/sim/\n"+
 			"See everything: curl http://"+r.Host+"/sim/state\n\n"+Help())
 	default:
 		http.Error(w, "there are /sim/ and /sim/state", http.StatusNotFound)

@@ -150,11 +150,12 @@ func (p *Project) takeSlowness(method, zone string, now time.Time) (sum time.Dur
 
 // faultCommand runs the command fault.
 func (p *Project) faultCommand(args []string, now time.Time) (string, error) {
-	if args[0] == "clear" {
-		return "", p.clearFaults(args[1:])
-	}
-	if len(args) < 3 {
-		return "", fmt.Errorf("want METHOD ZONE KIND")
+	switch {
+	case len(args) == 1 && args[0] == "clear":
+		p.faults = nil
+		return "", nil
+	case len(args) < 3:
+		return "", fmt.Errorf("want METHOD ZONE KIND, or clear")
 	}
 	f := &fault{method: args[0], zone: args[1], kind: args[2], left: -1, line: strings.Join(args, " ")}
 	if !slices.Contains(faultMethods, f.method) {
@@ -244,18 +245,6 @@ func (f *fault) arguments(args []string) (err error) {
 		f.message = "The simulator was told to answer " + strings.Join(args[:len(args):len(args)], " ") + "."
 	}
 	return err
-}
-
-func (p *Project) clearFaults(args []string) error {
-	switch len(args) {
-	case 0:
-		p.faults = nil
-	case 2:
-		p.faults = slices.DeleteFunc(p.faults, func(f *fault) bool { return f.method == args[0] && f.zone == args[1] })
-	default:
-		return fmt.Errorf("want fault clear, or fault clear METHOD ZONE")
-	}
-	return nil
 }
 
 func faultKindNames() string {

@@ -32,29 +32,6 @@ func (p *Project) setUpMetadata(zones []string) {
 	m.Set("project/project-id", p.urls.Project)
 	number := fmt.Sprint(p.urls.Number)
 	m.SetJSON("project/numeric-project-id", number, number)
-	m.SetJSON("instance/tags", `["gcesim"]`, `["gcesim"]`)
-	for path, value := range map[string]string{
-		"instance/machine-type":                                      "projects/" + number + "/machineTypes/e2-micro",
-		"instance/cpu-platform":                                      "Intel Broadwell",
-		"instance/description":                                       "",
-		"instance/image":                                             "projects/debian-cloud/global/images/debian-13-trixie-v20260827",
-		"instance/maintenance-event":                                 "NONE",
-		"instance/preempted":                                         "FALSE",
-		"instance/scheduling/automatic-restart":                      "TRUE",
-		"instance/scheduling/on-host-maintenance":                    "MIGRATE",
-		"instance/scheduling/preemptible":                            "FALSE",
-		"instance/disks/0/device-name":                               "persistent-disk-0",
-		"instance/disks/0/index":                                     "0",
-		"instance/disks/0/mode":                                      "READ_WRITE",
-		"instance/disks/0/type":                                      "PERSISTENT",
-		"instance/network-interfaces/0/ip":                           "10.128.0.2",
-		"instance/network-interfaces/0/mac":                          "42:01:0a:80:00:02",
-		"instance/network-interfaces/0/network":                      "projects/" + number + "/networks/default",
-		"instance/network-interfaces/0/access-configs/0/external-ip": "203.0.113.2",
-		"instance/network-interfaces/0/access-configs/0/type":        "ONE_TO_ONE_NAT",
-	} {
-		m.Set(path, value)
-	}
 	m.SetAccount(fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.urls.Number), "https://www.googleapis.com/auth/cloud-platform")
 	m.Token = p.token
 	if len(zones) > 0 {

@@ -41,7 +41,6 @@ func TestMetadataClient(t *testing.T) {
 	equal(t, "name", get("instance/name"), "master")
 	equal(t, "attribute", get("project/attributes/greeting"), "hello, world ")
 	equal(t, "attribute that is not there", get("project/attributes/nothing"), "absent")
-	equal(t, "preempted", get("instance/preempted"), "FALSE")
 	do(t, p, "self off")
 	equal(t, "name off GCE", get("instance/name"), "absent")
 

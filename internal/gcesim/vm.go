@@ -214,9 +214,6 @@ func (p *Project) preempt(v *vm, at time.Time) {
 		op.fail(preemptedAtStart())
 	}
 	p.recordPreemption(v, at)
-	if p.self.is(v) {
-		p.meta.Set("instance/preempted", "TRUE")
-	}
 }
 
 // planRemoval plans the removal of a VM. The plan is void if the VM starts again or another removal is planned.

@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"time"
 )
 
 // Error is an HTTP answer that refuses a request.
@@ -14,8 +13,6 @@ type Error struct {
 	Message   string
 	Domain    string // "global" where empty
 	location  string // the wrong parameter, if known
-
-	RetryAfter time.Duration // the header of that name; 0: none
 }
 
 // Refuse returns an error in the form of Compute Engine and the other older APIs.

@@ -16,9 +16,6 @@ const MaxBody = 4 << 20
 // is no answer.
 func (r Reply) Deliver(w http.ResponseWriter, req *http.Request, damage string, sent func(status, bytes int)) {
 	h := w.Header()
-	if r.Err != nil && r.Err.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(r.Err.RetryAfter.Seconds())))
-	}
 	for name, value := range r.header {
 		h.Set(name, value)
 	}
