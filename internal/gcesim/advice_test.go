@@ -22,7 +22,7 @@ func adviceRequest(size int64, shape string, types ...string) *compute.CapacityA
 	return r
 }
 
-// TestAdvice: what is advised follows from the room in the zones and from how long VMs live there.
+// TestAdvice: advice follows from the room and the mean life of the zones.
 func TestAdvice(t *testing.T) {
 	p, s := newProject(t, "capacity us-central1-a 6\ncapacity us-central1-b 2\ncapacity us-central1-c 0\nzone us-central1-f down\nlife us-central1-a 2h\nlife us-central1-b 24h")
 	ask := func(r *compute.CapacityAdviceRequest) string {
@@ -74,7 +74,7 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// TestAdviceHistory: rates come from the VMs that have ended, or else from the mean life; prices from a table.
+// TestAdviceHistory: rates follow from the VMs that have ended, or from the mean life if none has. Prices come from a table.
 func TestAdviceHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "life us-central1-a 4h\nstop-time 0s 0s")

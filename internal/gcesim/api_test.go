@@ -11,7 +11,7 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// TestIDs checks that numeric IDs do for names, and that 64-bit numbers are strings in JSON.
+// TestIDs checks that a path may have a numeric ID, and that 64-bit numbers are strings in JSON.
 func TestIDs(t *testing.T) {
 	p, s := newProject(t, "vm us-central1-a vm-1")
 	i, err := s.Instances.Get("123456789012", zoneA, "vm-1").Do()
@@ -90,7 +90,7 @@ func BenchmarkListOf10000(b *testing.B) {
 	}
 }
 
-// BenchmarkInsert creates VMs and lists them by page; the memory that stays is what one VM and its operation take.
+// BenchmarkInsert creates VMs, and reports the memory that a VM and its operation retain.
 func BenchmarkInsert(b *testing.B) {
 	p := newBenchmarkProject(b, 0)
 	if _, err := p.Do("rate * default_per_region off"); err != nil {
@@ -137,7 +137,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// TestEscapedPath uses a project of a domain, whose colon Google's client escapes.
+// TestEscapedPath uses a domain-scoped project, whose colon Google's client escapes.
 func TestEscapedPath(t *testing.T) {
 	p := gcesim.New(gcesim.Options{Project: "example.com:pool"})
 	do(t, p, "vm us-central1-a vm-1")

@@ -92,7 +92,7 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestCheckScript: what would be wrong in any project is found before the script begins, and what depends on VMs is not refused.
+// TestCheckScript: mistakes are found before the script starts; what depends on VMs is no mistake.
 func TestCheckScript(t *testing.T) {
 	for _, test := range []struct{ script, want string }{
 		{"at 5s preempt vm-of-a-pool\nat 6s preempt us-central1-a 2\nat 7s vm us-central1-a x\nat 8s vm us-central1-a x", ""},

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/api/googleapi"
 )
 
-// TestFaultsOfInsert puts each kind of fault on an insert, and looks at what the client sees and what came of it.
+// TestFaultsOfInsert applies each kind of fault to an insert, and checks what the client sees and whether there is a VM.
 func TestFaultsOfInsert(t *testing.T) {
 	tests := []struct {
 		fault   string
@@ -51,7 +51,7 @@ func TestFaultsOfInsert(t *testing.T) {
 				equal(t, "VMs", len(p.VMs()), map[bool]int{true: 1}[test.effect])
 				time.Sleep(time.Minute)
 				equal(t, "VM after a minute", status(t, s, zoneA, "vm-1"), test.outcome)
-				create(t, s, zoneA, "vm-2") // the fault was for one time
+				create(t, s, zoneA, "vm-2") // the fault applied once
 			})
 		})
 	}
@@ -178,7 +178,7 @@ func TestOtherOperation(t *testing.T) {
 	})
 }
 
-// TestBadPages: a list may lead in a circle, or go on for ever.
+// TestBadPages: a page token may lead in a circle, or to endless pages.
 func TestBadPages(t *testing.T) {
 	p, s := newProject(t, "vm us-central1-a vm-1\nvm us-central1-a vm-2\nvm us-central1-a vm-3\nfault list us-central1-a page-repeat")
 	pages := func() (tokens, names string) {
@@ -203,7 +203,7 @@ func TestBadPages(t *testing.T) {
 	equal(t, "endless", tokens+names, " other other other other2100")
 }
 
-// TestRevokedTokens: a token is refused once it was revoked, and another is good.
+// TestRevokedTokens: a revoked token is refused, a new one is accepted.
 func TestRevokedTokens(t *testing.T) {
 	p, _ := newProject(t, "")
 	token := func() string {

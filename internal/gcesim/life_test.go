@@ -220,7 +220,7 @@ func TestSameSeedSameResults(t *testing.T) {
 	}
 }
 
-// TestGracefulShutdown: a VM that asked for it is PENDING_STOP for a while, and its deletion RUNNING, unless the caller is in a hurry.
+// TestGracefulShutdown: a VM with a graceful shutdown is PENDING_STOP first, unless the caller sets noGracefulShutdown.
 func TestGracefulShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "")
@@ -260,7 +260,7 @@ func TestGracefulShutdown(t *testing.T) {
 	})
 }
 
-// TestPending: an operation may be PENDING before it is RUNNING; it has not begun then.
+// TestPending: an operation may be PENDING, without a start time, before it is RUNNING.
 func TestPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, s := newProject(t, "pending us-central1-a 3s 3s")
@@ -280,7 +280,7 @@ func TestPending(t *testing.T) {
 	})
 }
 
-// TestClock: all times that Google tells are those of its clock, and what was planned happens when it was going to.
+// TestClock: all times in answers are times of Google's clock, which does not change when things happen.
 func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "clock 11m")
@@ -318,7 +318,7 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// TestTakenToExist: what is well-formed exists, unless it was declared absent.
+// TestTakenToExist: every well-formed name exists, unless the command absent named it.
 func TestTakenToExist(t *testing.T) {
 	p, s := newProject(t, "optime * 0s 0s")
 	n := 0

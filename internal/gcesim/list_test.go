@@ -44,7 +44,7 @@ func TestPages(t *testing.T) {
 			equal(t, "pages by "+order, fmt.Sprint(sizes, " ", len(seen)), want)
 		}
 		l, err := s.Instances.List("gcesim-project", zoneA).OrderBy("creationTimestamp desc").MaxResults(1).Do()
-		if err != nil || l.Items[0].Name != "vm-1201" { // of one instant with vm-1202
+		if err != nil || l.Items[0].Name != "vm-1201" { // created at the same instant as vm-1202
 			t.Errorf("newest: %v, %v", l, err)
 		}
 		do(t, p, "order-mode ignore")

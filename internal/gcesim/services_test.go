@@ -11,7 +11,7 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// TestAccountAndRole: the way of a service account and its role, from the first call to the last.
+// TestAccountAndRole: the life of a service account and its role.
 func TestAccountAndRole(t *testing.T) {
 	const (
 		accounts = "/apis/iam/v1/projects/gcesim-project/serviceAccounts"
@@ -62,7 +62,7 @@ func TestAccountAndRole(t *testing.T) {
 	})
 }
 
-// TestRepositories: a repository can be made once its service is enabled; a fault on a service meets what changes it.
+// TestRepositories: a repository needs its service enabled. A fault named after a service applies to its changes.
 func TestRepositories(t *testing.T) {
 	const (
 		enable = "/apis/serviceusage/v1/projects/gcesim-project/services:batchEnable"
@@ -87,7 +87,7 @@ func TestRepositories(t *testing.T) {
 	}
 }
 
-// TestBuild: a build takes a while, and fails where its image has nowhere to go.
+// TestBuild: a build takes time, and fails if its image has no repository.
 func TestBuild(t *testing.T) {
 	const (
 		builds = "/apis/cloudbuild/v1/projects/gcesim-project/locations/global/builds"

@@ -62,7 +62,7 @@ func TestStockoutDetails(t *testing.T) {
 	})
 }
 
-// TestCapacityByKind: a machine type, or Spot VMs as a whole, may have no room while others have.
+// TestCapacityByKind: a zone may have room for one kind of VM and none for another.
 func TestCapacityByKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "capacity us-central1-a 1 n2-standard-4\ncapacity us-central1-a 3 spot\ncapacity us-central1-a 5")
@@ -143,7 +143,7 @@ func TestVMQuota(t *testing.T) {
 	}
 }
 
-// TestRates checks that calls are counted in fixed minutes, and that a refused call costs nothing and does nothing.
+// TestRates checks that calls are counted in fixed minutes, and that a refused call does not count and has no effect.
 func TestRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "rate us-central1 default_per_region 2")
