@@ -28,9 +28,9 @@ func (p *Project) scopes() []scope {
 	return out
 }
 
-// aggregate answers an aggregatedList method. Such items occur in the scopes whose paths start with a word: zones, regions or global. List
-// yields the items of one scope.
-func (c *call) aggregate(kind, collection, filterMode, word string, list func(scope, api.Query) iter.Seq[api.Item]) api.Reply {
+// aggregate answers an aggregatedList method. List yields the items of one scope. Level is zones, regions or global if the items occur only
+// there, otherwise "".
+func (c *call) aggregate(kind, collection, filterMode, level string, list func(scope, api.Query) iter.Seq[api.Item]) api.Reply {
 	q, err := c.listQuery(filterMode)
 	if err != nil {
 		return api.Refused(err)
@@ -38,7 +38,7 @@ func (c *call) aggregate(kind, collection, filterMode, word string, list func(sc
 	var scopes []api.Scope
 	for _, s := range c.p.scopes() {
 		one := api.Scope{Path: s.path, Down: s.zone != nil && s.zone.state == "down"}
-		if strings.HasPrefix(s.path, word) {
+		if strings.HasPrefix(s.path, level) {
 			one.Items = func(q api.Query) iter.Seq[api.Item] { return list(s, q) }
 		}
 		scopes = append(scopes, one)

@@ -121,7 +121,7 @@ func (c *call) quotaGroup() string {
 	return c.region() + "/" + c.group()
 }
 
-// listQuery returns the parameters of a list request, changed by a filter mode and the order mode.
+// listQuery returns the parameters of a list request, and applies a filter mode and the order mode to them.
 func (c *call) listQuery(filterMode string) (api.Query, *api.Error) {
 	q, err := api.ParseQuery(c.query)
 	if q.Filtered && filterMode != "normal" {

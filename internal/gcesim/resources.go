@@ -47,9 +47,9 @@ func (c *call) changed(r *drive.Resource, kind string) api.Reply {
 }
 
 func aggregateResources(k *drive.Kind) func(*call) api.Reply {
-	word, _, _ := strings.Cut(k.Scope, "/")
+	level, _, _ := strings.Cut(k.Scope, "/")
 	return func(c *call) api.Reply {
-		return c.aggregate(k.Type(), k.Collection, "normal", word, func(s scope, _ api.Query) iter.Seq[api.Item] {
+		return c.aggregate(k.Type(), k.Collection, "normal", level, func(s scope, _ api.Query) iter.Seq[api.Item] {
 			return c.p.store.Within(s.path, k)
 		})
 	}
