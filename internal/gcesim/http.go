@@ -137,7 +137,7 @@ func (p *Project) alter(c *call, f *fault, a api.Reply) api.Reply {
 // otherOperation returns the newest finished operation of the call's scope on another VM. If there is none, it makes one up.
 func (p *Project) otherOperation(c *call) *operation {
 	ops, target := p.opsOf(c.zone, c.param("region")), c.name()
-	if o := ops.find(c.param("operation")); o != nil {
+	if o := ops.byName[c.param("operation")]; o != nil {
 		target = o.targetName
 	}
 	for _, o := range slices.Backward(ops.list) {

@@ -24,7 +24,7 @@ func (c *call) instance() (*vm, *api.Error) {
 	if v := c.zone.find(name); v != nil {
 		return v, nil
 	}
-	if _, isID := api.NumericID(name); !isID && !api.ValidName.MatchString(name) {
+	if !api.ValidName.MatchString(name) {
 		return nil, api.InvalidField("instance", name, "Must be a match of regex '%s'", api.NameRule)
 	}
 	return nil, api.NotFound("projects/" + c.p.urls.Project + "/zones/" + c.zone.name + "/instances/" + name)

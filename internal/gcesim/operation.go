@@ -145,20 +145,6 @@ func (p *Project) dropOldest(ops *operations, first, end int, limit time.Time) {
 	}
 }
 
-func (ops *operations) find(name string) *operation {
-	if o := ops.byName[name]; o != nil {
-		return o
-	}
-	if id, ok := api.NumericID(name); ok {
-		for _, o := range ops.list {
-			if o.id == id {
-				return o
-			}
-		}
-	}
-	return nil
-}
-
 // recordPreemption adds the system event of a preemption.
 func (p *Project) recordPreemption(v *vm, at time.Time) {
 	op := p.startOperation(&operation{zone: v.zone, kind: "compute.instances.preempted", user: "system",

@@ -25,7 +25,7 @@ func (c *call) operation(o *operation, err *api.Error) api.Reply {
 func (c *call) findOperation() (*operation, *api.Error) {
 	ops, name := c.p.opsOf(c.zone, c.param("region")), c.param("operation")
 	c.p.dropOld(ops, c.now)
-	if o := ops.find(name); o != nil {
+	if o := ops.byName[name]; o != nil {
 		return o, nil
 	}
 	return nil, api.NotFound("projects/" + c.p.urls.Project + "/" + c.scope() + "/operations/" + name)
@@ -88,7 +88,7 @@ func (p *Project) waitForOperation(ctx context.Context, zone, region, name strin
 		if zone != "" && z == nil {
 			return true, now
 		}
-		o := p.opsOf(z, region).find(name)
+		o := p.opsOf(z, region).byName[name]
 		if o == nil {
 			return true, now
 		}

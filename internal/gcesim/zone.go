@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"prevmtable/internal/gcesim/api"
 )
 
 // zone is a zone with its VMs, its operations and what commands have set for it.
@@ -17,7 +15,6 @@ type zone struct {
 
 	vms  []*vm // the VMs that exist, by name
 	past []*vm // the VMs that no longer exist, by end
-	ids  map[uint64]*vm
 	ops  operations
 	live map[string]int // VMs that use capacity, by kind: all, spot, standard and machine types
 
@@ -44,7 +41,7 @@ type zone struct {
 
 func newZone(p *Project, name string) *zone {
 	return &zone{
-		project: p.urls.Project, name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
+		project: p.urls.Project, name: name, region: regionOf(name), index: len(p.zones), ops: newOperations(),
 		live: map[string]int{}, capacity: map[string]int{},
 		state: "up", stockout: "details",
 		insertTime:  span{8 * time.Second, 20 * time.Second},
@@ -56,13 +53,10 @@ func newZone(p *Project, name string) *zone {
 
 func byName(v *vm, name string) int { return cmp.Compare(v.name, name) }
 
-// find returns a VM by its name or numeric ID; nil if there is none.
+// find returns a VM by its name; nil if there is none.
 func (z *zone) find(name string) *vm {
 	if i, ok := slices.BinarySearchFunc(z.vms, name, byName); ok {
 		return z.vms[i]
-	}
-	if id, ok := api.NumericID(name); ok {
-		return z.ids[id]
 	}
 	return nil
 }
@@ -70,7 +64,6 @@ func (z *zone) find(name string) *vm {
 func (z *zone) add(v *vm) {
 	i, _ := slices.BinarySearchFunc(z.vms, v.name, byName)
 	z.vms = slices.Insert(z.vms, i, v)
-	z.ids[v.id] = v
 }
 
 // remove moves a VM to the past of its zone.
@@ -81,7 +74,6 @@ func (p *Project) remove(v *vm, at time.Time) {
 		return
 	}
 	z.vms = slices.Delete(z.vms, i, i+1)
-	delete(z.ids, v.id)
 	v.gone = at
 	z.past = append(z.past, v)
 	p.store.Leave(v.name, v.id)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -79,12 +78,6 @@ func RequestID(id string) (string, *Error) {
 
 // ResourceID turns a random number into an ID of 19 digits, the form of Compute Engine's IDs.
 func ResourceID(x uint64) uint64 { return 1_000_000_000_000_000_000 + x%8_000_000_000_000_000_000 }
-
-// NumericID parses the numeric ID of a resource, which a path may have in place of the name.
-func NumericID(s string) (uint64, bool) {
-	id, err := strconv.ParseUint(s, 10, 64)
-	return id, err == nil && id > 0
-}
 
 // Fingerprint encodes a number in the form of Compute Engine's fingerprints.
 func Fingerprint(x uint64) string {
