@@ -2,7 +2,6 @@ package gcesim
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"net/http"
 	"regexp"
@@ -14,8 +13,8 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// advise answers advice.capacity: where to create a number of Spot VMs, how likely it is that Google can create them, and how long they
-// will live. The answer follows from the room and the mean life of the zones. See
+// advise answers advice.capacity: where to create a number of Spot VMs of a machine type, how likely it is that Google can create them, and
+// how long they will live. The answer follows from the room and the mean life of the zones. See
 // https://cloud.google.com/compute/docs/instances/view-vm-availability.
 func advise(c *call) api.Reply {
 	body, err := api.ReadBody("CapacityAdviceRequest", "resource", c.body)
@@ -25,33 +24,23 @@ func advise(c *call) api.Reply {
 	size, _ := strconv.Atoi(api.PlainText(body["size"]))
 	model := api.Text(api.Object(api.Object(body["instanceProperties"])["scheduling"])["provisioningModel"])
 	policy := api.Object(body["distributionPolicy"])
-	shape := api.Text(policy["targetShape"])
-	switch {
+	switch shape := api.Text(policy["targetShape"]); {
 	case size < 1:
 		return api.Refused(api.InvalidField("size", api.PlainText(body["size"]), "Must be at least 1."))
 	case model != "SPOT":
 		return api.Refused(api.InvalidField("instanceProperties.scheduling.provisioningModel", model, "Must be SPOT."))
-	case !slices.Contains([]string{"ANY", "ANY_SINGLE_ZONE", "BALANCED"}, shape):
-		return api.Refused(api.InvalidField("distributionPolicy.targetShape", shape, "Must be one of ANY, ANY_SINGLE_ZONE and BALANCED."))
+	case shape != "ANY":
+		return api.Refused(api.NotSimulated("capacity advice with targetShape " + shape))
 	}
 	zones, err := c.advisedZones(policy)
 	if err != nil {
 		return api.Refused(err)
 	}
-	types, err := c.advisedTypes(body)
+	machineType, err := advisedType(body)
 	if err != nil {
 		return api.Refused(err)
 	}
-	best := placement{}
-	for _, name := range types {
-		if p := place(zones, name, size, shape); best.machineType == "" || p.obtainability > best.obtainability {
-			best = p
-		}
-		if best.obtainability >= 0.7 { // no need for a lesser rank
-			break
-		}
-	}
-	return api.OK(c.mask.Apply(map[string]any{"recommendations": []any{best.json(c.p)}}))
+	return api.OK(c.mask.Apply(map[string]any{"recommendations": []any{c.p.place(zones, machineType, size)}}))
 }
 
 // advisedZones returns the zones that the request names; without names, all zones of the region.
@@ -66,35 +55,33 @@ func (c *call) advisedZones(policy map[string]any) ([]*zone, *api.Error) {
 		zones = append(zones, z)
 	}
 	if zones == nil {
-		for _, name := range c.p.zoneNames() {
-			if z := c.p.zones[name]; z.region == c.param("region") {
-				zones = append(zones, z)
-			}
-		}
+		zones = c.zonesOfRegion()
 	}
 	return zones, nil
 }
 
-// advisedTypes returns the machine types that the request names, sorted by rank.
-func (c *call) advisedTypes(body map[string]any) ([]string, *api.Error) {
-	selections := api.Object(api.Object(body["instanceFlexibilityPolicy"])["instanceSelections"])
-	names := slices.SortedFunc(maps.Keys(selections), func(a, b string) int {
-		rank := func(name string) int { n, _ := strconv.Atoi(api.Text(api.Object(selections[name])["rank"])); return n }
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
-	})
-	var types []string
-	for _, name := range names {
-		for _, x := range api.List(api.Object(selections[name])["machineTypes"]) {
-			if err := checkAdvisable("instanceFlexibilityPolicy", api.Text(x)); err != nil {
-				return nil, err
-			}
-			types = append(types, api.Text(x))
+func (c *call) zonesOfRegion() (zones []*zone) {
+	for _, name := range c.p.zoneNames() {
+		if z := c.p.zones[name]; z.region == c.param("region") {
+			zones = append(zones, z)
 		}
 	}
-	if types == nil {
-		return nil, api.Missing("instanceFlexibilityPolicy.instanceSelections")
+	return zones
+}
+
+// advisedType returns the machine type that the request names.
+func advisedType(body map[string]any) (string, *api.Error) {
+	var types []any
+	for _, selection := range api.Object(api.Object(body["instanceFlexibilityPolicy"])["instanceSelections"]) {
+		types = append(types, api.List(api.Object(selection)["machineTypes"])...)
 	}
-	return types, nil
+	switch len(types) {
+	case 0:
+		return "", api.Missing("instanceFlexibilityPolicy.instanceSelections")
+	case 1:
+		return api.Text(types[0]), checkAdvisable("instanceFlexibilityPolicy", api.Text(types[0]))
+	}
+	return "", api.NotSimulated("capacity advice on several machine types")
 }
 
 // checkAdvisable returns an error for a machine type that Google gives no advice on, such as a TPU.
@@ -105,17 +92,10 @@ func checkAdvisable(field, machineType string) *api.Error {
 	return nil
 }
 
-// placement says where to create a number of VMs.
-type placement struct {
-	machineType   string
-	obtainability float64
-	zones         []*zone
-	counts        []int // of VMs, by zone
-}
-
-// place distributes VMs over zones in one of the shapes that a request may ask for: ANY, ANY_SINGLE_ZONE or BALANCED.
-func place(zones []*zone, machineType string, size int, shape string) placement {
-	room := make([]int, len(zones))
+// place recommends zones for a number of VMs: each VM goes to the zone that then has the most room, or to the first zone if none has
+// room.
+func (p *Project) place(zones []*zone, machineType string, size int) map[string]any {
+	room, counts := make([]int, len(zones)), make([]int, len(zones))
 	total := 0
 	for i, z := range zones {
 		if z.state == "up" {
@@ -123,37 +103,28 @@ func place(zones []*zone, machineType string, size int, shape string) placement 
 		}
 		total = min(unlimited, total+room[i])
 	}
-	p := placement{machineType: machineType, zones: zones, counts: make([]int, len(zones))}
-	if len(zones) == 0 {
-		return p
-	}
-	if shape == "ANY_SINGLE_ZONE" {
-		best := slices.Index(room, slices.Max(room))
-		total, p.counts[best] = room[best], size
-	} else {
-		spread(p.counts, room, size, shape == "BALANCED")
-	}
-	p.obtainability = obtainability(total, size)
-	return p
-}
-
-// spread assigns VMs to zones one by one. Each goes to the zone with the most room left; if balanced, to the zone with the fewest VMs among
-// the zones with room.
-func spread(counts, room []int, size int, balanced bool) {
 	for range min(size, 100_000) {
-		best := -1
-		for i := range counts {
-			left := room[i] - counts[i]
-			switch {
-			case best < 0, room[best]-counts[best] <= 0 && left > 0:
-				best = i
-			case left <= 0:
-			case balanced && counts[i] < counts[best], !balanced && left > room[best]-counts[best]:
+		best := 0
+		for i := range zones {
+			if left := room[i] - counts[i]; left > max(0, room[best]-counts[best]) {
 				best = i
 			}
 		}
 		counts[best]++
 	}
+	shards := []any{}
+	uptime := time.Duration(0)
+	for i, z := range zones {
+		if counts[i] == 0 {
+			continue
+		}
+		shards = append(shards, map[string]any{"instanceCount": counts[i], "machineType": machineType, "provisioningModel": "SPOT", "zone": p.link("zones/%s", z.name)})
+		if u := z.estimatedUptime(); uptime == 0 || u < uptime {
+			uptime = u
+		}
+	}
+	return map[string]any{"shards": shards, "scores": map[string]any{"obtainability": obtainability(total, size),
+		"estimatedUptime": strconv.Itoa(int(uptime.Seconds())) + "s"}}
 }
 
 // obtainability scores how well the room suffices. Google calls scores from 0.7 high and scores up to 0.3 low.
@@ -169,23 +140,6 @@ func obtainability(room, size int) float64 {
 		return 0.3
 	}
 	return 0.1
-}
-
-func (p placement) json(project *Project) map[string]any {
-	shards := []any{}
-	uptime := time.Duration(0)
-	for i, z := range p.zones {
-		if p.counts[i] == 0 {
-			continue
-		}
-		shards = append(shards, map[string]any{"instanceCount": p.counts[i], "machineType": p.machineType,
-			"provisioningModel": "SPOT", "zone": project.link("zones/%s", z.name)})
-		if u := z.estimatedUptime(); uptime == 0 || u < uptime {
-			uptime = u
-		}
-	}
-	return map[string]any{"shards": shards, "scores": map[string]any{"obtainability": p.obtainability,
-		"estimatedUptime": strconv.Itoa(int(uptime.Seconds())) + "s"}}
 }
 
 // estimatedUptime returns the median life of the zone's Spot VMs, rounded down to one of a few steps.
@@ -214,11 +168,12 @@ func adviseHistory(c *call) api.Reply {
 	if err := checkAdvisable("instanceProperties.machineType", machineType); err != nil {
 		return api.Refused(err)
 	}
-	location, zones, err := c.historyLocation(api.Text(api.Object(body["locationPolicy"])["location"]))
-	if err != nil {
-		return api.Refused(err)
+	region := "regions/" + c.param("region")
+	if location := api.Text(api.Object(body["locationPolicy"])["location"]); location != "" && c.p.urls.Local(location) != region {
+		return api.Refused(api.NotSimulated("the history of a location other than the region"))
 	}
-	out := map[string]any{"location": c.p.link("%s", location), "machineType": machineType}
+	zones := c.zonesOfRegion()
+	out := map[string]any{"location": c.p.link("%s", region), "machineType": machineType}
 	for _, x := range api.List(body["types"]) {
 		switch x {
 		case "PREEMPTION":
@@ -235,21 +190,6 @@ func adviseHistory(c *call) api.Reply {
 		}
 	}
 	return api.OK(c.mask.Apply(out))
-}
-
-// historyLocation returns the path of the location that a URL names, by default the region, and the zones there.
-func (c *call) historyLocation(url string) (path string, zones []*zone, err *api.Error) {
-	region := "regions/" + c.param("region")
-	path = cmp.Or(c.p.urls.Local(url), region)
-	for _, name := range c.p.zoneNames() {
-		if z := c.p.zones[name]; z.region == c.param("region") && (path == region || path == "zones/"+name) {
-			zones = append(zones, z)
-		}
-	}
-	if zones == nil {
-		return "", nil, api.InvalidField("locationPolicy.location", url, "Must be the region or a zone of it.")
-	}
-	return path, zones, nil
 }
 
 const historyDays = 30
