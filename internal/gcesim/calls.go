@@ -11,24 +11,22 @@ import (
 
 // Call is a request that the simulator has answered.
 type Call struct {
-	Time       time.Time
-	Method     string // such as instances.insert, metadata.attribute, metadata.token, metadata.metadata
-	Zone       string
-	Name       string // the name of the VM or operation, or the path of the metadata
-	RequestID  string
-	APIVersion string // X-Goog-Api-Version
-	Status     int    // the HTTP status; 0: no answer
-	Group      string // the API quota, as region/group
-	Bytes      int    // the size of the answer's body
+	Time      time.Time
+	Method    string // such as instances.insert, metadata.attribute, metadata.token, metadata.metadata
+	Zone      string
+	Name      string // the name of the VM or operation, or the path of the metadata
+	RequestID string
+	Status    int    // the HTTP status; 0: no answer
+	Group     string // the API quota, as region/group
+	Bytes     int    // the size of the answer's body
 }
 
 // callLog counts all calls and keeps the newest.
 type callLog struct {
-	recent   []Call // a ring
-	next     int    // the oldest call in a full ring
-	sums     map[callKey]callSum
-	groups   map[string]int // calls by API quota
-	versions map[string]int // calls by Call.APIVersion
+	recent []Call // a ring
+	next   int    // the oldest call in a full ring
+	sums   map[callKey]callSum
+	groups map[string]int // calls by API quota
 }
 
 type callKey struct {
@@ -43,7 +41,7 @@ type callSum struct {
 }
 
 func (l *callLog) init() {
-	*l = callLog{sums: map[callKey]callSum{}, groups: map[string]int{}, versions: map[string]int{}}
+	*l = callLog{sums: map[callKey]callSum{}, groups: map[string]int{}}
 }
 
 // count adds a call to the log; its status is 0 if it got no answer.
@@ -57,7 +55,6 @@ func (p *Project) count(c Call, status, bytes int) {
 	l.sums[key] = callSum{sum.count + 1, sum.bytes + int64(bytes)}
 	if c.Group != "" {
 		l.groups[c.Group]++
-		l.versions[c.APIVersion]++
 	}
 	switch {
 	case p.keepCalls <= 0:
@@ -141,6 +138,5 @@ func (p *Project) callsJSON() map[string]any {
 		methods[key.method][status] += sum.count
 		bytes[key.method] += sum.bytes
 	}
-	return map[string]any{"byMethod": methods, "byQuotaGroup": maps.Clone(p.calls.groups),
-		"byApiVersion": maps.Clone(p.calls.versions), "responseBytes": bytes}
+	return map[string]any{"byMethod": methods, "byQuotaGroup": maps.Clone(p.calls.groups), "responseBytes": bytes}
 }

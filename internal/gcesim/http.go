@@ -53,8 +53,7 @@ func (p *Project) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if r.Context().Err() != nil {
 		api.Abort(w, r.Context().Err())
 	}
-	entry := Call{Time: c.now, Method: c.route.ID, Zone: c.param("zone"), Name: c.name(), RequestID: c.query.Get("requestId"),
-		APIVersion: r.Header.Get("X-Goog-Api-Version"), Group: c.quotaGroup()}
+	entry := Call{Time: c.now, Method: c.route.ID, Zone: c.param("zone"), Name: c.name(), RequestID: c.query.Get("requestId"), Group: c.quotaGroup()}
 	p.deliver(w, r, a, f, entry)
 }
 
@@ -182,6 +181,5 @@ func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a api.Reply, f
 
 // notSimulated answers a request for a method that is not simulated.
 func (p *Project) notSimulated(w http.ResponseWriter, r *http.Request) {
-	p.deliver(w, r, api.Refused(api.NotSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path,
-		APIVersion: r.Header.Get("X-Goog-Api-Version")})
+	p.deliver(w, r, api.Refused(api.NotSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path})
 }

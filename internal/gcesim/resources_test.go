@@ -42,8 +42,8 @@ func balancer(t *testing.T, s *compute.Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made(s.RegionBackendServices.Patch("gcesim-project", region, "web", &compute.BackendService{Fingerprint: service.Fingerprint,
-		Backends: []*compute.Backend{{Group: "zones/us-central1-a/networkEndpointGroups/web"}}}).Do())
+	service.Backends = []*compute.Backend{{Group: "zones/us-central1-a/networkEndpointGroups/web"}}
+	made(s.RegionBackendServices.Update("gcesim-project", region, "web", service).Do())
 	made(s.ForwardingRules.Insert("gcesim-project", region, &compute.ForwardingRule{Name: "web", LoadBalancingScheme: "EXTERNAL",
 		IPAddress: "regions/us-central1/addresses/web", BackendService: "regions/us-central1/backendServices/web", PortRange: "80"}).Do())
 }
@@ -67,7 +67,7 @@ func TestBalancer(t *testing.T) {
 		_, err = s.Addresses.Insert("gcesim-project", region, &compute.Address{Name: "web"}).Do()
 		wantReason(t, err, 409, "alreadyExists")
 		stale := &compute.BackendService{Fingerprint: "AAAA", Backends: []*compute.Backend{}, ForceSendFields: []string{"Backends"}}
-		_, err = s.RegionBackendServices.Patch("gcesim-project", region, "web", stale).Do()
+		_, err = s.RegionBackendServices.Update("gcesim-project", region, "web", stale).Do()
 		wantReason(t, err, 412, "conditionNotMet")
 
 		deletes := []func() (*compute.Operation, error){

@@ -55,9 +55,6 @@ func getBucket(c *call) api.Reply {
 
 func insertBucket(c *call) api.Reply {
 	name := api.Text(c.body["name"])
-	if c.s.buckets[name] {
-		return api.Refused(api.Refuse(http.StatusConflict, "conflict", "Your previous request to create the named bucket succeeded and you already own it."))
-	}
 	c.s.buckets[name] = true
 	return api.OK(bucketJSON(c, name))
 }

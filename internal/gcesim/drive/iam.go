@@ -39,7 +39,6 @@ var (
 
 var iamRoutes = []Method{
 	method("iam.serviceAccounts.create", http.MethodPost, "v1/projects/([^/]+)/serviceAccounts", createAccount),
-	method("iam.serviceAccounts.get", http.MethodGet, "v1/projects/[^/]+/serviceAccounts/([^/:]+)", getAccount),
 	method("iam.serviceAccounts.delete", http.MethodDelete, "v1/projects/[^/]+/serviceAccounts/([^/:]+)", deleteAccount),
 	method("iam.roles.create", http.MethodPost, "v1/projects/([^/]+)/roles", createRole),
 	method("iam.roles.get", http.MethodGet, "v1/projects/[^/]+/roles/([^/:]+)", getRole),
@@ -79,28 +78,13 @@ func (c *call) account() (*serviceAccount, *api.Error) {
 	return nil, api.RefuseNewer(http.StatusNotFound, "NOT_FOUND", "Unknown service account")
 }
 
-func getAccount(c *call) api.Reply {
-	a, err := c.account()
-	if err != nil {
-		return api.Refused(err)
-	}
-	return api.OK(a.json(c.s))
-}
-
-// deleteAccount answers serviceAccounts.delete. As in IAM, the bindings of the account stay, under a name that starts with deleted:.
+// deleteAccount answers serviceAccounts.delete. As in IAM, the bindings of the account stay.
 func deleteAccount(c *call) api.Reply {
 	a, err := c.account()
 	if err != nil {
 		return api.Refused(err)
 	}
 	delete(c.s.accounts, a.email)
-	for role, members := range c.s.policy {
-		for i, m := range members {
-			if m == "serviceAccount:"+a.email {
-				c.s.policy[role][i] = "deleted:" + m + "?uid=" + strconv.FormatUint(a.id, 10)
-			}
-		}
-	}
 	return api.OK(map[string]any{})
 }
 
@@ -211,9 +195,6 @@ func setPolicy(c *call) api.Reply {
 		return api.Refused(err)
 	}
 	policy := api.Object(c.body["policy"])
-	if etag := api.Text(policy["etag"]); etag != "" && etag != c.s.policyJSON()["etag"] {
-		return api.Refused(api.RefuseNewer(http.StatusConflict, "ABORTED", "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."))
-	}
 	given := map[string][]string{}
 	for _, b := range api.List(policy["bindings"]) {
 		name := api.Text(api.Object(b)["role"])

@@ -44,8 +44,7 @@ func ResourceMethods() []ResourceMethod {
 	}
 	const service, group = "regions/{region}/backendServices/{resource}", "zones/{zone}/networkEndpointGroups/{resource}/"
 	return append(out,
-		ResourceMethod{api.Method{ID: "regionBackendServices.patch", Verb: http.MethodPatch, Path: service, Fault: "backendServices", Group: "default", Schema: "Operation"}, changeBackendService(true)},
-		ResourceMethod{api.Method{ID: "regionBackendServices.update", Verb: http.MethodPut, Path: service, Fault: "backendServices", Group: "default", Schema: "Operation"}, changeBackendService(false)},
+		ResourceMethod{api.Method{ID: "regionBackendServices.update", Verb: http.MethodPut, Path: service, Fault: "backendServices", Group: "default", Schema: "Operation"}, updateBackendService},
 		ResourceMethod{api.Method{ID: "networkEndpointGroups.attachNetworkEndpoints", Verb: http.MethodPost, Path: group + "attachNetworkEndpoints", Fault: "networkEndpointGroups", Group: "default", Schema: "Operation"},
 			changeEndpoints((*Resource).attach, "attachNetworkEndpoints", "NetworkEndpointGroupsAttachEndpointsRequest")},
 		ResourceMethod{api.Method{ID: "networkEndpointGroups.detachNetworkEndpoints", Verb: http.MethodPost, Path: group + "detachNetworkEndpoints", Fault: "networkEndpointGroups", Group: "default", Schema: "Operation"},
@@ -97,22 +96,20 @@ func (k *Kind) list(s *Store, r *Request) api.Reply {
 	return r.List("compute#"+k.Type()+"List", r.Scope+"/"+k.Collection, s.Within(r.Scope, k))
 }
 
-// changeBackendService returns the handler of patch, which keeps the fields that the body lacks, or of update, which does not.
-func changeBackendService(keep bool) func(*Store, *Request) api.Reply {
-	return func(s *Store, r *Request) api.Reply {
-		found, err := s.resource(backendServices, r)
-		if err != nil {
-			return api.Refused(err)
-		}
-		body, err := api.ReadBody(backendServices.Schema, "resource", r.Body)
-		if err == nil {
-			err = s.change(found, body, keep)
-		}
-		if err != nil {
-			return api.Refused(err)
-		}
-		return r.Changed(found, "update")
+// updateBackendService answers regionBackendServices.update.
+func updateBackendService(s *Store, r *Request) api.Reply {
+	found, err := s.resource(backendServices, r)
+	if err != nil {
+		return api.Refused(err)
 	}
+	body, err := api.ReadBody(backendServices.Schema, "resource", r.Body)
+	if err == nil {
+		err = s.update(found, body)
+	}
+	if err != nil {
+		return api.Refused(err)
+	}
+	return r.Changed(found, "update")
 }
 
 // changeEndpoints returns the handler that attaches VMs to an endpoint group or detaches them.

@@ -88,20 +88,15 @@ func (s *Store) remove(r *Resource) *api.Error {
 	return nil
 }
 
-// change sets the fields of a resource. The body must have the current fingerprint. Fields that the body lacks stay as they are with keep;
-// otherwise they are removed.
-func (s *Store) change(r *Resource, body map[string]any, keep bool) *api.Error {
+// update replaces the fields of a resource. The body must have the current fingerprint.
+func (s *Store) update(r *Resource, body map[string]any) *api.Error {
 	if api.Text(body["fingerprint"]) != s.fingerprint(r) {
 		return api.Refuse(http.StatusPreconditionFailed, "conditionNotMet", "Invalid fingerprint.")
-	}
-	base := map[string]any{}
-	if keep {
-		maps.Copy(base, r.Body)
 	}
 	for _, name := range []string{"fingerprint", "id", "kind", "selfLink", "creationTimestamp", "region"} {
 		delete(body, name)
 	}
-	body, uses, err := s.resolve(api.Overlay(base, body))
+	body, uses, err := s.resolve(body)
 	if err == nil {
 		r.Body, r.uses = body, uses
 	}
