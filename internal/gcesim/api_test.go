@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -138,5 +139,26 @@ func TestEscapedPath(t *testing.T) {
 	do(t, p, "vm us-central1-a vm-1")
 	if _, err := client(t, p).Instances.Get(p.Name(), zoneA, "vm-1").Do(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAddresses: VMs have valid addresses, and no request to one of them leaves for a real host.
+func TestAddresses(t *testing.T) {
+	p, s := newProject(t, "rate * default_per_region off")
+	for n := range 500 {
+		insert(t, s, zoneA, fmt.Sprint("vm-", n))
+	}
+	l, err := s.Instances.List(p.Name(), zoneA).Do()
+	if err != nil || len(l.Items) != 500 {
+		t.Fatal(len(l.Items), err)
+	}
+	benchmarking := netip.MustParsePrefix("198.18.0.0/15") // RFC 2544: not routed on the Internet
+	for _, i := range l.Items {
+		nic := i.NetworkInterfaces[0]
+		inner, err := netip.ParseAddr(nic.NetworkIP)
+		outer, bad := netip.ParseAddr(nic.AccessConfigs[0].NatIP)
+		if err != nil || bad != nil || !inner.IsPrivate() || !benchmarking.Contains(outer) {
+			t.Errorf("%s: %s, %s", i.Name, nic.NetworkIP, nic.AccessConfigs[0].NatIP)
+		}
 	}
 }

@@ -88,7 +88,7 @@ func (w vmView) withFingerprint(name string) any {
 }
 
 // hostNumber returns the number from which the VM's addresses are derived.
-func (w vmView) hostNumber() uint64 { return w.v.id % 65000 }
+func (w vmView) hostNumber() uint64 { return w.v.id % 64000 }
 
 func (w vmView) networkInterfaces() any {
 	given := api.List(w.v.body("networkInterfaces"))
@@ -108,7 +108,7 @@ func (w vmView) networkInterfaces() any {
 			access[j] = api.Overlay(map[string]any{"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT",
 				"networkTier": "PREMIUM"}, access[j])
 			if isLive(w.v.status(w.at)) {
-				api.Object(access[j])["natIP"] = fmt.Sprintf("203.0.%d.%d", host/250%256, host%250+2)
+				api.Object(access[j])["natIP"] = fmt.Sprintf("198.18.%d.%d", host/250, host%250+2) // not routed on the Internet: RFC 2544
 			}
 		}
 		out[i] = nic
