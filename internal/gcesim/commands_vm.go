@@ -97,9 +97,9 @@ func addVM(p *Project, args []string, now time.Time) (string, error) {
 	case err != nil:
 		return "", err
 	case !api.ValidName.MatchString(name):
-		return "", fmt.Errorf("%q is no name of a VM", name)
+		return "", fmt.Errorf("%q is not a valid name of a VM", name)
 	case z.find(name) != nil:
-		return "", stateErrorf("there is a %s in %s already", name, z.name)
+		return "", stateErrorf("%s exists already in %s", name, z.name)
 	}
 	v := p.newVM(z, p.foreignSpec(z, name, spot), now)
 	z.add(v)

@@ -161,7 +161,7 @@ func parseSpan(args []string) (span, error) {
 	}
 	longest, err := time.ParseDuration(args[1])
 	if err == nil && (shortest < 0 || longest < shortest) {
-		err = fmt.Errorf("want MIN MAX, the larger last, not %s %s", args[0], args[1])
+		err = fmt.Errorf("want MIN MAX with MIN <= MAX, not %s %s", args[0], args[1])
 	}
 	return span{shortest, longest}, err
 }

@@ -234,12 +234,12 @@ func (f *fault) arguments(args []string) (err error) {
 		return err
 	default:
 		if len(args) > 0 {
-			return fmt.Errorf("%q is too much", strings.Join(args, " "))
+			return fmt.Errorf("unexpected %q", strings.Join(args, " "))
 		}
 		return nil
 	}
 	if err == nil && (f.status < 200 || f.status > 599) {
-		err = fmt.Errorf("%d is no HTTP status for this", f.status)
+		err = fmt.Errorf("%d is not an HTTP status from 200 to 599", f.status)
 	}
 	if f.message == "" {
 		f.message = "The simulator was told to answer " + strings.Join(args[:len(args):len(args)], " ") + "."
