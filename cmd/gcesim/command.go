@@ -15,18 +15,18 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// patience is how long the processes that the command left running may take to end. prevmtable takes up to 8 s.
-const patience = 10 * time.Second
+// killDelay is how long the processes that the command left running may take to end. prevmtable takes up to 8 s.
+const killDelay = 10 * time.Second
 
-// runCommand runs the command in a process group of its own, with the terminal if there is one. It passes signals on to the group, and
-// returns the command's exit status when the group has no process left.
-func runCommand(command []string, p *gcesim.Project, host string, signals <-chan os.Signal, say *log.Logger) (int, error) {
+// runCommand runs the command in a process group of its own, which gets the terminal if there is one, and passes signals on to the group.
+// It returns the exit status of the command when no process of the group is left.
+func runCommand(command []string, p *gcesim.Project, host string, signals <-chan os.Signal, logger *log.Logger) (int, error) {
 	dir, remove, err := workDir()
 	if err != nil {
 		return 0, err
 	}
 	defer remove()
-	args, env, err := inside(command, p.Name(), host, dir)
+	args, env, err := prepare(command, p.Name(), host, dir)
 	if err != nil {
 		return 0, err
 	}
@@ -40,7 +40,7 @@ func runCommand(command []string, p *gcesim.Project, host string, signals <-chan
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, tty.fd
 		defer tty.restore()
 	case !term.IsTerminal(int(os.Stdin.Fd())):
-		cmd.Stdin = os.Stdin // a terminal would stop a process in the background that reads
+		cmd.Stdin = os.Stdin // a terminal stops a background process that reads from it
 	}
 	if err := cmd.Start(); err != nil {
 		return 0, err
@@ -48,10 +48,10 @@ func runCommand(command []string, p *gcesim.Project, host string, signals <-chan
 	group := processGroup(cmd.Process.Pid)
 	changes := make(chan syscall.WaitStatus)
 	go watch(cmd.Process.Pid, changes)
-	return group.attend(changes, tty, signals, say), nil
+	return group.supervise(changes, tty, signals, logger), nil
 }
 
-// watch sends each change of a child process, up to its end.
+// watch sends each change of a child process's state, up to its end.
 func watch(pid int, changes chan<- syscall.WaitStatus) {
 	for {
 		var status syscall.WaitStatus
@@ -66,12 +66,13 @@ func watch(pid int, changes chan<- syscall.WaitStatus) {
 	}
 }
 
-// attend passes signals on to the command until it ends, ends what it has left running, and returns its exit status.
-func (g processGroup) attend(changes <-chan syscall.WaitStatus, tty *terminal, signals <-chan os.Signal, say *log.Logger) int {
+// supervise passes signals on to the command until it ends. Then it ends the processes that the command left running, and returns the exit
+// status of the command.
+func (g processGroup) supervise(changes <-chan syscall.WaitStatus, tty *terminal, signals <-chan os.Signal, logger *log.Logger) int {
 	signalled := false
 	parent, byGoRun := os.Getppid(), startedByGoRun()
-	look := time.NewTicker(500 * time.Millisecond)
-	defer look.Stop()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
 	continued := make(chan os.Signal, 1)
 	signal.Notify(continued, syscall.SIGCONT)
 	defer signal.Stop(continued)
@@ -80,7 +81,7 @@ func (g processGroup) attend(changes <-chan syscall.WaitStatus, tty *terminal, s
 		case s := <-signals:
 			signalled = true
 			g.signal(s.(syscall.Signal))
-		case <-look.C:
+		case <-tick.C:
 			if byGoRun && os.Getppid() != parent { // go run does not pass SIGTERM on
 				signalled, byGoRun = true, false
 				g.signal(syscall.SIGTERM)
@@ -93,9 +94,9 @@ func (g processGroup) attend(changes <-chan syscall.WaitStatus, tty *terminal, s
 			switch {
 			case status.Stopped() && tty != nil:
 				tty.suspend()
-				tty.resume(g) // at once if no shell can stop gcesim
+				tty.resume(g) // suspend returns at once where no shell can stop gcesim
 			case !status.Stopped():
-				g.end(signalled, signals, say)
+				g.end(signalled, signals, logger)
 				return exitStatus(status)
 			}
 		}
@@ -113,31 +114,31 @@ func exitStatus(status syscall.WaitStatus) int {
 type processGroup int
 
 func (g processGroup) signal(s syscall.Signal) {
-	_ = syscall.Kill(-int(g), s) // an error means that no process is left
+	_ = syscall.Kill(-int(g), s) // an error means that the group has no process left
 }
 
-// end waits until the group has no process left, for patience, and kills it then. Unless the group has had a signal already, end sends
-// SIGTERM. It passes further signals on.
-func (g processGroup) end(signalled bool, signals <-chan os.Signal, say *log.Logger) {
+// end waits until the group has no process left. It sends SIGTERM first, unless the group already got a signal, passes further signals on,
+// and kills the group after killDelay.
+func (g processGroup) end(signalled bool, signals <-chan os.Signal, logger *log.Logger) {
 	if !signalled {
 		g.signal(syscall.SIGTERM)
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for last := time.After(patience); g.alive(); {
+	for last := time.After(killDelay); g.alive(); {
 		select {
 		case s := <-signals:
 			g.signal(s.(syscall.Signal))
 		case <-tick.C:
 		case <-last:
-			say.Printf("ending what the command left running")
+			logger.Printf("killing the processes that the command left running")
 			g.signal(syscall.SIGKILL)
 			return
 		}
 	}
 }
 
-// alive reports whether a process of the group runs. Where there is /proc, zombies do not count.
+// alive reports whether a process of the group runs. Zombies do not count where /proc tells them.
 func (g processGroup) alive() bool {
 	if syscall.Kill(-int(g), 0) != nil {
 		return false
@@ -155,7 +156,7 @@ func (g processGroup) alive() bool {
 		looked = true
 		var state string
 		var parent, pgrp int
-		after := string(stat[strings.LastIndexByte(string(stat), ')')+1:]) // the name before it may hold anything
+		after := string(stat[strings.LastIndexByte(string(stat), ')')+1:]) // the command name in () may contain anything
 		if n, _ := fmt.Sscan(after, &state, &parent, &pgrp); n == 3 && pgrp == int(g) && state != "Z" && state != "X" {
 			return true
 		}

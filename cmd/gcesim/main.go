@@ -3,14 +3,15 @@
 //	gcesim [flags]                      serve until interrupted
 //	gcesim [flags] -- COMMAND ARGS...   serve while COMMAND runs, and end with its exit status
 //
-// COMMAND gets an environment in which Google's libraries, gcloud and prevmtable use the simulated project; see inside. It has the
-// terminal and a process group of its own, to which gcesim passes signals on, and nothing of it is left running at the end. A shell
-// (gcesim -- bash) has a prompt that says it is inside the project.
+// COMMAND gets an environment in which Google's libraries, gcloud and prevmtable use the simulated project; see environment. It gets the
+// terminal and a process group of its own. Gcesim passes signals on to that group, and leaves no process of it running. The prompt of a
+// shell (gcesim -- bash) names the project.
 //
 // Without metadata and without a script the project is a demonstration: a configuration of prevmtable with hooks, and a minute in
 // which a zone runs out of room and VMs are preempted. See the folder demo.
 //
-// internal/gcesim/README.md lists the limits of the simulator and its control commands; so does /sim/ at the printed address.
+// internal/gcesim/README.md lists the limits of the simulator and its control commands. GET /sim/ at the printed address lists the
+// commands too.
 package main
 
 import (
@@ -38,7 +39,7 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 
-// absent is a flag that takes paths separated by commas, any number of times.
+// absent is a repeatable flag whose values are paths separated by commas.
 type absent []string
 
 func (a *absent) String() string { return "" }
@@ -62,14 +63,14 @@ func parseFlags(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("gcesim", flag.ContinueOnError)
 	f.StringVar(&o.addr, "addr", "", "loopback `address` to serve at (default localhost:8080; with a command, any free port)")
-	f.Var(&o.absent, "absent", "`paths` of machine types, images and networks that do not exist, separated by commas, such as machineTypes/n2-standard-4 or images/family/debian-13; all others that are well-formed do")
+	f.Var(&o.absent, "absent", "`paths` of machine types, images and networks that do not exist, separated by commas, such as machineTypes/n2-standard-4 or images/family/debian-13; any other well-formed one exists")
 	f.StringVar(&o.project, "project", "gcesim-project", "project `ID`")
 	f.StringVar(&o.zones, "zones", "", "`zones` of the project, separated by commas (default: some of five regions)")
 	f.Var(&o.metadata, "metadata", "project metadata, `KEY=VALUE,...`")
 	f.Var(&o.metadataFiles, "metadata-from-file", "project metadata read from files, `KEY=FILE,...`")
-	f.StringVar(&o.script, "script", "", "`file` of control commands; lines may begin with \"at 20s\"")
-	f.StringVar(&o.demo, "demo", "minute", "without metadata and script, the `name` of the story that is told: minute (a fill, a zone without room, preemptions, scale-in) or rollout (another machine type, the way back, another template; two minutes)")
-	f.Uint64Var(&o.seed, "seed", 0, "`number` that determines everything random; 0: a random one, which is printed")
+	f.StringVar(&o.script, "script", "", "`file` of control commands, which may start with a time, as in \"at 20s preempt us-central1-a\"")
+	f.StringVar(&o.demo, "demo", "minute", "the `name` of the demonstration, which needs neither metadata nor script: minute (a fill, a zone without room, preemptions, scale-in) or rollout (a fall-back to another machine type, the return, another template; two minutes)")
+	f.Uint64Var(&o.seed, "seed", 0, "`number` that determines everything random; 0: a random seed, which is printed")
 	f.BoolVar(&o.verbose, "v", false, "log each request")
 	if err := cli.Parse(f, args, "gcesim [flags] [-- COMMAND ARGS...]\n\nRuns a simulated Compute Engine project, and a command inside it.", os.Stdout); err != nil {
 		return nil, err
@@ -100,17 +101,17 @@ func run(args []string, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "gcesim:", err)
 		return 2
 	}
-	say := log.New(stderr, "gcesim: ", 0)
-	status, err := serve(o, say)
+	logger := log.New(stderr, "gcesim: ", 0)
+	status, err := serve(o, logger)
 	if err != nil {
-		say.Print(err)
+		logger.Print(err)
 		return 1
 	}
 	return status
 }
 
 // serve sets up a project and serves it while the command runs, or until a signal comes.
-func serve(o *options, say *log.Logger) (int, error) {
+func serve(o *options, logger *log.Logger) (int, error) {
 	project, steps, err := setUp(o)
 	if err != nil {
 		return 0, err
@@ -123,29 +124,29 @@ func serve(o *options, say *log.Logger) (int, error) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	handler := echoed(project, say)
+	handler := echoed(project, logger)
 	if o.verbose {
-		handler = logged(handler, say)
+		handler = logged(handler, logger)
 	}
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(listener) }() // ends with Close
 	defer server.Close()
 
 	host := listener.Addr().String()
-	say.Printf("project %s at http://%s, seed %d; control it at http://%s/sim/", project.Name(), host, o.seed, host)
+	logger.Printf("project %s at http://%s, seed %d; control it at http://%s/sim/", project.Name(), host, o.seed, host)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if err := runSteps(ctx, project, steps, say); err != nil {
+	if err := runSteps(ctx, project, steps, logger); err != nil {
 		return 0, err
 	}
 	if len(o.command) == 0 {
-		return wait(project, host, signals, say)
+		return wait(project, host, signals, logger)
 	}
-	return runCommand(o.command, project, host, signals, say)
+	return runCommand(o.command, project, host, signals, logger)
 }
 
 // echoed logs the commands that the control API receives.
-func echoed(h http.Handler, say *log.Logger) http.Handler {
+func echoed(h http.Handler, logger *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/sim/") {
 			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
@@ -154,8 +155,8 @@ func echoed(h http.Handler, say *log.Logger) http.Handler {
 				return
 			}
 			for line := range strings.Lines(string(body)) {
-				if line = strings.TrimSpace(line); line != "vms" && line != "resources" { // these change nothing
-					say.Printf("control: %s", line)
+				if line = strings.TrimSpace(line); line != "vms" && line != "resources" { // these only print
+					logger.Printf("control: %s", line)
 				}
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
@@ -176,14 +177,14 @@ func listen(addr string) (net.Listener, error) {
 	return net.Listen("tcp", addr)
 }
 
-// wait waits for a signal, after printing the variables for other shells.
-func wait(p *gcesim.Project, host string, signals <-chan os.Signal, say *log.Logger) (int, error) {
+// wait prints the variables for other shells, and waits for a signal.
+func wait(p *gcesim.Project, host string, signals <-chan os.Signal, logger *log.Logger) (int, error) {
 	dir, remove, err := workDir()
 	if err != nil {
 		return 0, err
 	}
 	defer remove()
-	say.Print("for another shell:")
+	logger.Print("for another shell:")
 	for _, v := range environment(p.Name(), host, filepath.Join(dir, "gcloud")) {
 		fmt.Println("export " + v)
 	}

@@ -13,7 +13,7 @@ import (
 	"prevmtable/internal/gcesim"
 )
 
-// demo has the demonstrations: the hooks of all of them, and the configuration and the script of each.
+// demo has the hooks of all demonstrations, and the configuration and the script of each.
 //
 //go:embed demo
 var demo embed.FS
@@ -47,7 +47,7 @@ func setUp(o *options) (*gcesim.Project, []gcesim.Step, error) {
 	return project, steps, nil
 }
 
-// content returns the project's attributes and its script, of the flags or of the demonstration.
+// content returns the project's attributes and its script, from the flags or from the demonstration.
 func content(o *options) (attributes map[string]string, script string, err error) {
 	if len(o.metadata) == 0 && len(o.metadataFiles) == 0 && o.script == "" {
 		return demoContent(o.demo)
@@ -95,11 +95,11 @@ func demoContent(name string) (map[string]string, string, error) {
 	return attributes, string(script), err
 }
 
-// runSteps runs the steps for the start, and starts a goroutine that runs the others at their times and logs each of them in words.
-func runSteps(ctx context.Context, p *gcesim.Project, steps []gcesim.Step, say *log.Logger) error {
+// runSteps runs the steps without a time, and starts a goroutine that runs the others at their times and logs a description of each.
+func runSteps(ctx context.Context, p *gcesim.Project, steps []gcesim.Step, logger *log.Logger) error {
 	start := time.Now()
 	for len(steps) > 0 && steps[0].At == 0 {
-		if err := runStep(p, steps[0], say); err != nil {
+		if err := runStep(p, steps[0], logger); err != nil {
 			return err
 		}
 		steps = steps[1:]
@@ -114,35 +114,35 @@ func runSteps(ctx context.Context, p *gcesim.Project, steps []gcesim.Step, say *
 			case <-ctx.Done():
 				return
 			}
-			say.Print(tell(s.Command))
-			if err := runStep(p, s, say); err != nil {
-				say.Print(err)
+			logger.Print(describe(s.Command))
+			if err := runStep(p, s, logger); err != nil {
+				logger.Print(err)
 			}
 		}
-		say.Print("the story is over; Ctrl-C ends it")
+		logger.Print("the story is over; Ctrl-C ends it")
 	}()
 	return nil
 }
 
-func runStep(p *gcesim.Project, s gcesim.Step, say *log.Logger) error {
+func runStep(p *gcesim.Project, s gcesim.Step, logger *log.Logger) error {
 	out, err := s.Run(p)
 	if out != "" {
-		say.Print(strings.TrimSpace(out))
+		logger.Print(strings.TrimSpace(out))
 	}
 	return err
 }
 
 // logged logs each request.
-func logged(h http.Handler, say *log.Logger) http.Handler {
+func logged(h http.Handler, logger *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status := &statusWriter{ResponseWriter: w}
 		start := time.Now()
-		defer func() { // a broken connection is a panic
+		defer func() { // a fault that breaks the connection panics
 			answer := "no answer"
 			if status.code != 0 {
 				answer = fmt.Sprint(status.code)
 			}
-			say.Printf("%s %s %s %v", r.Method, r.URL.RequestURI(), answer, time.Since(start).Round(time.Millisecond))
+			logger.Printf("%s %s %s %v", r.Method, r.URL.RequestURI(), answer, time.Since(start).Round(time.Millisecond))
 		}()
 		h.ServeHTTP(status, r)
 	})
@@ -166,7 +166,7 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Flush sends the first half of an answer that a fault truncates.
+// Flush is for the fault truncate, which sends the first half of an answer.
 func (w *statusWriter) Flush() {
 	if f, ok := w.ResponseWriter.(http.Flusher); ok {
 		f.Flush()

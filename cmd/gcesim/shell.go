@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// inside returns the command to run and an environment in which it uses the project. For an interactive shell it writes a start-up
-// file to dir, which sets the environment again after the user's own start-up files, and a prompt that names the project.
-func inside(command []string, project, host, dir string) (args, env []string, err error) {
+// prepare returns the command to run and an environment in which it uses the project. For an interactive shell it writes a start-up file to
+// dir. That file runs the user's own start-up file, sets the environment again, and adds the project to the prompt.
+func prepare(command []string, project, host, dir string) (args, env []string, err error) {
 	set := environment(project, host, filepath.Join(dir, "gcloud"))
 	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); !leadsOutside(name) {
+		if name, _, _ := strings.Cut(v, "="); !selectsProject(name) {
 			env = append(env, v)
 		}
 	}
@@ -37,7 +37,7 @@ func inside(command []string, project, host, dir string) (args, env []string, er
 	return command, env, err
 }
 
-// startUp returns the start-up file of a shell. Jobs of the shell end with it.
+// startUp returns the start-up file of a shell. It also ends the jobs of the shell when the shell exits.
 func startUp(set []string, own, prompt, project string) string {
 	var b strings.Builder
 	if own != "" {
@@ -53,18 +53,18 @@ func startUp(set []string, own, prompt, project string) string {
 	return b.String()
 }
 
-// leadsOutside reports whether a variable could make Google's tools or prevmtable use a real project.
-func leadsOutside(name string) bool {
+// selectsProject reports whether a variable could make Google's tools or prevmtable use a real project.
+func selectsProject(name string) bool {
 	switch name {
 	case "CLOUDSDK_PYTHON", "CLOUDSDK_PYTHON_ARGS", "CLOUDSDK_PYTHON_SITEPACKAGES", "CLOUDSDK_ROOT_DIR":
-		return false // gcloud's own installation
+		return false // where gcloud is installed
 	case "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "PREVMTABLE_PROJECT", "PREVMTABLE_COMPUTE_ENDPOINT", "GCE_METADATA_HOST":
 		return true
 	}
 	return strings.HasPrefix(name, "CLOUDSDK_")
 }
 
-// environment returns the variables that make Google's libraries, gcloud and prevmtable use the project. gcloud needs no login, and
+// environment returns the variables that make Google's libraries, gcloud and prevmtable use the project. With them gcloud needs no login, and
 // leaves the user's settings alone.
 func environment(project, host, gcloudConfig string) []string {
 	env := []string{
@@ -79,14 +79,14 @@ func environment(project, host, gcloudConfig string) []string {
 		"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING=true",
 		"CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK=true",
 	}
-	// Also the APIs that are not simulated, so that no request goes to Google.
+	// This includes an API that is not simulated, so that no request goes to Google.
 	for _, service := range []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "cloudbuild", "storage", "logging"} {
 		env = append(env, "CLOUDSDK_API_ENDPOINT_OVERRIDES_"+strings.ToUpper(service)+"=http://"+host+"/apis/"+service+"/")
 	}
 	return env
 }
 
-// workDir makes a folder for gcloud's settings and for start-up files of shells.
+// workDir makes a folder for gcloud's settings and the start-up files of shells.
 func workDir() (dir string, remove func(), err error) {
 	dir, err = os.MkdirTemp("", "gcesim-")
 	if err != nil {

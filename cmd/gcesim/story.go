@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// tell describes a control command in words. Commands that scripts seldom use stay as they are.
-func tell(command string) string {
+// describe describes a control command in words. It returns a command that scripts seldom use unchanged.
+func describe(command string) string {
 	words := strings.Fields(command)
 	if len(words) < 2 {
 		return command
 	}
-	if tell := tellers[words[0]]; tell != nil {
-		if told := tell(words[1:]); told != "" {
-			return told
+	if f := descriptions[words[0]]; f != nil {
+		if text := f(words[1:]); text != "" {
+			return text
 		}
 	}
 	return command
 }
 
-// tellers describe commands by their arguments, of which there is at least one. They return "" if the command stays as it is.
-var tellers = map[string]func(args []string) string{
+// descriptions are functions that describe a command by its arguments, at least one. They return "" for the command itself.
+var descriptions = map[string]func(args []string) string{
 	"preempt": func(args []string) string {
 		switch {
 		case len(args) > 1:
@@ -98,7 +98,7 @@ func zones(name string) string {
 	return name
 }
 
-// count returns a number of VMs, in words if there are few.
+// count returns a number of VMs, as a word if it is small.
 func count(n string) string {
 	words := map[string]string{"1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six"}
 	if word, ok := words[n]; ok {

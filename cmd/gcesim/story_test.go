@@ -14,7 +14,7 @@ func TestDemos(t *testing.T) {
 	}
 }
 
-func TestTell(t *testing.T) {
+func TestDescribe(t *testing.T) {
 	for command, want := range map[string]string{
 		"preempt us-central1-a 2":             "two VMs of us-central1-a are preempted",
 		"preempt * 1":                         "one VM of every zone is preempted",
@@ -35,7 +35,7 @@ func TestTell(t *testing.T) {
 		"fault insert * hang":                 "fault insert * hang",
 		"vms":                                 "vms",
 	} {
-		if got := tell(command); got != want {
+		if got := describe(command); got != want {
 			t.Errorf("%s: %q, want %q", command, got, want)
 		}
 	}

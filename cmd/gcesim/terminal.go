@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is the terminal that the command gets while it runs, as a shell gives it to a job. It is nil if there is none.
+// terminal is the terminal that the command gets while it runs, as a shell hands it to a job. A nil terminal means that there is none.
 type terminal struct {
 	fd    int
 	state *term.State // the modes before the command
@@ -36,7 +36,7 @@ func (t *terminal) isOurs() bool {
 
 // give puts a process group in the foreground.
 func (t *terminal) give(group int) {
-	// This stops a process in the background, unless it ignores the signal.
+	// In a background process the ioctl raises SIGTTOU, which would stop the process.
 	signal.Ignore(syscall.SIGTTOU)
 	defer signal.Reset(syscall.SIGTTOU)
 	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group) // an error means that the terminal is gone
@@ -53,7 +53,7 @@ func (t *terminal) restore() {
 	}
 }
 
-// suspend stops gcesim's own process group after Ctrl-Z has stopped the command, so that the shell gets its terminal back.
+// suspend stops gcesim's own process group after Ctrl-Z has stopped the command. So the shell gets its terminal back.
 func (t *terminal) suspend() {
 	t.take()
 	_ = syscall.Kill(0, syscall.SIGTSTP)

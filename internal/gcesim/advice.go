@@ -2,7 +2,6 @@ package gcesim
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"net/http"
 	"regexp"
@@ -14,44 +13,34 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// advise answers advice.capacity: how likely it is to get so many Spot VMs, how long they will live, and where to create them. The
-// answer follows from the room and the mean life of the zones. See
+// advise answers advice.capacity: where to create a number of Spot VMs of a machine type, how likely it is that Google can create them, and
+// how long they will live. The answer follows from the room and the mean life of the zones. See
 // https://cloud.google.com/compute/docs/instances/view-vm-availability.
 func advise(c *call) api.Reply {
-	body, err := c.read("CapacityAdviceRequest")
+	body, err := api.ReadBody("CapacityAdviceRequest", "resource", c.body)
 	if err != nil {
 		return api.Refused(err)
 	}
 	size, _ := strconv.Atoi(api.PlainText(body["size"]))
 	model := api.Text(api.Object(api.Object(body["instanceProperties"])["scheduling"])["provisioningModel"])
 	policy := api.Object(body["distributionPolicy"])
-	shape := api.Text(policy["targetShape"])
-	switch {
+	switch shape := api.Text(policy["targetShape"]); {
 	case size < 1:
 		return api.Refused(api.InvalidField("size", api.PlainText(body["size"]), "Must be at least 1."))
 	case model != "SPOT":
 		return api.Refused(api.InvalidField("instanceProperties.scheduling.provisioningModel", model, "Must be SPOT."))
-	case !slices.Contains([]string{"ANY", "ANY_SINGLE_ZONE", "BALANCED"}, shape):
-		return api.Refused(api.InvalidField("distributionPolicy.targetShape", shape, "Must be one of ANY, ANY_SINGLE_ZONE and BALANCED."))
+	case shape != "ANY":
+		return api.Refused(api.NotSimulated("capacity advice with targetShape " + shape))
 	}
 	zones, err := c.advisedZones(policy)
 	if err != nil {
 		return api.Refused(err)
 	}
-	types, err := c.advisedTypes(body)
+	machineType, err := advisedType(body)
 	if err != nil {
 		return api.Refused(err)
 	}
-	best := placement{}
-	for _, name := range types {
-		if p := place(zones, name, size, shape); best.machineType == "" || p.obtainability > best.obtainability {
-			best = p
-		}
-		if best.obtainability >= 0.7 { // a lesser rank is not needed
-			break
-		}
-	}
-	return api.OK(c.mask.Apply(map[string]any{"recommendations": []any{best.json(c.p)}}))
+	return api.OK(c.mask.Apply(map[string]any{"recommendations": []any{c.p.place(zones, machineType, size)}}))
 }
 
 // advisedZones returns the zones that the request names; without names, all zones of the region.
@@ -66,38 +55,36 @@ func (c *call) advisedZones(policy map[string]any) ([]*zone, *api.Error) {
 		zones = append(zones, z)
 	}
 	if zones == nil {
-		for _, name := range c.p.zoneNames() {
-			if z := c.p.zones[name]; z.region == c.param("region") {
-				zones = append(zones, z)
-			}
-		}
+		zones = c.zonesOfRegion()
 	}
 	return zones, nil
 }
 
-// advisedTypes returns the machine types that the request names, by rank.
-func (c *call) advisedTypes(body map[string]any) ([]string, *api.Error) {
-	selections := api.Object(api.Object(body["instanceFlexibilityPolicy"])["instanceSelections"])
-	names := slices.SortedFunc(maps.Keys(selections), func(a, b string) int {
-		rank := func(name string) int { n, _ := strconv.Atoi(api.Text(api.Object(selections[name])["rank"])); return n }
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
-	})
-	var types []string
-	for _, name := range names {
-		for _, x := range api.List(api.Object(selections[name])["machineTypes"]) {
-			if err := checkAdvisable("instanceFlexibilityPolicy", api.Text(x)); err != nil {
-				return nil, err
-			}
-			types = append(types, api.Text(x))
+func (c *call) zonesOfRegion() (zones []*zone) {
+	for _, name := range c.p.zoneNames() {
+		if z := c.p.zones[name]; z.region == c.param("region") {
+			zones = append(zones, z)
 		}
 	}
-	if types == nil {
-		return nil, api.Missing("instanceFlexibilityPolicy.instanceSelections")
-	}
-	return types, nil
+	return zones
 }
 
-// checkAdvisable returns an error for a machine type without advice, such as a TPU.
+// advisedType returns the machine type that the request names.
+func advisedType(body map[string]any) (string, *api.Error) {
+	var types []any
+	for _, selection := range api.Object(api.Object(body["instanceFlexibilityPolicy"])["instanceSelections"]) {
+		types = append(types, api.List(api.Object(selection)["machineTypes"])...)
+	}
+	switch len(types) {
+	case 0:
+		return "", api.Missing("instanceFlexibilityPolicy.instanceSelections")
+	case 1:
+		return api.Text(types[0]), checkAdvisable("instanceFlexibilityPolicy", api.Text(types[0]))
+	}
+	return "", api.NotSimulated("capacity advice on several machine types")
+}
+
+// checkAdvisable returns an error for a machine type that Google gives no advice on, such as a TPU.
 func checkAdvisable(field, machineType string) *api.Error {
 	if !machineTypePattern.MatchString(machineType) || strings.HasPrefix(machineType, "ct") {
 		return api.InvalidField(field, machineType, "There is no advice on this machine type.")
@@ -105,17 +92,10 @@ func checkAdvisable(field, machineType string) *api.Error {
 	return nil
 }
 
-// placement says where to create a number of VMs.
-type placement struct {
-	machineType   string
-	obtainability float64
-	zones         []*zone
-	counts        []int // of VMs, by zone
-}
-
-// place distributes VMs over zones in one of the shapes that a request may ask for.
-func place(zones []*zone, machineType string, size int, shape string) placement {
-	room := make([]int, len(zones))
+// place recommends zones for a number of VMs: each VM goes to the zone that then has the most room, or to the first zone if none has
+// room.
+func (p *Project) place(zones []*zone, machineType string, size int) map[string]any {
+	room, counts := make([]int, len(zones)), make([]int, len(zones))
 	total := 0
 	for i, z := range zones {
 		if z.state == "up" {
@@ -123,40 +103,31 @@ func place(zones []*zone, machineType string, size int, shape string) placement 
 		}
 		total = min(unlimited, total+room[i])
 	}
-	p := placement{machineType: machineType, zones: zones, counts: make([]int, len(zones))}
-	if len(zones) == 0 {
-		return p
-	}
-	if shape == "ANY_SINGLE_ZONE" {
-		best := slices.Index(room, slices.Max(room))
-		total, p.counts[best] = room[best], size
-	} else {
-		spread(p.counts, room, size, shape == "BALANCED")
-	}
-	p.obtainability = obtainability(total, size)
-	return p
-}
-
-// spread assigns VMs to zones one by one: to the zone with the most room, or, if balanced, to the one with the fewest VMs among those
-// with room.
-func spread(counts, room []int, size int, balanced bool) {
 	for range min(size, 100_000) {
-		best := -1
-		for i := range counts {
-			left := room[i] - counts[i]
-			switch {
-			case best < 0, room[best]-counts[best] <= 0 && left > 0:
-				best = i
-			case left <= 0:
-			case balanced && counts[i] < counts[best], !balanced && left > room[best]-counts[best]:
+		best := 0
+		for i := range zones {
+			if left := room[i] - counts[i]; left > max(0, room[best]-counts[best]) {
 				best = i
 			}
 		}
 		counts[best]++
 	}
+	shards := []any{}
+	uptime := time.Duration(0)
+	for i, z := range zones {
+		if counts[i] == 0 {
+			continue
+		}
+		shards = append(shards, map[string]any{"instanceCount": counts[i], "machineType": machineType, "provisioningModel": "SPOT", "zone": p.link("zones/%s", z.name)})
+		if u := z.estimatedUptime(); uptime == 0 || u < uptime {
+			uptime = u
+		}
+	}
+	return map[string]any{"shards": shards, "scores": map[string]any{"obtainability": obtainability(total, size),
+		"estimatedUptime": strconv.Itoa(int(uptime.Seconds())) + "s"}}
 }
 
-// obtainability scores whether the room suffices. Google calls 0.7 and more high, and 0.3 and less low.
+// obtainability scores how well the room suffices. Google calls scores from 0.7 high and scores up to 0.3 low.
 func obtainability(room, size int) float64 {
 	switch {
 	case room >= 2*size:
@@ -169,23 +140,6 @@ func obtainability(room, size int) float64 {
 		return 0.3
 	}
 	return 0.1
-}
-
-func (p placement) json(project *Project) map[string]any {
-	shards := []any{}
-	uptime := time.Duration(0)
-	for i, z := range p.zones {
-		if p.counts[i] == 0 {
-			continue
-		}
-		shards = append(shards, map[string]any{"instanceCount": p.counts[i], "machineType": p.machineType,
-			"provisioningModel": "SPOT", "zone": project.link("zones/%s", z.name)})
-		if u := z.estimatedUptime(); uptime == 0 || u < uptime {
-			uptime = u
-		}
-	}
-	return map[string]any{"shards": shards, "scores": map[string]any{"obtainability": p.obtainability,
-		"estimatedUptime": strconv.Itoa(int(uptime.Seconds())) + "s"}}
 }
 
 // estimatedUptime returns the median life of the zone's Spot VMs, rounded down to one of a few steps.
@@ -202,7 +156,7 @@ func (z *zone) estimatedUptime() time.Duration {
 
 // adviseHistory answers advice.capacityHistory: the preemption rate and the price of each of the last 30 days.
 func adviseHistory(c *call) api.Reply {
-	body, err := c.read("CapacityHistoryRequest")
+	body, err := api.ReadBody("CapacityHistoryRequest", "resource", c.body)
 	if err != nil {
 		return api.Refused(err)
 	}
@@ -214,11 +168,12 @@ func adviseHistory(c *call) api.Reply {
 	if err := checkAdvisable("instanceProperties.machineType", machineType); err != nil {
 		return api.Refused(err)
 	}
-	location, zones, err := c.historyLocation(api.Text(api.Object(body["locationPolicy"])["location"]))
-	if err != nil {
-		return api.Refused(err)
+	region := "regions/" + c.param("region")
+	if location := api.Text(api.Object(body["locationPolicy"])["location"]); location != "" && c.p.urls.Local(location) != region {
+		return api.Refused(api.NotSimulated("the history of a location other than the region"))
 	}
-	out := map[string]any{"location": c.p.link("%s", location), "machineType": machineType}
+	zones := c.zonesOfRegion()
+	out := map[string]any{"location": c.p.link("%s", region), "machineType": machineType}
 	for _, x := range api.List(body["types"]) {
 		switch x {
 		case "PREEMPTION":
@@ -237,24 +192,9 @@ func adviseHistory(c *call) api.Reply {
 	return api.OK(c.mask.Apply(out))
 }
 
-// historyLocation returns the path of the location that a URL names, the region if it is empty, and the zones there.
-func (c *call) historyLocation(url string) (path string, zones []*zone, err *api.Error) {
-	region := "regions/" + c.param("region")
-	path = cmp.Or(c.p.urls.Local(url), region)
-	for _, name := range c.p.zoneNames() {
-		if z := c.p.zones[name]; z.region == c.param("region") && (path == region || path == "zones/"+name) {
-			zones = append(zones, z)
-		}
-	}
-	if zones == nil {
-		return "", nil, api.InvalidField("locationPolicy.location", url, "Must be the region or a zone of it.")
-	}
-	return path, zones, nil
-}
-
 const historyDays = 30
 
-// days returns a record for each of the last days, oldest first.
+// days returns a record for each of the last historyDays days, oldest first.
 func (p *Project) days(now time.Time, record func(from, to time.Time) map[string]any) []any {
 	today := p.googleTime(now).UTC().Truncate(24 * time.Hour).Add(now.Sub(p.googleTime(now)))
 	var out []any
@@ -267,8 +207,8 @@ func (p *Project) days(now time.Time, record func(from, to time.Time) map[string
 	return out
 }
 
-// preemptionRate returns the number of preempted Spot VMs divided by that of all Spot VMs that stopped in an interval. If none
-// stopped, it returns a random rate that fits the mean life of the zones.
+// preemptionRate returns the share of preemptions among the Spot VMs that stopped in an interval. If no VM stopped, it returns a random
+// rate that fits the mean life of the zones.
 func preemptionRate(p *Project, zones []*zone, machineType string, from, to time.Time) float64 {
 	preempted, stopped, expected := 0, 0, 0.0
 	for _, z := range zones {
@@ -291,7 +231,7 @@ func preemptionRate(p *Project, zones []*zone, machineType string, from, to time
 	return math.Round(min(1, rate)*1000) / 1000
 }
 
-// spotPrices are invented, in dollars per vCPU and hour, near the real prices of 2026. Other series cost as much as n2.
+// spotPrices are prices in dollars per vCPU and hour. They are invented, near the real prices of 2026. Other series cost as much as n2.
 var spotPrices = map[string]float64{"e2": 0.0065, "n1": 0.0070, "n2": 0.0075, "n2d": 0.0055, "n4": 0.0080, "t2d": 0.0050, "t2a": 0.0045,
 	"c2": 0.0085, "c2d": 0.0060, "c3": 0.0090, "c3d": 0.0070, "c4": 0.0095, "c4a": 0.0075, "c4d": 0.0080, "m1": 0.0250, "g2": 0.0300, "a2": 0.1200, "a3": 0.3500}
 
@@ -327,7 +267,7 @@ func cpusOf(machineType string) int {
 
 func adviceRoutes() []route {
 	return []route{
-		{id: "advice.capacity", verb: http.MethodPost, path: "regions/{region}/advice/capacity", fault: "advice", group: "read_requests", schema: "CapacityAdviceResponse", handle: advise},
-		{id: "advice.capacityHistory", verb: http.MethodPost, path: "regions/{region}/advice/capacityHistory", fault: "advice", group: "read_requests", schema: "CapacityHistoryResponse", handle: adviseHistory},
+		{api.Method{ID: "advice.capacity", Verb: http.MethodPost, Path: "regions/{region}/advice/capacity", Fault: "advice", Group: "read_requests", Schema: "CapacityAdviceResponse"}, advise},
+		{api.Method{ID: "advice.capacityHistory", Verb: http.MethodPost, Path: "regions/{region}/advice/capacityHistory", Fault: "advice", Group: "read_requests", Schema: "CapacityHistoryResponse"}, adviseHistory},
 	}
 }

@@ -11,24 +11,22 @@ import (
 
 // Call is a request that the simulator has answered.
 type Call struct {
-	Time       time.Time
-	Method     string // such as instances.insert, metadata.attribute, metadata.token, metadata.metadata
-	Zone       string
-	Name       string // the name of the VM or operation, or the path of the metadata
-	RequestID  string
-	APIVersion string // X-Goog-Api-Version
-	Status     int    // the HTTP status; 0: no answer
-	Group      string // the API quota, as region/group
-	Bytes      int    // the size of the answer's body
+	Time      time.Time
+	Method    string // such as instances.insert, metadata.attribute, metadata.token, metadata.metadata
+	Zone      string
+	Name      string // the name of the VM or operation, or the path of the metadata
+	RequestID string
+	Status    int    // the HTTP status; 0: no answer
+	Group     string // the API quota, as region/group
+	Bytes     int    // the size of the answer's body
 }
 
-// callLog counts all calls and keeps the newest ones.
+// callLog counts all calls and keeps the newest.
 type callLog struct {
-	recent   []Call
-	next     int
-	answers  map[callKey]answers
-	groups   map[string]int
-	versions map[string]int
+	recent []Call // a ring
+	next   int    // the oldest call in a full ring
+	sums   map[callKey]callSum
+	groups map[string]int // calls by API quota
 }
 
 type callKey struct {
@@ -36,14 +34,14 @@ type callKey struct {
 	status       int
 }
 
-// answers is a number of calls and the total size of their answers.
-type answers struct {
+// callSum is a number of calls and the total size of their answers.
+type callSum struct {
 	count int
 	bytes int64
 }
 
 func (l *callLog) init() {
-	*l = callLog{answers: map[callKey]answers{}, groups: map[string]int{}, versions: map[string]int{}}
+	*l = callLog{sums: map[callKey]callSum{}, groups: map[string]int{}}
 }
 
 // count adds a call to the log; its status is 0 if it got no answer.
@@ -53,11 +51,10 @@ func (p *Project) count(c Call, status, bytes int) {
 	c.Status, c.Bytes = status, bytes
 	l := &p.calls
 	key := callKey{c.Method, c.Zone, status}
-	sum := l.answers[key]
-	l.answers[key] = answers{sum.count + 1, sum.bytes + int64(bytes)}
+	sum := l.sums[key]
+	l.sums[key] = callSum{sum.count + 1, sum.bytes + int64(bytes)}
 	if c.Group != "" {
 		l.groups[c.Group]++
-		l.versions[c.APIVersion]++
 	}
 	switch {
 	case p.keepCalls <= 0:
@@ -77,33 +74,26 @@ func (p *Project) Calls() []Call {
 	return append(slices.Clone(l.recent[l.next:]), l.recent[:l.next]...)
 }
 
-// CallCount returns the number of calls of a method, which may end in * to mean several. Statuses restrict the count to answers with
-// these HTTP statuses, of which 0 stands for no answer.
+// CallCount returns the number of calls of a method. A method that ends in * stands for all methods with that prefix. Statuses restrict
+// the count to answers with these HTTP statuses; 0 stands for no answer.
 func (p *Project) CallCount(method string, statuses ...int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.answers(method, "*", statuses...).count
-}
-
-// ZoneCallCount is CallCount for the calls to a zone.
-func (p *Project) ZoneCallCount(zone, method string, statuses ...int) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.answers(method, zone, statuses...).count
+	return p.sumCalls(method, "*", statuses...).count
 }
 
 // ResponseBytes returns the total size of the answers to a method, which may end in *.
 func (p *Project) ResponseBytes(method string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.answers(method, "*").bytes
+	return p.sumCalls(method, "*").bytes
 }
 
-// answers sums the calls of a method up. Zone * stands for any; so does an empty list of statuses.
-func (p *Project) answers(method, zone string, statuses ...int) answers {
+// sumCalls adds up the calls of a method. Zone * stands for any zone, an empty list of statuses for any status.
+func (p *Project) sumCalls(method, zone string, statuses ...int) callSum {
 	prefix, wild := strings.CutSuffix(method, "*")
-	var sum answers
-	for key, one := range p.calls.answers {
+	var sum callSum
+	for key, one := range p.calls.sums {
 		fits := key.method == method || wild && strings.HasPrefix(key.method, prefix)
 		if fits && (zone == "*" || key.zone == zone) && (len(statuses) == 0 || slices.Contains(statuses, key.status)) {
 			sum.count += one.count
@@ -113,7 +103,7 @@ func (p *Project) answers(method, zone string, statuses ...int) answers {
 	return sum
 }
 
-// callsCommand prints a count. Scripts that poll would find the whole state too long.
+// callsCommand prints a count, for scripts that poll: /sim/state is long.
 func callsCommand(p *Project, args []string, _ time.Time) (string, error) {
 	zone := "*"
 	if len(args) > 1 {
@@ -130,14 +120,14 @@ func callsCommand(p *Project, args []string, _ time.Time) (string, error) {
 		}
 		statuses = []int{status}
 	}
-	sum := p.answers(args[0], zone, statuses...)
+	sum := p.sumCalls(args[0], zone, statuses...)
 	return fmt.Sprintf("%d %d", sum.count, sum.bytes), nil
 }
 
-// callsJSON is the member calls of /sim/state.
+// callsJSON returns the member calls of /sim/state.
 func (p *Project) callsJSON() map[string]any {
 	methods, bytes := map[string]map[string]int{}, map[string]int64{}
-	for key, sum := range p.calls.answers {
+	for key, sum := range p.calls.sums {
 		if methods[key.method] == nil {
 			methods[key.method] = map[string]int{}
 		}
@@ -148,6 +138,5 @@ func (p *Project) callsJSON() map[string]any {
 		methods[key.method][status] += sum.count
 		bytes[key.method] += sum.bytes
 	}
-	return map[string]any{"byMethod": methods, "byQuotaGroup": maps.Clone(p.calls.groups),
-		"byApiVersion": maps.Clone(p.calls.versions), "responseBytes": bytes}
+	return map[string]any{"byMethod": methods, "byQuotaGroup": maps.Clone(p.calls.groups), "responseBytes": bytes}
 }

@@ -2,7 +2,6 @@ package gcesim
 
 import (
 	"fmt"
-	"iter"
 	"maps"
 	"regexp"
 	"slices"
@@ -20,18 +19,18 @@ var commonMachineTypes = []string{
 	"n2-standard-2", "n2-standard-4", "n2d-standard-2", "t2d-standard-1",
 }
 
-// machineTypePattern matches well-formed machine types: a series, a class and a number of vCPUs or GPUs, or custom numbers of vCPUs
-// and MB. See https://cloud.google.com/compute/docs/machine-resource.
+// machineTypePattern matches well-formed machine types: a series, a class and a number of vCPUs or GPUs; or custom numbers of vCPUs and MB.
+// See https://cloud.google.com/compute/docs/machine-resource.
 var machineTypePattern = regexp.MustCompile(`^(?:f1-micro|g1-small|e2-(?:micro|small|medium)` +
 	`|(?:[a-z]\d{1,2}[a-z]{0,2}|ct\d[a-z]{0,2})-(?:standard|highmem|highcpu|ultramem|megamem|hypermem|highgpu|megagpu|ultragpu|maxgpu|edgegpu|hightpu)-[1-9]\d*[a-z]?(?:-[a-z0-9]+)*` +
 	`|(?:[a-z]\d{1,2}[a-z]?-)?custom-(?:micro|small|medium|[1-9]\d*)-[1-9]\d*(?:-ext)?)$`)
 
-// knowsMachineType reports whether a zone has a machine type. Every well-formed one exists unless it was declared absent.
+// knowsMachineType reports whether a zone has a machine type. Every well-formed machine type exists unless the command absent named it.
 func (p *Project) knowsMachineType(z *zone, name string) bool {
 	return machineTypePattern.MatchString(name) && !p.isAbsent("zones/"+z.name+"/machineTypes/"+name)
 }
 
-// isAbsent reports whether the command absent named the path of a resource, or the end of it.
+// isAbsent reports whether the command absent named a path or its end.
 func (p *Project) isAbsent(path string) bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(p.absent)), func(end string) bool {
 		return strings.HasSuffix("/"+path, "/"+end)
@@ -52,7 +51,7 @@ func setAbsent(absent bool) func(*Project, []string, time.Time) (string, error) 
 	}
 }
 
-// checkAbsent returns an error for a path that no resource has which can be absent.
+// checkAbsent returns an error unless a path can be the end of the path of a machine type, image, network or subnetwork.
 func checkAbsent(path string) error {
 	parts := strings.Split(path, "/")
 	for _, kind := range []string{"machineTypes", "images", "networks", "subnetworks"} {
@@ -80,8 +79,8 @@ func (p *Project) imagePath(url string) (path string, ok bool) {
 	return "projects/" + project + "/" + where + "/" + name, ok
 }
 
-// knowsImage reports whether a URL names an image or image family. Every well-formed one exists, in any project, unless it was
-// declared absent.
+// knowsImage reports whether a URL names an image or image family that exists. Every well-formed one does, in any project, unless the
+// command absent named it.
 func (p *Project) knowsImage(url string) bool {
 	path, ok := p.imagePath(url)
 	return ok && !p.isAbsent(path)
@@ -105,7 +104,7 @@ func (p *Project) describeZone(z *zone) api.Plain {
 	}
 	return api.Plain{"kind": "compute#zone", "id": strconv.Itoa(2000 + z.index), "name": z.name, "description": z.name,
 		"creationTimestamp": p.timestamp(p.born), "status": status, "region": p.link("regions/%s", z.region),
-		"selfLink": p.link("zones/%s", z.name), "availableCpuPlatforms": []any{"Intel Broadwell"}, "supportsPzs": false}
+		"selfLink": p.link("zones/%s", z.name)}
 }
 
 func getZone(c *call) api.Reply { return api.OK(api.Render(c.p.describeZone(c.zone), c.mask)) }
@@ -118,25 +117,6 @@ func listZones(c *call) api.Reply {
 			}
 		}
 	})
-}
-
-// listQuery returns the parameters of a list request.
-func (c *call) listQuery() (api.Query, *api.Error) {
-	q, err := api.ParseQuery(c.query)
-	if c.p.settings.orderMode == "ignore" {
-		q.Newest = false
-	}
-	return q, err
-}
-
-// listPlain answers a list method. Path is that of the collection.
-func (c *call) listPlain(kind, path string, all iter.Seq[api.Item]) api.Reply {
-	q, err := c.listQuery()
-	if err != nil {
-		return api.Refused(err)
-	}
-	page, more := q.Page(all)
-	return api.OK(q.List(kind, c.p.link("%s", path), page, more, c.mask))
 }
 
 func (p *Project) describeRegion(name string) api.Plain {
@@ -154,7 +134,7 @@ func (p *Project) describeRegion(name string) api.Plain {
 	}
 	return api.Plain{"kind": "compute#region", "id": strconv.FormatUint(1000+p.draw("region", name)%900, 10), "name": name,
 		"description": name, "creationTimestamp": p.timestamp(p.born), "status": "UP", "zones": zones, "quotas": quotas,
-		"selfLink": p.link("regions/%s", name), "supportsPzs": false}
+		"selfLink": p.link("regions/%s", name)}
 }
 
 func getRegion(c *call) api.Reply {

@@ -11,8 +11,8 @@ import (
 // vmChange is a method that changes the state of a VM.
 type vmChange struct {
 	kind string   // the type of its operation
-	from []string // the statuses that it changes
-	idle []string // the statuses in which it is accepted without effect
+	from []string // the statuses in which it has an effect
+	idle []string // the statuses in which it is accepted but has no effect
 	do   func(p *Project, v *vm, op *operation, now time.Time)
 }
 
@@ -77,7 +77,7 @@ func suspendVM(p *Project, v *vm, op *operation, now time.Time) {
 
 // pauseVM takes a VM through one status to another, in neither of which it runs.
 func (p *Project) pauseVM(v *vm, op *operation, now time.Time, first, last string) {
-	op.end = now.Add(v.shutdownTime(now) + p.within(v.zone.deleteTime, op.kind, v.zone.name, v.name, v.lives))
+	op.end = now.Add(v.shutdownTime(now) + p.randomDuration(v.zone.deleteTime, op.kind, v.zone.name, v.name, v.lives))
 	v.release()
 	v.endedBy = "hand"
 	v.lives++
@@ -89,21 +89,21 @@ func (p *Project) pauseVM(v *vm, op *operation, now time.Time, first, last strin
 // startVM starts or resumes a VM, if its zone has room.
 func startVM(p *Project, v *vm, op *operation, now time.Time) {
 	if z := v.zone; z.room(v.kinds()) == 0 {
-		op.end = now.Add(p.within(p.settings.stockoutTime, "stockout", z.name, v.name, v.lives))
+		op.end = now.Add(p.randomDuration(p.settings.stockoutTime, "stockout", z.name, v.name, v.lives))
 		op.fail(p.stockout(z, v.shape.machineType, v.kinds()))
 		return
 	}
-	took := p.within(v.zone.insertTime, op.kind, v.zone.name, v.name, v.lives)
+	took := p.randomDuration(v.zone.insertTime, op.kind, v.zone.name, v.name, v.lives)
 	op.end = now.Add(took)
 	v.endedBy, v.failed = "", false
 	p.startLife(v, now, took*9/10)
 }
 
 func resetVM(p *Project, v *vm, op *operation, now time.Time) {
-	op.end = now.Add(p.within(p.settings.resourceTime, op.kind, v.zone.name, v.name, now.UnixNano()))
+	op.end = now.Add(p.randomDuration(p.settings.resourceTime, op.kind, v.zone.name, v.name, now.UnixNano()))
 }
 
-// maintainVM preempts a Spot VM. Other VMs migrate, which nobody notices.
+// maintainVM preempts a Spot VM. A standard VM migrates, which does not show.
 func maintainVM(p *Project, v *vm, op *operation, now time.Time) {
 	resetVM(p, v, op, now)
 	if v.spot {

@@ -12,28 +12,21 @@ import (
 
 var vmCommands = []command{
 	{"preempt", "NAME|ZONE [N]", "preempt a VM, or the first N live VMs of a zone by name (default all)", 1, 2, preemptCommand},
-	{"preempt-at-start", "ZONE N [terminated|gone]", "preempt the next N VMs while they start, after which they are TERMINATED or gone", 2, 3, forZones(setPreemptAtStart)},
-	{"vm", "ZONE NAME [STATUS] [standard|spot]", "add a VM that somebody else has made", 2, 4, addVM},
-	{"delete-vm", "NAME", "delete a VM as somebody else", 1, 1, byHand((*Project).deleteByHand)},
-	{"stop-vm", "NAME", "stop a VM as somebody else", 1, 1, asSomebody("stop")},
-	{"start-vm", "NAME", "start a stopped VM as somebody else", 1, 1, asSomebody("start")},
-	{"vms", "[ZONE]", "print all VMs, one a line: zone, name, status", 0, 1, vmsCommand},
+	{"preempt-at-start", "ZONE N [terminated|gone]", "preempt the next N VMs while they start; then they are TERMINATED (the default) or gone", 2, 3, forZones(setPreemptAtStart)},
+	{"vm", "ZONE NAME [STATUS] [standard|spot]", "add a VM of another user", 2, 4, addVM},
+	{"delete-vm", "NAME", "delete a VM as another user", 1, 1, byHand((*Project).deleteByHand)},
+	{"stop-vm", "NAME", "stop a VM as another user", 1, 1, changeByHand("stop")},
+	{"start-vm", "NAME", "start a stopped VM as another user", 1, 1, changeByHand("start")},
+	{"vms", "[ZONE]", "print all VMs, one per line: zone, name, status", 0, 1, vmsCommand},
 }
 
 func preemptCommand(p *Project, args []string, now time.Time) (string, error) {
 	zones, err := p.zonesNamed(args[0])
-	if err != nil {
-		v := p.vmNamed(args[0])
-		switch {
-		case len(args) > 1:
-			return "", err // only a zone takes a number
-		case v == nil:
-			return "", notNowf("no VM and no zone %q", args[0])
-		case v.failed || !takesRoom(v.status(now)):
-			return "", notNowf("%s is %s", v.name, v.status(now))
-		}
-		p.preempt(v, now)
-		return "", nil
+	switch {
+	case err != nil && len(args) > 1:
+		return "", err // only a zone takes a number
+	case err != nil:
+		return "", p.preemptNamed(args[0], now)
 	}
 	n := -1
 	if len(args) > 1 {
@@ -42,18 +35,34 @@ func preemptCommand(p *Project, args []string, now time.Time) (string, error) {
 		}
 	}
 	for _, z := range zones {
-		left := n
-		for _, v := range slices.Clone(z.vms) {
-			if left == 0 {
-				break
-			}
-			if v.spot && !v.failed && takesRoom(v.status(now)) {
-				p.preempt(v, now)
-				left--
-			}
-		}
+		p.preemptIn(z, n, now)
 	}
 	return "", nil
+}
+
+func (p *Project) preemptNamed(name string, now time.Time) error {
+	v := p.vmNamed(name)
+	switch {
+	case v == nil:
+		return stateErrorf("no VM and no zone %q", name)
+	case v.failed || !isLive(v.status(now)):
+		return stateErrorf("%s is %s", v.name, v.status(now))
+	}
+	p.preempt(v, now)
+	return nil
+}
+
+// preemptIn preempts the first n live Spot VMs of a zone by name, or all if n is negative.
+func (p *Project) preemptIn(z *zone, n int, now time.Time) {
+	for _, v := range slices.Clone(z.vms) {
+		if n == 0 {
+			return
+		}
+		if v.spot && !v.failed && isLive(v.status(now)) {
+			p.preempt(v, now)
+			n--
+		}
+	}
 }
 
 func (p *Project) vmNamed(name string) *vm {
@@ -76,43 +85,25 @@ func setPreemptAtStart(_ *Project, z *zone, args []string, _ time.Time) (err err
 	return err
 }
 
-// addVM adds a VM that has always been there: there is no operation of its creation.
+// addVM adds a VM without an operation, as if it had always existed.
 func addVM(p *Project, args []string, now time.Time) (string, error) {
-	z := p.zones[args[0]]
+	z, name := p.zones[args[0]], args[1]
 	if z == nil {
 		_, err := p.zonesNamed(args[0])
 		return "", err
 	}
-	name, status, spot := args[1], running, false
-	for _, word := range args[2:] {
-		switch word {
-		case "standard", "spot":
-			spot = word == "spot"
-		case "PENDING", provisioning, staging, running, "REPAIRING", "PENDING_STOP", stopping, "STOPPED", terminated, "SUSPENDING", "SUSPENDED", "DEPROVISIONING":
-			status = word
-		default:
-			if word != strings.ToUpper(word) {
-				return "", fmt.Errorf("want a STATUS in capitals, standard or spot, not %q", word)
-			}
-			status = word // a status that today's clients do not know
-		}
+	status, spot, err := parseVMWords(args[2:])
+	switch {
+	case err != nil:
+		return "", err
+	case !api.ValidName.MatchString(name):
+		return "", fmt.Errorf("%q is not a valid name of a VM", name)
+	case z.find(name) != nil:
+		return "", stateErrorf("%s exists already in %s", name, z.name)
 	}
-	if !api.ValidName.MatchString(name) {
-		return "", fmt.Errorf("%q is no name of a VM", name)
-	}
-	if z.find(name) != nil {
-		return "", notNowf("there is a %s in %s already", name, z.name)
-	}
-	scheduling := map[string]any{"automaticRestart": true}
-	if spot {
-		scheduling = map[string]any{"provisioningModel": "SPOT", "preemptible": true, "instanceTerminationAction": "STOP", "automaticRestart": false}
-	}
-	body := map[string]any{"name": name, "machineType": p.link("zones/%s/machineTypes/e2-micro", z.name), "scheduling": scheduling,
-		"disks":             []any{map[string]any{"boot": true, "autoDelete": true, "initializeParams": map[string]any{"sourceImage": "projects/debian-cloud/global/images/family/debian-13"}}},
-		"networkInterfaces": []any{map[string]any{"network": "global/networks/default"}}}
-	v := p.newVM(z, &instanceSpec{name: name, machineType: "e2-micro", spot: spot, stop: true, body: body, raw: api.JSON(body)}, now)
+	v := p.newVM(z, p.foreignSpec(z, name, spot), now)
 	z.add(v)
-	if takesRoom(status) {
+	if isLive(status) {
 		p.startLife(v, now, 0)
 	}
 	v.setStatus(now, status)
@@ -122,23 +113,51 @@ func addVM(p *Project, args []string, now time.Time) (string, error) {
 	return "", nil
 }
 
-// byHand makes a command for a VM by its name.
+// parseVMWords parses [STATUS] [standard|spot]. Any word in capitals is a status, even one that today's clients do not know.
+func parseVMWords(words []string) (status string, spot bool, err error) {
+	status = running
+	for _, word := range words {
+		switch {
+		case word == "standard" || word == "spot":
+			spot = word == "spot"
+		case word == strings.ToUpper(word):
+			status = word
+		default:
+			return "", false, fmt.Errorf("want a STATUS in capitals, standard or spot, not %q", word)
+		}
+	}
+	return status, spot, nil
+}
+
+// foreignSpec describes a VM of another user.
+func (p *Project) foreignSpec(z *zone, name string, spot bool) *instanceSpec {
+	scheduling := map[string]any{"automaticRestart": true}
+	if spot {
+		scheduling = map[string]any{"provisioningModel": "SPOT", "preemptible": true, "instanceTerminationAction": "STOP", "automaticRestart": false}
+	}
+	body := map[string]any{"name": name, "machineType": p.link("zones/%s/machineTypes/e2-micro", z.name), "scheduling": scheduling,
+		"disks":             []any{map[string]any{"boot": true, "autoDelete": true, "initializeParams": map[string]any{"sourceImage": "projects/debian-cloud/global/images/family/debian-13"}}},
+		"networkInterfaces": []any{map[string]any{"network": "global/networks/default"}}}
+	return &instanceSpec{name: name, machineType: "e2-micro", spot: spot, stop: true, body: body, raw: api.JSON(body)}
+}
+
+// byHand returns a command whose argument is the name of a VM.
 func byHand(f func(p *Project, v *vm, now time.Time) error) func(*Project, []string, time.Time) (string, error) {
 	return func(p *Project, args []string, now time.Time) (string, error) {
 		v := p.vmNamed(args[0])
 		if v == nil {
-			return "", notNowf("no VM %q", args[0])
+			return "", stateErrorf("no VM %q", args[0])
 		}
 		return "", f(p, v, now)
 	}
 }
 
-// asSomebody makes a command that changes a VM as a person does who works by hand.
-func asSomebody(name string) func(*Project, []string, time.Time) (string, error) {
+// changeByHand returns a command that changes a VM on behalf of another user.
+func changeByHand(name string) func(*Project, []string, time.Time) (string, error) {
 	return byHand(func(p *Project, v *vm, now time.Time) error {
 		change := vmChanges[name]
 		if status := v.status(now); !change.allows(status) {
-			return notNowf("%s is %s", v.name, status)
+			return stateErrorf("%s is %s", v.name, status)
 		}
 		change.run(p, v, "somebody@example.com", "", now)
 		return nil
@@ -147,7 +166,7 @@ func asSomebody(name string) func(*Project, []string, time.Time) (string, error)
 
 func (p *Project) deleteByHand(v *vm, now time.Time) error {
 	op := p.operationOn(v, "delete", "somebody@example.com", "", now)
-	op.end = now.Add(v.shutdownTime(now) + p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
+	op.end = now.Add(v.shutdownTime(now) + p.randomDuration(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
 	p.endLife(v, now, op.end, "hand")
 	return nil
 }

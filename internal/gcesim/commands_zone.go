@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// commands are all commands of the control language.
+// commands are all control commands.
 var commands = slices.Concat(zoneCommands, vmCommands, listCommands, metadataCommands, apiCommands)
 
-// forZones makes a command whose first argument is a zone or *.
+// forZones returns a command whose first argument is a zone or *.
 func forZones(f func(p *Project, z *zone, args []string, now time.Time) error) func(*Project, []string, time.Time) (string, error) {
 	return func(p *Project, args []string, now time.Time) (string, error) {
 		zones, err := p.zonesNamed(args[0])
@@ -28,18 +28,18 @@ func forZones(f func(p *Project, z *zone, args []string, now time.Time) error) f
 }
 
 var zoneCommands = []command{
-	{"capacity", "ZONE N|unlimited [spot|standard|MACHINETYPE]", "room for N VMs, or N of that kind; live and starting VMs count, and stay if the room shrinks", 2, 3, forZones(setCapacity)},
+	{"capacity", "ZONE N|unlimited [spot|standard|MACHINETYPE]", "the zone has room for N VMs, or for N of that kind; live VMs count, and keep running if the room shrinks", 2, 3, forZones(setCapacity)},
 	{"stockout", "ZONE FORM", "the form of the refusal when the zone is full", 2, 2, forZones(setStockout)},
-	{"stockout-time", "MIN MAX", "how long a creation takes to fail when the zone is full; the VM is listed meanwhile", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stockoutTime })},
+	{"stockout-time", "MIN MAX", "how long a creation takes to fail when the zone is full; until then lists show the VM", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stockoutTime })},
 	{"optime", "ZONE MIN MAX [insert|delete]", "how long operations take", 3, 4, forZones(setOpTime)},
-	{"pending", "ZONE MIN MAX [SHARE] | ZONE off", "how long operations are PENDING before they are RUNNING; SHARE, from 0 to 1, is the part of the operations that are", 2, 4, forZones(setPending)},
-	{"boot", "ZONE MIN MAX|off", "how long a VM takes to be RUNNING, at most as long as its operation; off: 9/10 of that", 2, 3, forZones(setBoot)},
+	{"pending", "ZONE MIN MAX [SHARE] | ZONE off", "how long operations are PENDING before they are RUNNING; SHARE, from 0 to 1, is the fraction of operations that are PENDING first", 2, 4, forZones(setPending)},
+	{"boot", "ZONE MIN MAX|off", "how long a VM takes to be RUNNING, at most the duration of its operation; off: 9/10 of that duration", 2, 3, forZones(setBoot)},
 	{"stop-time", "MIN MAX", "how long a VM that ends is STOPPING", 2, 2, setSpan(func(p *Project) *span { return &p.settings.stopTime })},
-	{"life", "ZONE MEAN|off [SWING]", "Spot VMs are preempted after an exponentially distributed life; SWING, from 0 to 1, makes preemptions more frequent in the afternoon and rarer at night", 2, 3, forZones(setLife)},
+	{"life", "ZONE MEAN|off [SWING]", "preempt Spot VMs after an exponentially distributed life; SWING, from 0 to 1, makes preemptions more frequent in the afternoon and rarer at night", 2, 3, forZones(setLife)},
 	{"zone", "ZONE up|down|absent|unknown", "down: every call to the zone fails with 503; absent: with 404; unknown: with the older 400", 2, 2, forZones(setZoneState)},
-	{"absent", "PATH", "no resource whose path ends in PATH exists: machineTypes/n2-standard-4, us-central1-a/machineTypes/n2-standard-4, images/family/debian-13, networks/other", 1, 1, setAbsent(true)},
+	{"absent", "PATH", "make resources whose path ends in PATH absent: machineTypes/n2-standard-4, us-central1-a/machineTypes/n2-standard-4, images/family/debian-13, networks/other", 1, 1, setAbsent(true)},
 	{"present", "PATH", "undo absent", 1, 1, setAbsent(false)},
-	{"quota", "REGION|global METRIC N|off [http|operation]", "a limit on the number of VMs, exceeded at the call (http) or in the operation; PREEMPTIBLE_CPUS counts Spot VMs only, N2_CPUS machine types n2-… only", 3, 4, setQuota},
+	{"quota", "REGION|global METRIC N|off [http|operation]", "a limit on the number of VMs; beyond it the call fails (http) or its operation does (the default); PREEMPTIBLE_CPUS counts Spot VMs only, N2_CPUS machine types n2-… only", 3, 4, setQuota},
 	{"address-space", "REGION on|off", "on: the region's subnet is full; creations fail with IP_SPACE_EXHAUSTED", 2, 2, setAddressSpace},
 }
 
@@ -75,7 +75,7 @@ func setStockout(_ *Project, z *zone, args []string, _ time.Time) error {
 	return nil
 }
 
-// setSpan makes a command that sets a range of durations.
+// setSpan returns a command that sets a range of durations.
 func setSpan(of func(*Project) *span) func(*Project, []string, time.Time) (string, error) {
 	return func(p *Project, args []string, _ time.Time) (string, error) {
 		s, err := parseSpan(args)
@@ -162,7 +162,7 @@ func setLife(p *Project, z *zone, args []string, now time.Time) error {
 	z.meanLife, z.lifeSwing = mean, swing
 	z.lifeEpoch++
 	for _, v := range z.vms {
-		if !v.failed && takesRoom(v.status(now)) {
+		if !v.failed && isLive(v.status(now)) {
 			p.planPreemption(v, now)
 		}
 	}
@@ -219,17 +219,13 @@ func setAddressSpace(p *Project, args []string, _ time.Time) (string, error) {
 }
 
 var listCommands = []command{
-	{"stale", "ZONE DURATION|off", "lists of instances are so old; gets are not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.stale }))},
-	{"ops-stale", "ZONE DURATION|off", "lists of operations are so old; gets are not", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.opsStale }))},
-	{"hide", "ZONE N|NAME|off", "lists of instances omit the first N live VMs that match, or the VM with that name", 2, 2, forZones(setHide)},
-	{"ops-hide", "ZONE N|off", "lists of operations omit the first N that match", 2, 2, forZones(setOpsHide)},
-	{"show", "ZONE NAME", "undo hide for the VM with that name", 2, 2, forZones(func(_ *Project, z *zone, args []string, _ time.Time) error {
-		delete(z.hideNames, args[0])
-		return nil
-	})},
-	{"filter-mode", "normal|ignore|none", "whether lists of instances apply filters, ignore them, or are empty if there is a filter", 1, 1, setMode(func(p *Project) *string { return &p.settings.filterMode }, "normal", "ignore", "none")},
+	{"stale", "ZONE DURATION|off", "the age of lists of instances; gets are always current", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.stale }))},
+	{"ops-stale", "ZONE DURATION|off", "the age of lists of operations; gets are always current", 2, 2, forZones(setStale(func(z *zone) *time.Duration { return &z.opsStale }))},
+	{"hide", "ZONE N|NAME|off", "lists of instances omit the first N live VMs that match the filter, or the VM with that name", 2, 2, forZones(setHide)},
+	{"ops-hide", "ZONE N|off", "lists of operations omit the first N that match the filter", 2, 2, forZones(setOpsHide)},
+	{"filter-mode", "normal|ignore|none", "lists of instances apply filters, ignore them, or are empty if there is a filter", 1, 1, setMode(func(p *Project) *string { return &p.settings.filterMode }, "normal", "ignore", "none")},
 	{"ops-filter-mode", "normal|ignore|none", "the same for lists of operations", 1, 1, setMode(func(p *Project) *string { return &p.settings.opsFilterMode }, "normal", "ignore", "none")},
-	{"order-mode", "normal|ignore", "ignore: lists are sorted by name, whatever orderBy says", 1, 1, setMode(func(p *Project) *string { return &p.settings.orderMode }, "normal", "ignore")},
+	{"order-mode", "normal|ignore", "ignore: lists are sorted by name and ignore orderBy", 1, 1, setMode(func(p *Project) *string { return &p.settings.orderMode }, "normal", "ignore")},
 }
 
 func setStale(of func(*zone) *time.Duration) func(*Project, *zone, []string, time.Time) error {

@@ -9,7 +9,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// TestAnswersConform holds what the simulator answers to the same schema.
+// TestAnswersConform checks answers against the schema that the simulator checks requests with.
 func TestAnswersConform(t *testing.T) {
 	p := gcesim.New(gcesim.Options{})
 	for path, body := range map[string]string{

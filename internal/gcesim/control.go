@@ -19,20 +19,20 @@ type command struct {
 	name  string
 	usage string // its arguments
 	about string // what it does, in one line
-	least int    // the number of arguments that it needs
-	most  int    // the number of arguments that it takes; negative: any
+	least int    // the least number of arguments
+	most  int    // the largest number of arguments; negative: no limit
 	run   func(p *Project, args []string, now time.Time) (string, error)
 }
 
-// notNow is the error of a correct command that does not fit the current state, as when no VM has the name.
-type notNow string
+// stateError is the error of a well-formed command that the current state does not allow, as when no VM has the name.
+type stateError string
 
-func (e notNow) Error() string { return string(e) }
+func (e stateError) Error() string { return string(e) }
 
-func notNowf(format string, args ...any) error { return notNow(fmt.Sprintf(format, args...)) }
+func stateErrorf(format string, args ...any) error { return stateError(fmt.Sprintf(format, args...)) }
 
-// Do runs commands, one a line, and returns what they print. Empty lines and lines that start with # are skipped. Do stops at the
-// first error, which names the line.
+// Do runs commands, one per line, and returns their output. It skips empty lines and lines that start with #. Do stops at the first error,
+// which names the line.
 func (p *Project) Do(lines string) (string, error) {
 	var out strings.Builder
 	number := 0
@@ -48,29 +48,9 @@ func (p *Project) Do(lines string) (string, error) {
 }
 
 func (p *Project) doLine(line string) (string, error) {
-	words := strings.Fields(line)
-	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
-		return "", nil
-	}
-	i := slices.IndexFunc(commands, func(c command) bool { return c.name == words[0] })
-	if i < 0 {
-		return "", fmt.Errorf("no command %q; there are %s", words[0], strings.Join(commandNames(), " "))
-	}
-	c, args := commands[i], words[1:]
-	if (c.name == "metadata" || c.name == "instance-template") && len(args) > 1 { // the last argument is the rest of the line
-		rest := strings.TrimLeft(line, " \t")[len(c.name):]
-		rest = strings.TrimLeft(rest, " \t")[len(args[0]):]
-		args = []string{args[0], strings.TrimLeft(rest, " \t")}
-	}
-	if strings.HasSuffix(c.name, "-file") && len(args) == 2 { // read without the lock
-		content, err := os.ReadFile(args[1])
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", c.name, err)
-		}
-		args = []string{args[0], string(content)}
-	}
-	if len(args) < c.least || c.most >= 0 && len(args) > c.most {
-		return "", fmt.Errorf("%s: want %s %s", c.name, c.name, c.usage)
+	c, args, err := parseCommand(line)
+	if c == nil || err != nil {
+		return "", err
 	}
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -85,6 +65,36 @@ func (p *Project) doLine(line string) (string, error) {
 	return out, nil
 }
 
+// parseCommand parses a line. The command is nil if the line has none. For a command whose name ends in -file, the last argument is the
+// content of the file.
+func parseCommand(line string) (*command, []string, error) {
+	words := strings.Fields(line)
+	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+		return nil, nil, nil
+	}
+	i := slices.IndexFunc(commands, func(c command) bool { return c.name == words[0] })
+	if i < 0 {
+		return nil, nil, fmt.Errorf("no command %q; there are %s", words[0], strings.Join(commandNames(), " "))
+	}
+	c, args := &commands[i], words[1:]
+	if (c.name == "metadata" || c.name == "instance-template") && len(args) > 1 { // the last argument is the rest of the line
+		rest := strings.TrimLeft(line, " \t")[len(c.name):]
+		rest = strings.TrimLeft(rest, " \t")[len(args[0]):]
+		args = []string{args[0], strings.TrimLeft(rest, " \t")}
+	}
+	if len(args) < c.least || c.most >= 0 && len(args) > c.most {
+		return nil, nil, fmt.Errorf("%s: want %s %s", c.name, c.name, c.usage)
+	}
+	if strings.HasSuffix(c.name, "-file") {
+		content, err := os.ReadFile(args[1])
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", c.name, err)
+		}
+		args = []string{args[0], string(content)}
+	}
+	return c, args, nil
+}
+
 func commandNames() []string {
 	names := make([]string, len(commands))
 	for i := range commands {
@@ -93,7 +103,7 @@ func commandNames() []string {
 	return names
 }
 
-// Help describes all commands.
+// Help returns a description of all commands.
 func Help() string {
 	var b strings.Builder
 	for _, c := range commands {
@@ -136,7 +146,7 @@ func (p *Project) serveControl(w http.ResponseWriter, r *http.Request) {
 		e.SetIndent("", "  ")
 		_ = e.Encode(p.stateJSON())
 	case strings.TrimSuffix(r.URL.Path, "/") == "/sim":
-		_, _ = io.WriteString(w, "Send commands, one a line: curl -d 'capacity us-central1-b 2' http://"+r.Host+"/sim/\n"+
+		_, _ = io.WriteString(w, "Send commands, one per line: curl -d 'capacity us-central1-b 2' http://"+r.Host+"/sim/\n"+
 			"See everything: curl http://"+r.Host+"/sim/state\n\n"+Help())
 	default:
 		http.Error(w, "there are /sim/ and /sim/state", http.StatusNotFound)
@@ -151,7 +161,7 @@ func parseSpan(args []string) (span, error) {
 	}
 	longest, err := time.ParseDuration(args[1])
 	if err == nil && (shortest < 0 || longest < shortest) {
-		err = fmt.Errorf("want MIN MAX, the larger last, not %s %s", args[0], args[1])
+		err = fmt.Errorf("want MIN MAX with MIN <= MAX, not %s %s", args[0], args[1])
 	}
 	return span{shortest, longest}, err
 }

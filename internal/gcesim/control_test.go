@@ -20,11 +20,11 @@ func TestBadCommands(t *testing.T) {
 		{"capacity us-central1-a 1 big", `want spot, standard or a machine type, not "big"`},
 		{"capacity us-central1-a -1", `want a number or unlimited, not "-1"`},
 		{"stockout us-central1-a loud", "want one of details operation short region gpu message http"},
-		{"optime us-central1-a 5s 1s", "want MIN MAX, the larger last"},
+		{"optime us-central1-a 5s 1s", "want MIN MAX with MIN <= MAX"},
 		{"optime us-central1-a 5 6", "missing unit"},
 		{"quota mars CPUS 1", `no region "mars"; there are asia-east1`},
-		{"rate us-central1 default 1 per hour", `want one of second minute, not "hour"`},
-		{"rate us-central1 default 1 quickly 3", `want one of per retry-after, not "quickly"`},
+		{"rate us-central1 default 1 per hour", `want one of per second per minute, not "per hour"`},
+		{"rate us-central1 default 1 quickly", `want one of per second per minute, not "quickly"`},
 		{"clock noon", "invalid duration"},
 		{"pending us-central1-a 1s 2s 3", `want a SHARE between 0 and 1, not "3"`},
 		{"absent e2-micro", "want the path of a machine type"},
@@ -35,12 +35,13 @@ func TestBadCommands(t *testing.T) {
 		{"fault get us-central1-a op-stall", "get cannot have this fault: op-stall: the effect, an operation that never ends (insert, delete)"},
 		{"fault insert us-central1-a status 503", "want status CODE REASON"},
 		{"fault insert us-central1-a status x y", "invalid syntax"},
-		{"fault insert us-central1-a hang on", `"on" is too much`},
+		{"fault insert us-central1-a hang on", `unexpected "on"`},
 		{"fault insert us-central1-a hang times 0", "want 1 or more"},
 		{"preempt nobody", `no VM and no zone "nobody"`},
 		{"delete-vm nobody", `no VM "nobody"`},
-		{"vm us-central1-a Bad", `"Bad" is no name of a VM`},
-		{"preempted maybe", "want on or off"},
+		{"vm us-central1-a Bad", `"Bad" is not a valid name of a VM`},
+		{"requestid maybe", "want on or off"},
+		{"fault clear list", "want METHOD ZONE KIND, or clear"},
 		{"metadata bad.key x", "Must be a match of regex"},
 		{"remove-metadata nothing", `no attribute "nothing"`},
 		{"replace-metadata nothing 1 2", `no attribute "nothing"`},
@@ -56,7 +57,7 @@ func TestBadCommands(t *testing.T) {
 	}
 }
 
-// TestReadme: README.md has every command, kind of fault and form of stock-out.
+// TestReadme: README.md has every command, kind of fault and form of stock-out, and the example of a test as it is in example_test.go.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {
@@ -79,12 +80,19 @@ func TestReadme(t *testing.T) {
 			t.Errorf("README.md lacks %q", name)
 		}
 	}
-	if len(names) < 70 {
+	example, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, code, ok := strings.Cut(string(example), "\nfunc TestDayOfAVM"); !ok || !strings.Contains(string(text), "```go\nfunc TestDayOfAVM"+code+"```") {
+		t.Error("README.md lacks TestDayOfAVM of example_test.go")
+	}
+	if len(names) < 60 {
 		t.Errorf("only %d names: %q", len(names), names)
 	}
 }
 
-// TestCheckScript: what would be wrong in any project is found before the script begins, and what depends on VMs is not refused.
+// TestCheckScript: mistakes are found before the script starts; what depends on VMs is no mistake.
 func TestCheckScript(t *testing.T) {
 	for _, test := range []struct{ script, want string }{
 		{"at 5s preempt vm-of-a-pool\nat 6s preempt us-central1-a 2\nat 7s vm us-central1-a x\nat 8s vm us-central1-a x", ""},
@@ -131,8 +139,13 @@ func TestControlAPI(t *testing.T) {
 func TestParseScript(t *testing.T) {
 	steps, err := gcesim.ParseScript("# demo\nat 20s preempt us-central1-b 2\n\ncapacity us-central1-a 2\nat 5s vms\n")
 	equal(t, "steps", fmt.Sprint(steps, err), "[{0s capacity us-central1-a 2 4} {5s vms 5} {20s preempt us-central1-b 2 2}] <nil>")
-	_, err = gcesim.ParseScript("vms\nat noon vms")
-	if err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
-		t.Errorf("got %v", err)
+	for script, want := range map[string]string{
+		"vms\nat noon vms": `line 2: time: invalid duration "noon"`,
+		"vms\nat -5s vms":  "line 2: -5s is negative",
+		"vms\nat 5s":       "line 2: no command after at 5s",
+	} {
+		if _, err := gcesim.ParseScript(script); text(err) != want {
+			t.Errorf("%q: got %v, want %s", script, err, want)
+		}
 	}
 }

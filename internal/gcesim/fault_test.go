@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"io"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,11 +13,9 @@ import (
 	"time"
 
 	"google.golang.org/api/googleapi"
-
-	"prevmtable/internal/gcesim"
 )
 
-// TestFaultsOfInsert puts each kind of fault on an insert, and looks at what the client sees and what came of it.
+// TestFaultsOfInsert applies each kind of fault to an insert, and checks what the client sees and whether there is a VM.
 func TestFaultsOfInsert(t *testing.T) {
 	tests := []struct {
 		fault   string
@@ -30,7 +26,6 @@ func TestFaultsOfInsert(t *testing.T) {
 		{"status 503 backendError Try again later", is("503 backendError"), false, "gone"},
 		{"status 403 rateLimitExceeded", is("403 rateLimitExceeded"), false, "gone"},
 		{"html 502", is("502"), false, "gone"},
-		{"status-after 503 backendError", is("503 backendError"), true, "RUNNING"},
 		{"empty", func(err error) bool { _, ok := errors.AsType[*json.SyntaxError](err); return ok }, true, "RUNNING"},
 		{"hang", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, false, "gone"},
 		{"hang-after", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }, true, "RUNNING"},
@@ -56,7 +51,7 @@ func TestFaultsOfInsert(t *testing.T) {
 				equal(t, "VMs", len(p.VMs()), map[bool]int{true: 1}[test.effect])
 				time.Sleep(time.Minute)
 				equal(t, "VM after a minute", status(t, s, zoneA, "vm-1"), test.outcome)
-				create(t, s, zoneA, "vm-2") // the fault was for one time
+				create(t, s, zoneA, "vm-2") // the fault applied once
 			})
 		})
 	}
@@ -101,8 +96,6 @@ func TestFaultScopes(t *testing.T) {
 		equal(t, "when its time is over", try(zoneA), "")
 		do(t, p, "fault * * status 500 backendError")
 		equal(t, "any method", try(zoneB), "500 backendError")
-		do(t, p, "fault clear list *")
-		equal(t, "others are kept", try(zoneB), "500 backendError")
 		do(t, p, "fault clear")
 		equal(t, "cleared", try(zoneB), "")
 		do(t, p, "latency 2s 2s")
@@ -121,7 +114,7 @@ func TestCountsOfCalls(t *testing.T) {
 	equal(t, "calls", len(calls), 3)
 	c := calls[2]
 	equal(t, "the last", fmt.Sprint(c.Method, " ", c.Zone, " ", c.Name, " ", c.Status, " ", c.Group), "instances.insert us-central1-a vm-2 200 us-central1/default_per_region")
-	if c.APIVersion == "" || c.Bytes == 0 || int64(c.Bytes) != p.ResponseBytes("instances.insert") {
+	if c.Bytes == 0 || int64(c.Bytes) != p.ResponseBytes("instances.insert") {
 		t.Errorf("call is %+v", c)
 	}
 	equal(t, "without an answer", p.CallCount("instances.get", 0), 1)
@@ -135,12 +128,12 @@ func TestCountsOfCalls(t *testing.T) {
 	equal(t, "operations in state", len(state["unfinishedOperations"].([]any)), 1)
 }
 
-// TestErrorOfARepeat: a repeat fails like the first call, and has no effect either.
-func TestErrorOfARepeat(t *testing.T) {
-	p, s := newProject(t, "fault insert * status-after 503 backendError times 2")
-	for _, want := range []string{"503 backendError", "503 backendError", ""} {
+// TestFaultOfARepeat: a fault damages the answer to a repeated request too, which has no second effect.
+func TestFaultOfARepeat(t *testing.T) {
+	p, s := newProject(t, "fault insert * empty times 2")
+	for _, fails := range []bool{true, true, false} {
 		_, err := s.Instances.Insert(p.Name(), zoneA, spot(zoneA, "vm-1")).RequestId("7f0a5a52-8a2c-4a53-9d55-6a4f2c9a1b11").Do()
-		equal(t, "answer", refusal(err), want)
+		equal(t, "fails", err != nil, fails)
 		equal(t, "VMs", len(p.History()), 1)
 	}
 }
@@ -155,10 +148,10 @@ func TestFaultTexts(t *testing.T) {
 		{`"wait for 5s"`, `wait for 5s`},
 		{`it isn't for you`, `it isn't for you`},
 	} {
-		p, s := newProject(t, "fault insert * status 403 forbidden "+test.typed)
+		p, s := newProject(t, "fault insert * status 403 forbidden "+test.typed+" retry-after 4s")
 		_, err := s.Instances.Insert(p.Name(), zoneA, spot(zoneA, "vm-1")).Do()
 		e, ok := errors.AsType[*googleapi.Error](err)
-		if !ok || e.Message != test.want {
+		if !ok || e.Message != test.want || e.Header.Get("Retry-After") != "4" {
 			t.Errorf("%s: got %v", test.typed, err)
 		}
 	}
@@ -185,7 +178,7 @@ func TestOtherOperation(t *testing.T) {
 	})
 }
 
-// TestBadPages: a list may lead in a circle, or go on for ever.
+// TestBadPages: a page token may lead in a circle, or to endless pages.
 func TestBadPages(t *testing.T) {
 	p, s := newProject(t, "vm us-central1-a vm-1\nvm us-central1-a vm-2\nvm us-central1-a vm-3\nfault list us-central1-a page-repeat")
 	pages := func() (tokens, names string) {
@@ -210,36 +203,7 @@ func TestBadPages(t *testing.T) {
 	equal(t, "endless", tokens+names, " other other other other2100")
 }
 
-// TestEcho: a refusal may quote the request, token and all.
-func TestEcho(t *testing.T) {
-	for _, test := range []struct{ form, where string }{{"html", "body"}, {"json", "body"}, {"header", "X-Request"}} {
-		p := gcesim.New(gcesim.Options{})
-		do(t, p, "fault insert * echo "+test.form+" 400 retry-after 3s")
-		req := request(t, "http://gcesim/compute/v1/projects/gcesim-project/zones/us-central1-a/instances")
-		req.Method, req.Body = http.MethodPost, io.NopCloser(strings.NewReader(`{"password":"sesame"}`))
-		req.Header.Set("Authorization", "Bearer abc123")
-		resp, err := p.Client().Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := html.UnescapeString(string(body))
-		if test.where != "body" {
-			got = resp.Header.Get(test.where)
-		}
-		if resp.StatusCode != 400 || !strings.Contains(got, "Bearer abc123") || !strings.Contains(got, "sesame") || resp.Header.Get("Retry-After") != "3" {
-			t.Errorf("%s: %v, %s", test.form, resp, body)
-		}
-		if len(p.History()) > 0 {
-			t.Error("it had an effect")
-		}
-	}
-}
-
-// TestRevokedTokens: a token is refused once it was revoked, and another is good.
+// TestRevokedTokens: a revoked token is refused, a new one is accepted.
 func TestRevokedTokens(t *testing.T) {
 	p, _ := newProject(t, "")
 	token := func() string {

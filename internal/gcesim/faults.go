@@ -16,43 +16,40 @@ import (
 var faultMethods = slices.Concat([]string{"insert", "delete", "get", "list", "operations", "operation", "wait", "project",
 	"metadata", "attribute", "token", "instances", "advice", "*"}, resourceCollections(), drive.ServiceNames())
 
-// faultKinds are the kinds of faults, with the number of arguments that each needs.
+// faultKinds are the kinds of faults, each with the number of its mandatory arguments.
 var faultKinds = map[string]struct {
 	args  int
 	usage string
 }{
-	"status":        {2, "status CODE REASON [MESSAGE]: an error in Google's form; no effect"},
-	"status-after":  {2, "status-after CODE REASON [MESSAGE]: the effect, and an error in Google's form"},
-	"html":          {1, "html CODE: an error as a page of HTML; no effect"},
+	"status":        {2, "status CODE REASON [MESSAGE]: no effect, an error in Google's form"},
+	"html":          {1, "html CODE: no effect, an error as an HTML page"},
 	"empty":         {0, "empty: the effect, and an empty answer of status 200"},
 	"hang":          {0, "hang: no effect, no answer"},
 	"hang-after":    {0, "hang-after: the effect, no answer"},
 	"cut-before":    {0, "cut-before: no effect, a broken connection"},
 	"cut-after":     {0, "cut-after: the effect, a broken connection"},
-	"slow":          {1, "slow DURATION: everything happens so much later"},
+	"slow":          {1, "slow DURATION: effect and answer are delayed"},
 	"truncate":      {0, "truncate: the effect, half of the answer, a broken connection"},
 	"op-error":      {2, "op-error CODE HTTPSTATUS [MESSAGE]: an operation that fails at its end (insert, delete)"},
 	"op-stall":      {0, "op-stall: the effect, an operation that never ends (insert, delete)"},
 	"op-stall-lost": {0, "op-stall-lost: no effect, an operation that never ends (insert, delete)"},
-	"op-other":      {0, "op-other: the effect, and another VM's operation as the answer, which is done (insert, delete, operation, wait)"},
+	"op-other":      {0, "op-other: the effect, the answer is another VM's operation, which is done (insert, delete, operation, wait)"},
 	"page-repeat":   {0, "page-repeat: nextPageToken leads to the same page again (list, operations)"},
 	"page-endless":  {0, "page-endless: empty pages follow the last one, each with a new nextPageToken (list, operations)"},
-	"echo":          {2, "echo html|json|header CODE: an error that quotes the request, headers and body included; no effect"},
 }
 
-// fault makes some calls fail, or their answers wrong.
+// fault makes some calls fail, or damages their answers.
 type fault struct {
 	method, zone string
 	kind         string
 	status       int
 	code         string // the reason of an HTTP error, or the code of an operation error
 	message      string
-	form         string // of an echo: html, json or header
 	duration     time.Duration
 	retryAfter   time.Duration
-	left         int       // how many calls it still applies to; negative: any number
+	left         int       // the number of calls it still applies to; negative: no limit
 	until        time.Time // when it ends; zero: never
-	line         string
+	line         string    // the arguments of the command
 }
 
 func (f *fault) use() {
@@ -61,10 +58,10 @@ func (f *fault) use() {
 	}
 }
 
-// before reports whether the fault keeps a call from having an effect.
+// before reports whether the fault prevents the effect of a call.
 func (f *fault) before() bool {
 	switch f.kind {
-	case "status", "html", "echo", "hang", "cut-before":
+	case "status", "html", "hang", "cut-before":
 		return true
 	}
 	return false
@@ -85,14 +82,14 @@ func (f *fault) fits(method string) bool {
 	return true
 }
 
-// ofOperation reports whether the fault decides the fate of an operation.
+// ofOperation reports whether the fault changes the outcome of an operation.
 func (f *fault) ofOperation() bool { return strings.HasPrefix(f.kind, "op-") && f.kind != "op-other" }
 
-// reply returns the error of a fault that answers with one.
-func (f *fault) reply(r *http.Request, body []byte) api.Reply {
+// reply returns the answer of a fault of kind status or html; other kinds send none.
+func (f *fault) reply() api.Reply {
 	a := api.Reply{}
 	switch f.kind {
-	case "status", "status-after":
+	case "status":
 		e := api.Refuse(f.status, f.code, "%s", f.message)
 		if slices.Contains(drive.ServiceNames(), f.method) {
 			e = api.RefuseNewer(f.status, f.code, "%s", f.message)
@@ -103,29 +100,10 @@ func (f *fault) reply(r *http.Request, body []byte) api.Reply {
 		a = api.Refused(e)
 	case "html":
 		a = api.HTMLPage(f.status, "The server encountered a temporary error.")
-	case "echo":
-		a = f.echo(r, body)
 	}
 	if f.retryAfter > 0 {
 		a.SetHeader("Retry-After", strconv.Itoa(int(f.retryAfter.Seconds())))
 	}
-	return a
-}
-
-// echo returns an error that quotes the request with its headers and body, as a proxy with debugging on may do.
-func (f *fault) echo(r *http.Request, body []byte) api.Reply {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\r\n", r.Method, r.URL.RequestURI())
-	_ = r.Header.Write(&b)
-	fmt.Fprintf(&b, "\r\n%s", body)
-	switch f.form {
-	case "html":
-		return api.HTMLPage(f.status, b.String())
-	case "json":
-		return api.Refused(api.Refuse(f.status, "badRequest", "%s", b.String()))
-	}
-	a := api.Refused(api.Refuse(f.status, "badRequest", "The request is in a header."))
-	a.SetHeader("X-Request", strings.Join(strings.Fields(b.String()), " "))
 	return a
 }
 
@@ -148,30 +126,36 @@ func (p *Project) matching(method, zone string, now time.Time) []*fault {
 	return out
 }
 
-func (p *Project) peekFault(method, zone string, now time.Time) *fault {
+// takeFault returns the first fault other than slow that applies to a call; nil if there is none.
+func (p *Project) takeFault(method, zone string, now time.Time) *fault {
 	for _, f := range p.matching(method, zone, now) {
 		if f.kind != "slow" {
+			f.use()
 			return f
 		}
 	}
 	return nil
 }
 
-func (p *Project) takeFault(method, zone string, now time.Time) *fault {
-	f := p.peekFault(method, zone, now)
-	if f != nil {
-		f.use()
+// takeSlowness returns the sum of the delays of all slow faults that apply to a call.
+func (p *Project) takeSlowness(method, zone string, now time.Time) (sum time.Duration) {
+	for _, f := range p.matching(method, zone, now) {
+		if f.kind == "slow" {
+			f.use()
+			sum += f.duration
+		}
 	}
-	return f
+	return sum
 }
 
 // faultCommand runs the command fault.
 func (p *Project) faultCommand(args []string, now time.Time) (string, error) {
-	if args[0] == "clear" {
-		return "", p.clearFaults(args[1:])
-	}
-	if len(args) < 3 {
-		return "", fmt.Errorf("want METHOD ZONE KIND")
+	switch {
+	case len(args) == 1 && args[0] == "clear":
+		p.faults = nil
+		return "", nil
+	case len(args) < 3:
+		return "", fmt.Errorf("want METHOD ZONE KIND, or clear")
 	}
 	f := &fault{method: args[0], zone: args[1], kind: args[2], left: -1, line: strings.Join(args, " ")}
 	if !slices.Contains(faultMethods, f.method) {
@@ -201,8 +185,8 @@ func (p *Project) faultCommand(args []string, now time.Time) (string, error) {
 	return "", nil
 }
 
-// limits parses times N, for DURATION and retry-after DURATION at the end of a command, and returns the rest. Followed by anything
-// else, these words belong to a message: "permission for 'projects/x'".
+// limits parses times N, for DURATION and retry-after DURATION at the end of a command, and returns the rest. Where something else follows,
+// these words are part of a message: "permission for 'projects/x'".
 func (f *fault) limits(args []string, now time.Time) ([]string, error) {
 	for len(args) >= 2 {
 		n := len(args)
@@ -226,7 +210,7 @@ func (f *fault) limits(args []string, now time.Time) ([]string, error) {
 	return args, nil
 }
 
-// message joins the words of a message. Double quotes around it allow for any words at its end.
+// message joins the words of a message. A message in double quotes may end in any words.
 func message(words []string) string {
 	s := strings.Join(words, " ")
 	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
@@ -237,7 +221,7 @@ func message(words []string) string {
 
 func (f *fault) arguments(args []string) (err error) {
 	switch f.kind {
-	case "status", "status-after":
+	case "status":
 		f.code, f.message = args[1], message(args[2:])
 		f.status, err = strconv.Atoi(args[0])
 	case "op-error":
@@ -245,40 +229,22 @@ func (f *fault) arguments(args []string) (err error) {
 		f.status, err = strconv.Atoi(args[1])
 	case "html":
 		f.status, err = strconv.Atoi(args[0])
-	case "echo":
-		f.form = args[0]
-		if err := parseChoice(f.form, "html", "json", "header"); err != nil {
-			return err
-		}
-		f.status, err = strconv.Atoi(args[1])
 	case "slow":
 		f.duration, err = time.ParseDuration(args[0])
 		return err
 	default:
 		if len(args) > 0 {
-			return fmt.Errorf("%q is too much", strings.Join(args, " "))
+			return fmt.Errorf("unexpected %q", strings.Join(args, " "))
 		}
 		return nil
 	}
 	if err == nil && (f.status < 200 || f.status > 599) {
-		err = fmt.Errorf("%d is no HTTP status for this", f.status)
+		err = fmt.Errorf("%d is not an HTTP status from 200 to 599", f.status)
 	}
 	if f.message == "" {
 		f.message = "The simulator was told to answer " + strings.Join(args[:len(args):len(args)], " ") + "."
 	}
 	return err
-}
-
-func (p *Project) clearFaults(args []string) error {
-	switch len(args) {
-	case 0:
-		p.faults = nil
-	case 2:
-		p.faults = slices.DeleteFunc(p.faults, func(f *fault) bool { return f.method == args[0] && f.zone == args[1] })
-	default:
-		return fmt.Errorf("want fault clear, or fault clear METHOD ZONE")
-	}
-	return nil
 }
 
 func faultKindNames() string {

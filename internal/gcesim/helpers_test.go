@@ -21,7 +21,7 @@ const (
 	zoneB = "us-central1-b"
 )
 
-// newProject returns a project with quick, fixed times and Google's own client for it.
+// newProject returns a project with short, fixed times, and Google's own client for it.
 func newProject(t *testing.T, commands string) (*gcesim.Project, *compute.Service) {
 	t.Helper()
 	p := gcesim.New(gcesim.Options{Seed: 1})
@@ -29,7 +29,7 @@ func newProject(t *testing.T, commands string) (*gcesim.Project, *compute.Servic
 	return p, client(t, p)
 }
 
-// client is Google's own client for a project.
+// client returns Google's own client for a project.
 func client(t *testing.T, p *gcesim.Project) *compute.Service {
 	t.Helper()
 	s, err := compute.NewService(t.Context(), option.WithHTTPClient(p.Client()), option.WithEndpoint("http://gcesim/compute/v1/"))
@@ -68,7 +68,7 @@ func do(t *testing.T, p *gcesim.Project, commands string) string {
 	return out
 }
 
-// spot is an instance as a pool makes it.
+// spot returns an instance as a pool creates it.
 func spot(zone, name string) *compute.Instance {
 	return &compute.Instance{
 		Name:        name,
@@ -80,7 +80,7 @@ func spot(zone, name string) *compute.Instance {
 	}
 }
 
-// insert starts a creation that has to be accepted.
+// insert starts a creation.
 func insert(t *testing.T, s *compute.Service, zone, name string) *compute.Operation {
 	t.Helper()
 	op, err := s.Instances.Insert("gcesim-project", zone, spot(zone, name)).Do()
@@ -122,7 +122,7 @@ func status(t *testing.T, s *compute.Service, zone, name string) string {
 	return i.Status
 }
 
-// list returns the names in a zone.
+// list returns the names of the VMs in a zone.
 func list(t *testing.T, s *compute.Service, zone, filter string) string {
 	t.Helper()
 	var names []string
@@ -142,7 +142,7 @@ func list(t *testing.T, s *compute.Service, zone, filter string) string {
 	return strings.Join(names, " ")
 }
 
-// code is the HTTP status of a refusal; 0 for any other error or none.
+// code returns the HTTP status of a refusal; 0 for any other error or none.
 func code(err error) int {
 	if e, ok := errors.AsType[*googleapi.Error](err); ok {
 		return e.Code
@@ -150,7 +150,7 @@ func code(err error) int {
 	return 0
 }
 
-// refusal is the status and the reason of a refusal, or what else the error is.
+// refusal returns the status and the reason of a refusal, or the text of any other error.
 func refusal(err error) string {
 	if e, ok := errors.AsType[*googleapi.Error](err); ok {
 		if len(e.Errors) == 0 {

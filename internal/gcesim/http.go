@@ -53,42 +53,36 @@ func (p *Project) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if r.Context().Err() != nil {
 		api.Abort(w, r.Context().Err())
 	}
-	entry := Call{Time: c.now, Method: c.route.id, Zone: c.param("zone"), Name: c.name(), RequestID: c.query.Get("requestId"),
-		APIVersion: r.Header.Get("X-Goog-Api-Version"), Group: c.quotaGroup()}
+	entry := Call{Time: c.now, Method: c.route.ID, Zone: c.param("zone"), Name: c.name(), RequestID: c.query.Get("requestId"), Group: c.quotaGroup()}
 	p.deliver(w, r, a, f, entry)
 }
 
 // delay blocks for the latency of a call and the faults slow. It returns false if the client has gone.
 func (p *Project) delay(r *http.Request, c *call) bool {
 	now := p.enter()
-	d := p.within(p.settings.latency, "latency", r.Method, r.URL.Path, now.UnixNano())
-	for _, f := range p.matching(c.route.fault, c.param("zone"), now) {
-		if f.kind == "slow" {
-			f.use()
-			d += f.duration
-		}
-	}
+	d := p.randomDuration(p.settings.latency, "latency", r.Method, r.URL.Path, now.UnixNano())
+	d += p.takeSlowness(c.route.Fault, c.param("zone"), now)
 	p.mu.Unlock()
 	return sleep(r.Context(), d)
 }
 
-// perform runs a call, unless a fault or an error prevents it. It returns the answer and the fault that damages it, if any.
+// perform runs a call, unless a fault or an error prevents it. It returns the answer and the fault that damages it; nil if there is none.
 func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 	c.now = p.enter()
 	if err := p.checkToken(r); err != nil {
 		p.mu.Unlock()
 		return api.Refused(err), nil
 	}
-	f := p.takeFault(c.route.fault, c.param("zone"), c.now)
+	f := p.takeFault(c.route.Fault, c.param("zone"), c.now)
 	if f != nil && f.before() {
 		p.mu.Unlock()
-		return f.reply(r, c.body), f
+		return f.reply(), f
 	}
 	if err := p.admit(c); err != nil {
 		p.mu.Unlock()
 		return api.Refused(err), f
 	}
-	if strings.HasSuffix(c.route.id, ".wait") {
+	if strings.HasSuffix(c.route.ID, ".wait") {
 		p.mu.Unlock()
 		p.waitForOperation(r.Context(), c.param("zone"), c.param("region"), c.param("operation"))
 		c.now = p.enter()
@@ -98,30 +92,27 @@ func (p *Project) perform(r *http.Request, c *call) (api.Reply, *fault) {
 		c.opFault = f
 	}
 	answer := p.handle(c)
-	switch {
-	case f != nil && f.kind == "status-after":
-		answer = f.reply(r, c.body)
-	case f != nil && answer.Err == nil:
+	if f != nil && answer.Err == nil {
 		answer = p.alter(c, f, answer)
 	}
 	return answer, f
 }
 
-// handle runs the handler of a call, unless the call repeats an earlier one.
+// handle runs the handler of a call. A call that repeats an earlier one gets the operation of the earlier call.
 func (p *Project) handle(c *call) api.Reply {
-	if c.route.changes() {
-		if op, err := p.repeated(c); op != nil || err != nil {
+	if c.route.Changes() {
+		if op, err := p.earlierOperation(c); op != nil || err != nil {
 			return c.operation(op, err)
 		}
 	}
 	answer := c.route.handle(c)
-	if c.route.verb != http.MethodGet {
+	if c.route.Verb != http.MethodGet {
 		p.signal()
 	}
 	return answer
 }
 
-// alter replaces a part of a good answer, as some faults demand.
+// alter applies the faults that change the content of a good answer.
 func (p *Project) alter(c *call, f *fault, a api.Reply) api.Reply {
 	if f.kind == "op-other" {
 		return c.operation(p.otherOperation(c), nil)
@@ -142,10 +133,10 @@ func (p *Project) alter(c *call, f *fault, a api.Reply) api.Reply {
 	return a
 }
 
-// otherOperation returns the newest operation of the scope that is done and not on the VM of the call. If there is none, it makes one.
+// otherOperation returns the newest finished operation of the call's scope on another VM. If there is none, it makes one up.
 func (p *Project) otherOperation(c *call) *operation {
 	ops, target := p.opsOf(c.zone, c.param("region")), c.name()
-	if o := ops.find(c.param("operation")); o != nil {
+	if o := ops.byName[c.param("operation")]; o != nil {
 		target = o.targetName
 	}
 	for _, o := range slices.Backward(ops.list) {
@@ -164,13 +155,13 @@ func (p *Project) admit(c *call) (err *api.Error) {
 	if c.mask, err = api.ParseMask(c.query.Get("fields")); err != nil {
 		return err
 	}
-	if err := c.mask.Check(c.route.schema, ""); err != nil {
+	if err := c.mask.Check(c.route.Schema, ""); err != nil {
 		return err
 	}
 	if err := p.checkScope(c); err != nil {
 		return err
 	}
-	if key := p.rates.take(c.region(), c.group(), c.now); key != nil {
+	if key := p.rates.charge(c.region(), c.group(), c.now); key != nil {
 		return p.rateLimited(key)
 	}
 	return nil
@@ -188,8 +179,7 @@ func (p *Project) deliver(w http.ResponseWriter, r *http.Request, a api.Reply, f
 	a.Deliver(w, r, damage, func(status, bytes int) { p.count(entry, status, bytes) })
 }
 
-// notSimulated answers a request for a method that the simulator does not have.
+// notSimulated answers a request for a method that is not simulated.
 func (p *Project) notSimulated(w http.ResponseWriter, r *http.Request) {
-	p.deliver(w, r, api.Refused(api.NotSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path,
-		APIVersion: r.Header.Get("X-Goog-Api-Version")})
+	p.deliver(w, r, api.Refused(api.NotSimulated(r.Method+" "+r.URL.EscapedPath())), nil, Call{Time: time.Now(), Method: "not simulated: " + r.Method + " " + r.URL.Path})
 }

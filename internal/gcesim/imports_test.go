@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestImports holds the rule that the simulator shares nothing with those who are tested on it: neither code of the
-// daemon nor Google's client.
+// TestImports: the simulator shares no code with the programs that are tested on it, neither the daemon nor Google's client.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "./...").Output()
 	if err != nil {

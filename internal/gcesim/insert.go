@@ -7,8 +7,8 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// insertInstance answers instances.insert. It decides now how the creation will end. A VM that does not fit is listed for some
-// seconds, until its operation fails.
+// insertInstance answers instances.insert. It decides at once how the creation will end. Lists show a VM that does not fit until its
+// operation fails.
 func insertInstance(c *call) api.Reply {
 	p, z := c.p, c.zone
 	source, err := c.source()
@@ -24,7 +24,7 @@ func insertInstance(c *call) api.Reply {
 			"The resource 'projects/%s/zones/%s/instances/%s' already exists", p.urls.Project, z.name, spec.name))
 	}
 	kinds := kindsOf(spec.machineType, spec.spot)
-	quota := p.usedUpQuota(z, spec)
+	quota := p.exhaustedQuota(z, spec)
 	if quota != nil && quota.http {
 		return api.Refused(api.Refuse(http.StatusForbidden, "quotaExceeded", "%s", quota.message(p)))
 	}
@@ -49,7 +49,7 @@ func (p *Project) newVM(z *zone, spec *instanceSpec, now time.Time) *vm {
 // planInsert plans the end of a creation.
 func (p *Project) planInsert(v *vm, op *operation, c *call, quota *vmQuota, spec *instanceSpec) {
 	z, now := v.zone, c.now
-	took := p.within(z.insertTime, "insert", z.name, v.name)
+	took := p.randomDuration(z.insertTime, "insert", z.name, v.name)
 	f := c.opFault
 	if f != nil && f.kind == "op-stall-lost" {
 		return // no end and no VM
@@ -63,15 +63,15 @@ func (p *Project) planInsert(v *vm, op *operation, c *call, quota *vmQuota, spec
 		z.preemptNext--
 		p.preemptInsert(v, op, now.Add(took))
 	case quota != nil:
-		p.failInsert(v, op, now.Add(p.within(p.settings.quotaTime, "quota", z.name, v.name)), quota.opError(p))
+		p.failInsert(v, op, now.Add(p.randomDuration(p.settings.quotaTime, "quota", z.name, v.name)), quota.opError(p))
 	case p.fullNets[z.region]:
-		p.failInsert(v, op, now.Add(p.within(p.settings.quotaTime, "quota", z.name, v.name)), p.addressSpaceError(z))
+		p.failInsert(v, op, now.Add(p.randomDuration(p.settings.quotaTime, "quota", z.name, v.name)), p.addressSpaceError(z))
 	case z.room(v.kinds()) == 0:
-		p.failInsert(v, op, now.Add(p.within(p.settings.stockoutTime, "stockout", z.name, v.name)), p.stockout(z, spec.machineType, v.kinds()))
+		p.failInsert(v, op, now.Add(p.randomDuration(p.settings.stockoutTime, "stockout", z.name, v.name)), p.stockout(z, spec.machineType, v.kinds()))
 	default:
 		boot := took * 9 / 10
 		if z.bootTime.max > 0 {
-			boot = min(took, p.within(z.bootTime, "boot", z.name, v.name))
+			boot = min(took, p.randomDuration(z.bootTime, "boot", z.name, v.name))
 		}
 		p.startLife(v, now, boot)
 		if f == nil || f.kind != "op-stall" {
@@ -80,7 +80,7 @@ func (p *Project) planInsert(v *vm, op *operation, c *call, quota *vmQuota, spec
 	}
 }
 
-// failInsert plans that a creation fails. Until then the VM is listed as PROVISIONING.
+// failInsert plans that a creation fails. Until then lists show the VM as PROVISIONING.
 func (p *Project) failInsert(v *vm, op *operation, end time.Time, err *opError) {
 	v.failed, v.endedBy = true, "failed"
 	v.setStatus(v.created, provisioning)
@@ -137,7 +137,7 @@ func (p *Project) planDelete(v *vm, op *operation, c *call) {
 	if c.query.Get("noGracefulShutdown") == "true" {
 		v.graceful = 0
 	}
-	end := c.now.Add(v.shutdownTime(c.now) + p.within(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
+	end := c.now.Add(v.shutdownTime(c.now) + p.randomDuration(v.zone.deleteTime, "delete", v.zone.name, v.name, v.lives))
 	f := c.opFault
 	switch {
 	case f != nil && f.kind == "op-error":
@@ -155,17 +155,17 @@ func (p *Project) planDelete(v *vm, op *operation, c *call) {
 // endLife stops a VM now, and removes it at a time.
 func (p *Project) endLife(v *vm, now, end time.Time, by string) {
 	v.release()
-	if v.stop || v.endedBy != "preempted" && v.endedBy != "limit" { // otherwise it was about to go anyway
+	if v.stop || v.endedBy != "preempted" && v.endedBy != "limit" { // otherwise its removal was already planned
 		v.endedBy = by
 	}
-	v.lives++ // makes plans for this life void
+	v.lives++ // plans for this life are void
 	v.stopFrom(now, stopping)
 	p.planRemoval(v, end)
 	p.signal()
 }
 
-// repeated returns the operation of an earlier call with the same requestId; nil if there is none.
-func (p *Project) repeated(c *call) (*operation, *api.Error) {
+// earlierOperation returns the operation of an earlier call with the same requestId; nil if there is none.
+func (p *Project) earlierOperation(c *call) (*operation, *api.Error) {
 	id, err := api.RequestID(c.query.Get("requestId"))
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func (c *call) instance() (*vm, *api.Error) {
 	if v := c.zone.find(name); v != nil {
 		return v, nil
 	}
-	if _, isID := api.NumericID(name); !isID && !api.ValidName.MatchString(name) {
+	if !api.ValidName.MatchString(name) {
 		return nil, api.InvalidField("instance", name, "Must be a match of regex '%s'", api.NameRule)
 	}
 	return nil, api.NotFound("projects/" + c.p.urls.Project + "/zones/" + c.zone.name + "/instances/" + name)
@@ -32,25 +32,16 @@ func (c *call) instance() (*vm, *api.Error) {
 
 // listInstances answers instances.list.
 func listInstances(c *call) api.Reply {
-	q, err := c.listQuery()
+	q, err := c.listQuery(c.p.settings.filterMode)
 	if err != nil {
 		return api.Refused(err)
 	}
-	all := c.p.visible(c.zone, c.now, &q)
-	page, more := q.Page(all)
+	page, more := q.Page(c.p.visible(c.zone, c.now, q))
 	return api.OK(q.List("compute#instanceList", c.p.link("zones/%s/instances", c.zone.name), page, more, c.mask))
 }
 
-// visible yields the VMs of a zone that a list shows, by name.
-func (p *Project) visible(z *zone, now time.Time, q *api.Query) iter.Seq[api.Item] {
-	if q.Filtered {
-		switch p.settings.filterMode {
-		case "none":
-			return func(func(api.Item) bool) {}
-		case "ignore":
-			q.Filter, _ = api.ParseFilter("")
-		}
-	}
+// visible yields the VMs of a zone that a list shows, sorted by name.
+func (p *Project) visible(z *zone, now time.Time, q api.Query) iter.Seq[api.Item] {
 	at, vms := now, z.vms
 	if z.stale > 0 {
 		at = now.Add(-z.stale)
@@ -67,7 +58,7 @@ func (p *Project) visible(z *zone, now time.Time, q *api.Query) iter.Seq[api.Ite
 				continue
 			}
 			r := vmView{p, v, at}
-			if hide > 0 && takesRoom(v.status(at)) && filter(r) {
+			if hide > 0 && isLive(v.status(at)) && filter(r) {
 				hide--
 				continue
 			}
@@ -78,7 +69,7 @@ func (p *Project) visible(z *zone, now time.Time, q *api.Query) iter.Seq[api.Ite
 	}
 }
 
-// asOf returns the VMs that existed at a time, by name.
+// asOf returns the VMs that existed at a time, sorted by name.
 func (z *zone) asOf(at time.Time) []*vm {
 	var out []*vm
 	for _, v := range z.vms {
@@ -97,10 +88,7 @@ func (z *zone) asOf(at time.Time) []*vm {
 
 // aggregateInstances answers instances.aggregatedList.
 func aggregateInstances(c *call) api.Reply {
-	return c.aggregate("instance", "instances", func(s scope, q *api.Query) iter.Seq[api.Item] {
-		if s.zone == nil {
-			return nil
-		}
+	return c.aggregate("instance", "instances", c.p.settings.filterMode, "zones", func(s scope, q api.Query) iter.Seq[api.Item] {
 		return c.p.visible(s.zone, c.now, q)
 	})
 }

@@ -44,7 +44,7 @@ func TestPages(t *testing.T) {
 			equal(t, "pages by "+order, fmt.Sprint(sizes, " ", len(seen)), want)
 		}
 		l, err := s.Instances.List("gcesim-project", zoneA).OrderBy("creationTimestamp desc").MaxResults(1).Do()
-		if err != nil || l.Items[0].Name != "vm-1201" { // of one instant with vm-1202
+		if err != nil || l.Items[0].Name != "vm-1201" { // created at the same instant as vm-1202
 			t.Errorf("newest: %v, %v", l, err)
 		}
 		do(t, p, "order-mode ignore")
@@ -175,7 +175,7 @@ func TestStaleAndHidden(t *testing.T) {
 		do(t, p, "hide us-central1-a off\nhide us-central1-a vm-3")
 		equal(t, "list that lacks vm-3", list(t, s, zoneA, ""), "vm-2")
 		equal(t, "get of a hidden VM", status(t, s, zoneA, "vm-3"), "RUNNING")
-		do(t, p, "show us-central1-a vm-3")
+		do(t, p, "hide us-central1-a off")
 		equal(t, "full list", list(t, s, zoneA, ""), "vm-2 vm-3")
 
 		insert(t, s, zoneA, "vm-4")

@@ -22,39 +22,16 @@ func (s self) is(v *vm) bool { return v.zone.name == s.zone && v.name == s.name 
 // metadataItems are the project attributes in the Compute API.
 type metadataItems struct {
 	values  map[string]string
-	waiters map[*http.Request]context.CancelFunc // cancel the requests that the metadata server has not answered yet
+	waiters map[*http.Request]context.CancelFunc // cancel the requests that are not answered yet
 }
 
-// setUpMetadata sets the values that every VM finds on its metadata server.
+// setUpMetadata sets the values that the metadata server has from the start.
 func (p *Project) setUpMetadata(zones []string) {
 	m := p.meta
 	p.items = metadataItems{values: map[string]string{}, waiters: map[*http.Request]context.CancelFunc{}}
 	m.Set("project/project-id", p.urls.Project)
 	number := fmt.Sprint(p.urls.Number)
 	m.SetJSON("project/numeric-project-id", number, number)
-	m.SetJSON("instance/tags", `["gcesim"]`, `["gcesim"]`)
-	for path, value := range map[string]string{
-		"instance/machine-type":                                      "projects/" + number + "/machineTypes/e2-micro",
-		"instance/cpu-platform":                                      "Intel Broadwell",
-		"instance/description":                                       "",
-		"instance/image":                                             "projects/debian-cloud/global/images/debian-13-trixie-v20260827",
-		"instance/maintenance-event":                                 "NONE",
-		"instance/preempted":                                         "FALSE",
-		"instance/scheduling/automatic-restart":                      "TRUE",
-		"instance/scheduling/on-host-maintenance":                    "MIGRATE",
-		"instance/scheduling/preemptible":                            "FALSE",
-		"instance/disks/0/device-name":                               "persistent-disk-0",
-		"instance/disks/0/index":                                     "0",
-		"instance/disks/0/mode":                                      "READ_WRITE",
-		"instance/disks/0/type":                                      "PERSISTENT",
-		"instance/network-interfaces/0/ip":                           "10.128.0.2",
-		"instance/network-interfaces/0/mac":                          "42:01:0a:80:00:02",
-		"instance/network-interfaces/0/network":                      "projects/" + number + "/networks/default",
-		"instance/network-interfaces/0/access-configs/0/external-ip": "203.0.113.2",
-		"instance/network-interfaces/0/access-configs/0/type":        "ONE_TO_ONE_NAT",
-	} {
-		m.Set(path, value)
-	}
 	m.SetAccount(fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.urls.Number), "https://www.googleapis.com/auth/cloud-platform")
 	m.Token = p.token
 	if len(zones) > 0 {
@@ -64,7 +41,7 @@ func (p *Project) setUpMetadata(zones []string) {
 
 const tokenPrefix = "ya29.gcesim-"
 
-// token returns an access token. It is valid until the next revocation, whatever it says of its expiry.
+// token returns an access token. It is valid until the next revocation, even after its stated expiry.
 func (p *Project) token(_ context.Context, account string, scopes []string) (metadataserver.Token, error) {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -74,7 +51,7 @@ func (p *Project) token(_ context.Context, account string, scopes []string) (met
 	}, nil
 }
 
-// checkToken returns an error for a revoked token. A token from elsewhere is valid, and none is needed.
+// checkToken returns an error for a revoked token. Any other token is valid, and a request needs none.
 func (p *Project) checkToken(r *http.Request) *api.Error {
 	own, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "+tokenPrefix)
 	made, _, _ := strings.Cut(own, "-")
@@ -106,57 +83,35 @@ func (p *Project) setSelf(zone, name string) {
 	p.meta.SetJSON("instance/id", fmt.Sprint(id), fmt.Sprint(id))
 }
 
-// SetMetadata sets a project attribute. The metadata server shows it at once, or after the delay that the command metadata-delay set.
+// SetMetadata sets a project attribute.
 func (p *Project) SetMetadata(key, value string) {
 	p.enter()
 	defer p.mu.Unlock()
 	p.setItem(key, value)
 }
 
-// RemoveMetadata removes a project attribute.
-func (p *Project) RemoveMetadata(key string) {
-	p.enter()
-	defer p.mu.Unlock()
-	p.removeItem(key)
-}
-
 func (p *Project) setItem(key, value string) {
 	p.items.values[key] = value
-	p.meta.SetAfter("project/attributes/"+key, value, p.settings.metaDelay)
+	p.meta.Set("project/attributes/"+key, value)
 }
 
 func (p *Project) removeItem(key string) {
 	delete(p.items.values, key)
-	p.meta.RemoveAfter("project/attributes/"+key, p.settings.metaDelay)
+	p.meta.Remove("project/attributes/" + key)
 }
 
-// serveMetadata answers as the metadata server, which commands may have made unavailable.
+// serveMetadata answers as the metadata server, in the mode that the command metadata-server set.
 func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
-	method := "metadata"
-	switch path := r.URL.Path; {
-	case strings.HasSuffix(path, "/token"):
-		method = "token"
-	case strings.HasPrefix(path, "/computeMetadata/v1/project/attributes/"):
-		method = "attribute"
-	}
-	now := p.enter()
-	mode, f, slow := p.settings.metaMode, p.takeFault(method, "*", now), time.Duration(0)
-	for _, s := range p.matching(method, "*", now) {
-		if s.kind == "slow" {
-			s.use()
-			slow += s.duration
-		}
-	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	p.items.waiters[r] = cancel
-	p.mu.Unlock()
+	entry := Call{Method: "metadata." + metadataMethod(r.URL.Path), Name: strings.TrimPrefix(r.URL.Path, "/computeMetadata/v1/")}
+	mode, f, slow := p.admitMetadata(r, &entry, cancel)
 	defer func() {
 		p.mu.Lock()
 		delete(p.items.waiters, r)
 		p.mu.Unlock()
 	}()
-	entry := Call{Time: now, Method: "metadata." + method, Name: strings.TrimPrefix(r.URL.Path, "/computeMetadata/v1/")}
+	abort := func() { api.Abort(w, cmp.Or(r.Context().Err(), api.ConnectionReset())) }
 	switch {
 	case mode == "down":
 		p.count(entry, 0, 0)
@@ -169,22 +124,44 @@ func (p *Project) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	case mode == "hang":
 		p.count(entry, 0, 0)
 		<-ctx.Done()
-		api.Abort(w, cmp.Or(r.Context().Err(), api.ConnectionReset()))
+		abort()
 	case !sleep(ctx, slow):
-		api.Abort(w, cmp.Or(r.Context().Err(), api.ConnectionReset()))
+		abort()
 	case f != nil:
 		w.Header().Set("Metadata-Flavor", "Google")
-		p.deliver(w, r, f.reply(r, nil), f, entry)
+		p.deliver(w, r, f.reply(), f, entry)
 		return
 	}
 	p.count(entry, http.StatusOK, 0)
 	p.meta.ServeHTTP(w, r.WithContext(ctx))
 	if ctx.Err() != nil {
-		api.Abort(w, cmp.Or(r.Context().Err(), api.ConnectionReset()))
+		abort()
 	}
 }
 
-// setMetaMode makes the metadata server up, down, hang or foreign. It breaks the connections of waiting requests.
+// metadataMethod returns the name of a request to the metadata server in the command fault.
+func metadataMethod(path string) string {
+	switch {
+	case strings.HasSuffix(path, "/token"):
+		return "token"
+	case strings.HasPrefix(path, "/computeMetadata/v1/project/attributes/"):
+		return "attribute"
+	}
+	return "metadata"
+}
+
+// admitMetadata registers the function that cancels a request. It returns the mode of the metadata server, the fault that applies (nil:
+// none) and a delay.
+func (p *Project) admitMetadata(r *http.Request, entry *Call, cancel context.CancelFunc) (mode string, f *fault, slow time.Duration) {
+	now := p.enter()
+	defer p.mu.Unlock()
+	entry.Time = now
+	method := strings.TrimPrefix(entry.Method, "metadata.")
+	p.items.waiters[r] = cancel
+	return p.settings.metaMode, p.takeFault(method, "*", now), p.takeSlowness(method, "*", now)
+}
+
+// setMetaMode sets the mode of the metadata server and breaks the connections of waiting requests.
 func (p *Project) setMetaMode(mode string) {
 	p.settings.metaMode = mode
 	for _, cancel := range p.items.waiters {

@@ -15,7 +15,7 @@ import (
 
 const maxMetadata = 512 << 10
 
-// checkMetadataItems checks the limits of metadata, of a VM or of the project.
+// checkMetadataItems checks the metadata of a VM or the project against Google's limits.
 func checkMetadataItems(field string, m map[string]any) *api.Error {
 	total, seen := 0, map[string]bool{}
 	for i, it := range api.List(m["items"]) {
@@ -62,11 +62,8 @@ func (p *Project) commonMetadata() map[string]any {
 // setCommonMetadata answers projects.setCommonInstanceMetadata. The attributes change at once; the operation takes a moment.
 func setCommonMetadata(c *call) api.Reply {
 	p := c.p
-	m, bad := api.ReadObject(c.body)
-	if bad != nil {
-		return api.Refused(api.Refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad))
-	}
-	if _, err := api.Conform("Metadata", "metadata", m); err != nil {
+	m, err := api.ReadBody("Metadata", "metadata", c.body)
+	if err != nil {
 		return api.Refused(err)
 	}
 	if api.Text(m["fingerprint"]) != p.itemsFingerprint() {
@@ -75,6 +72,21 @@ func setCommonMetadata(c *call) api.Reply {
 	if err := checkMetadataItems("metadata", m); err != nil {
 		return api.Refused(err)
 	}
+	p.replaceItems(m)
+	op := p.startOperation(&operation{kind: "compute.projects.setCommonInstanceMetadata", requestID: c.requestID, targetID: p.urls.Number}, c.now)
+	op.end = c.now.Add(p.randomDuration(span{500 * time.Millisecond, 2 * time.Second}, "metadata", op.name))
+	locations := map[string]any{}
+	for _, name := range p.zoneNames() {
+		locations["zones/"+name] = map[string]any{"state": "PROPAGATED"}
+	}
+	op.extra = map[string]any{"setCommonInstanceMetadataOperationMetadata": map[string]any{
+		"clientOperationId": c.requestID, "perLocationOperations": locations}}
+	p.remember(c, op)
+	return c.operation(op, nil)
+}
+
+// replaceItems replaces the project attributes by the items of a Metadata object.
+func (p *Project) replaceItems(m map[string]any) {
 	given := map[string]string{}
 	for _, it := range api.List(m["items"]) {
 		given[api.Text(api.Object(it)["key"])] = api.Text(api.Object(it)["value"])
@@ -89,14 +101,4 @@ func setCommonMetadata(c *call) api.Reply {
 			p.setItem(key, value)
 		}
 	}
-	op := p.startOperation(&operation{kind: "compute.projects.setCommonInstanceMetadata", requestID: c.requestID, targetID: p.urls.Number}, c.now)
-	op.end = c.now.Add(p.within(span{500 * time.Millisecond, 2 * time.Second}, "metadata", op.name))
-	locations := map[string]any{}
-	for _, name := range p.zoneNames() {
-		locations["zones/"+name] = map[string]any{"state": "PROPAGATED"}
-	}
-	op.extra = map[string]any{"setCommonInstanceMetadataOperationMetadata": map[string]any{
-		"clientOperationId": c.requestID, "perLocationOperations": locations}}
-	p.remember(c, op)
-	return c.operation(op, nil)
 }

@@ -12,7 +12,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// operation is an operation of Compute Engine. It is done from its end on, which may be planned.
+// operation is an operation of Compute Engine. It is done when its end, which is planned, has come.
 type operation struct {
 	name       string
 	id         uint64
@@ -36,8 +36,31 @@ func (o *operation) done(at time.Time) bool { return !o.end.IsZero() && !o.end.A
 // fail makes the operation end with an error.
 func (o *operation) fail(err *opError) { o.err = err }
 
-// operations are the operations of a zone or region, or the global ones. Names start with the prefix and the time, so that system
-// events follow all others, and each of the two is ordered by start.
+// opError is the error of an operation.
+type opError struct {
+	code    string
+	message string
+	details []any
+	status  int    // httpErrorStatusCode
+	text    string // httpErrorMessage
+}
+
+func (e *opError) json() map[string]any {
+	one := map[string]any{"code": e.code, "message": e.message}
+	if len(e.details) > 0 {
+		one["errorDetails"] = e.details
+	}
+	return map[string]any{"errors": []any{one}}
+}
+
+// preemptedAtStart returns the operation error of a VM that was preempted before it ran.
+func preemptedAtStart() *opError {
+	return &opError{code: "UNSUPPORTED_OPERATION", message: "Instance failed to start due to preemption.",
+		status: http.StatusBadRequest, text: "BAD REQUEST"}
+}
+
+// operations are the operations of one scope. A name starts with a prefix and the time, so the list has two parts, each in the order of
+// start: operation-…, then the system events.
 type operations struct {
 	list   []*operation // by name
 	byName map[string]*operation
@@ -47,7 +70,7 @@ func byOpName(o *operation, name string) int { return strings.Compare(o.name, na
 
 func newOperations() operations { return operations{byName: map[string]*operation{}} }
 
-// opsOf returns the operations of a zone, or of a region if the zone is nil, or the global ones if there is neither.
+// opsOf returns the operations of a zone; of a region if the zone is nil; the global operations if there is neither.
 func (p *Project) opsOf(z *zone, region string) *operations {
 	switch {
 	case z != nil:
@@ -87,7 +110,7 @@ func (p *Project) startOperation(o *operation, at time.Time) *operation {
 		}
 	}
 	if z := o.zone; z != nil && o.user == user && p.fraction("is pending", o.name) < z.pendingShare {
-		o.begun = at.Add(p.within(z.pendingTime, "pending", o.name))
+		o.begun = at.Add(p.randomDuration(z.pendingTime, "pending", o.name))
 	}
 	ops.byName[o.name] = o
 	i, _ := slices.BinarySearchFunc(ops.list, o.name, byOpName)
@@ -95,7 +118,7 @@ func (p *Project) startOperation(o *operation, at time.Time) *operation {
 	return o
 }
 
-// dropOld drops the operations whose retention time is over.
+// dropOld drops the operations that ended longer ago than the retention time.
 func (p *Project) dropOld(ops *operations, now time.Time) {
 	limit := now.Add(-p.settings.retention)
 	events, _ := slices.BinarySearchFunc(ops.list, "systemevent", byOpName)
@@ -103,7 +126,7 @@ func (p *Project) dropOld(ops *operations, now time.Time) {
 	p.dropOldest(ops, 0, events, limit)
 }
 
-// dropOldest drops the operations of a part of the list that ended before a time.
+// dropOldest drops, from one part of the list, the operations that ended before a time.
 func (p *Project) dropOldest(ops *operations, first, end int, limit time.Time) {
 	began := first
 	for began < end && ops.list[began].start.Before(limit) {
@@ -122,20 +145,6 @@ func (p *Project) dropOldest(ops *operations, first, end int, limit time.Time) {
 	}
 }
 
-func (ops *operations) find(name string) *operation {
-	if o := ops.byName[name]; o != nil {
-		return o
-	}
-	if id, ok := api.NumericID(name); ok {
-		for _, o := range ops.list {
-			if o.id == id {
-				return o
-			}
-		}
-	}
-	return nil
-}
-
 // recordPreemption adds the system event of a preemption.
 func (p *Project) recordPreemption(v *vm, at time.Time) {
 	op := p.startOperation(&operation{zone: v.zone, kind: "compute.instances.preempted", user: "system",
@@ -143,7 +152,7 @@ func (p *Project) recordPreemption(v *vm, at time.Time) {
 	op.end = at
 }
 
-// pacific is the time zone of Compute Engine's time stamps, here without daylight saving time.
+// pacific is the time zone of Compute Engine's timestamps, without daylight saving time.
 var pacific = time.FixedZone("PST", -8*60*60)
 
 // timestamp formats a time as Google's clock shows it.
@@ -154,7 +163,7 @@ func (p *Project) timestamp(t time.Time) string {
 // googleTime returns what Google's clock shows at a time; see the command clock.
 func (p *Project) googleTime(t time.Time) time.Time { return t.Add(p.settings.clock) }
 
-// opView is an operation at a time.
+// opView is an operation as it looks at a time.
 type opView struct {
 	p  *Project
 	o  *operation
@@ -255,7 +264,7 @@ func (v opView) endTime() any {
 	return v.p.timestamp(v.o.end)
 }
 
-// ofError returns what f makes of the operation's error; nil if there is none yet.
+// ofError applies f to the operation's error. It returns nil while there is no error.
 func (v opView) ofError(f func(*opError) any) any {
 	if !v.done() || v.o.err == nil {
 		return nil
@@ -272,7 +281,7 @@ func (v opView) httpErrorStatusCode() any {
 
 func (v opView) scope() string { return scopeOf(v.o.zone, v.o.region) }
 
-// scopeOf returns the path of a zone, of a region, or global.
+// scopeOf returns the path of a zone or region, or global if there is neither.
 func scopeOf(z *zone, region string) string {
 	switch {
 	case z != nil:

@@ -25,7 +25,7 @@ func (c *call) operation(o *operation, err *api.Error) api.Reply {
 func (c *call) findOperation() (*operation, *api.Error) {
 	ops, name := c.p.opsOf(c.zone, c.param("region")), c.param("operation")
 	c.p.dropOld(ops, c.now)
-	if o := ops.find(name); o != nil {
+	if o := ops.byName[name]; o != nil {
 		return o, nil
 	}
 	return nil, api.NotFound("projects/" + c.p.urls.Project + "/" + c.scope() + "/operations/" + name)
@@ -37,39 +37,29 @@ func (c *call) scope() string {
 
 // listOperations answers zoneOperations.list, regionOperations.list and globalOperations.list.
 func listOperations(c *call) api.Reply {
-	q, err := c.listQuery()
+	q, err := c.listQuery(c.p.settings.opsFilterMode)
 	if err != nil {
 		return api.Refused(err)
 	}
-	all := c.p.visibleOps(c.zone, c.param("region"), c.now, &q)
-	page, more := q.Page(all)
+	page, more := q.Page(c.p.visibleOps(c.zone, c.param("region"), c.now, q.Filter))
 	return api.OK(q.List("compute#operationList", c.p.link("%s/operations", c.scope()), page, more, c.mask))
 }
 
 // aggregateOperations answers globalOperations.aggregatedList.
 func aggregateOperations(c *call) api.Reply {
-	return c.aggregate("operation", "operations", func(s scope, q *api.Query) iter.Seq[api.Item] {
-		return c.p.visibleOps(s.zone, s.region, c.now, q)
+	return c.aggregate("operation", "operations", c.p.settings.opsFilterMode, "", func(s scope, q api.Query) iter.Seq[api.Item] {
+		return c.p.visibleOps(s.zone, s.region, c.now, q.Filter)
 	})
 }
 
-// visibleOps yields the operations that a list shows, by name.
-func (p *Project) visibleOps(z *zone, region string, now time.Time, q *api.Query) iter.Seq[api.Item] {
-	if q.Filtered {
-		switch p.settings.opsFilterMode {
-		case "none":
-			return func(func(api.Item) bool) {}
-		case "ignore":
-			q.Filter, _ = api.ParseFilter("")
-		}
-	}
+// visibleOps yields the operations that a list shows, sorted by name.
+func (p *Project) visibleOps(z *zone, region string, now time.Time, filter api.Filter) iter.Seq[api.Item] {
 	ops := p.opsOf(z, region)
 	p.dropOld(ops, now)
 	at, hide := now, 0
 	if z != nil {
 		at, hide = now.Add(-z.opsStale), z.opsHide
 	}
-	filter := q.Filter
 	return func(yield func(api.Item) bool) {
 		for _, o := range ops.list {
 			r := opView{p, o, at}
@@ -87,11 +77,10 @@ func (p *Project) visibleOps(z *zone, region string, now time.Time, q *api.Query
 	}
 }
 
-// longestWait is how long a wait call takes at most, whether the operation is done or not.
+// longestWait is the longest time that a wait call takes; it returns then even if the operation is not done.
 const longestWait = 2 * time.Minute
 
-// waitForOperation blocks until the operation is done, for two minutes at most, or less if the command wait-early is on. The caller
-// does not hold mu. See https://cloud.google.com/compute/docs/reference/rest/v1/zoneOperations/wait.
+// waitForOperation blocks until the operation is done, for two minutes at most. The caller does not hold mu. See https://cloud.google.com/compute/docs/reference/rest/v1/zoneOperations/wait.
 func (p *Project) waitForOperation(ctx context.Context, zone, region, name string) {
 	var deadline time.Time
 	p.waitUntil(ctx, deadline, func(now time.Time) (bool, time.Time) {
@@ -99,15 +88,12 @@ func (p *Project) waitForOperation(ctx context.Context, zone, region, name strin
 		if zone != "" && z == nil {
 			return true, now
 		}
-		o := p.opsOf(z, region).find(name)
+		o := p.opsOf(z, region).byName[name]
 		if o == nil {
 			return true, now
 		}
 		if deadline.IsZero() {
 			deadline = now.Add(longestWait)
-			if p.settings.waitEarly {
-				deadline = now.Add(time.Duration(p.fraction("wait", name, now.UnixNano()) * float64(longestWait/4)))
-			}
 		}
 		if o.done(now) || !now.Before(deadline) {
 			return true, now

@@ -76,7 +76,7 @@ func TestPreemptAtStart(t *testing.T) {
 	}
 }
 
-// TestLife checks the mean of many drawn lives, and that a change of the mean voids what was planned.
+// TestLife checks the mean of many lives, and that a change of the mean makes earlier plans void.
 func TestLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "life us-central1-a 1h\nstop-time 0s 0s")
@@ -99,7 +99,7 @@ func TestLife(t *testing.T) {
 	})
 }
 
-// TestRhythm checks that with a swing most VMs are preempted in the afternoon, Pacific time, and as many as without.
+// TestRhythm checks that a swing moves preemptions to the afternoon, Pacific time, and does not change their number.
 func TestRhythm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := newProject(t, "life us-central1-a 100h 0.9")
@@ -154,7 +154,7 @@ func TestChanges(t *testing.T) {
 			},
 		}
 		for _, step := range []struct{ name, during, after string }{
-			{"start", "RUNNING", "RUNNING"}, // it runs already
+			{"start", "RUNNING", "RUNNING"}, // already running
 			{"stop", "STOPPING", "TERMINATED"},
 			{"stop", "TERMINATED", "TERMINATED"},
 			{"suspend", "400 invalid", ""},
@@ -193,7 +193,7 @@ func TestChanges(t *testing.T) {
 	})
 }
 
-// TestMaxLive replaces a VM at the very instant at which it is preempted, which is never more than one VM.
+// TestMaxLive replaces a VM at the instant of its preemption: at no time are there two live VMs.
 func TestMaxLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "")

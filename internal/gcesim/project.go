@@ -1,6 +1,7 @@
 package gcesim
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -18,7 +19,6 @@ import (
 // Options describes a project. The zero value is valid.
 type Options struct {
 	Project   string            // the project ID; gcesim-project if empty
-	Number    uint64            // the project number; 123456789012 if 0
 	Zones     []string          // DefaultZones if nil
 	Seed      uint64            // determines everything random
 	Metadata  map[string]string // the project attributes
@@ -45,21 +45,21 @@ type Project struct {
 
 	mu      sync.Mutex // guards the fields below
 	facts   factQueue
-	serial  uint64
+	serial  uint64        // numbers facts and endless pages
 	changed chan struct{} // closed and replaced at each change of the state
 
 	zones    map[string]*zone
-	global   operations // the global ones
-	regional map[string]*operations
-	store    *drive.Store    // resources besides VMs
-	services *drive.Services // Google's other APIs
+	global   operations             // the global operations
+	regional map[string]*operations // the regional operations by region
+	store    *drive.Store           // resources besides VMs
+	services *drive.Services        // Google's other APIs
 	shapes   map[shapeKey]*shape
 	requests map[string]*operation // by requestId
 	faults   []*fault
 	rates    rates
 	quotas   []*vmQuota
 	fullNets map[string]bool // regions with a full subnet
-	absent   map[string]bool // ends of the paths of resources that do not exist
+	absent   map[string]bool // suffixes of the paths of resources that do not exist
 	calls    callLog
 	self     self
 
@@ -68,80 +68,78 @@ type Project struct {
 	items       metadataItems
 }
 
-// settings are what commands set for the project as a whole.
+// settings are what commands set for the whole project.
 type settings struct {
-	clock         time.Duration // how far Google's clock is ahead of the real one
+	clock         time.Duration // how far Google's clock is ahead of the real clock
 	stockoutTime  span
-	quotaTime     span // how long an operation takes to fail because of a quota
-	latency       span
-	resourceTime  span // how long operations on resources other than VMs take
-	stopTime      span
-	requestIDs    bool
-	notReady      bool
-	waitEarly     bool
-	retention     time.Duration
-	filterMode    string
+	quotaTime     span          // how long a creation takes to fail because of a quota
+	latency       span          // how long a call takes
+	resourceTime  span          // how long operations on resources other than VMs take
+	stopTime      span          // how long a VM that ends is STOPPING
+	requestIDs    bool          // a repeated requestId returns the same operation
+	notReady      bool          // a busy VM cannot be deleted
+	retention     time.Duration // how long operations are kept
+	filterMode    string        // normal, ignore, none
 	opsFilterMode string
 	orderMode     string // normal, ignore
 	metaMode      string // up, down, hang, foreign
-	metaDelay     time.Duration
 	tokenLife     time.Duration
 }
 
 // New returns a project without VMs, whose zones have unlimited room.
 func New(o Options) *Project {
+	o = o.withDefaults()
 	p := &Project{
-		urls: api.URLs{Project: o.Project, Number: o.Number}, seed: o.Seed, keepCalls: o.KeepCalls,
-		meta: metadataserver.New(), born: time.Now().Round(0), changed: make(chan struct{}), global: newOperations(), regional: map[string]*operations{},
+		urls: api.URLs{Project: o.Project, Number: 123456789012}, seed: o.Seed, keepCalls: o.KeepCalls,
+		meta: metadataserver.New(), routes: apiRoutes(), born: time.Now().Round(0), changed: make(chan struct{}),
 
-		zones: map[string]*zone{}, shapes: map[shapeKey]*shape{}, requests: map[string]*operation{},
-		fullNets: map[string]bool{}, absent: map[string]bool{},
-		settings: settings{
-			stockoutTime: span{4 * time.Second, 10 * time.Second},
-			quotaTime:    span{4 * time.Second, 7 * time.Second},
-			resourceTime: span{500 * time.Millisecond, 2 * time.Second},
-			stopTime:     span{2 * time.Second, 30 * time.Second},
-			requestIDs:   true,
-			notReady:     true,
-			retention:    24 * time.Hour,
-			tokenLife:    time.Hour - time.Second,
-			filterMode:   "normal", opsFilterMode: "normal", orderMode: "normal", metaMode: "up",
-		},
+		zones: map[string]*zone{}, global: newOperations(), regional: map[string]*operations{},
+		shapes: map[shapeKey]*shape{}, requests: map[string]*operation{},
+		fullNets: map[string]bool{}, absent: map[string]bool{}, settings: defaultSettings(),
 	}
-	if p.urls.Project == "" {
-		p.urls.Project = "gcesim-project"
-	}
-	if p.urls.Number == 0 {
-		p.urls.Number = 123456789012
-	}
-	if p.keepCalls == 0 {
-		p.keepCalls = 1000
-	}
-	zones := o.Zones
-	if zones == nil {
-		zones = DefaultZones
-	}
-	for _, name := range zones {
+	for _, name := range o.Zones {
 		p.zones[name] = newZone(p, name)
 	}
 	h := drive.Host{URLs: p.urls, Draw: p.draw, Stamp: p.timestamp, Took: func(purpose string, key ...any) time.Duration {
-		return p.within(p.settings.resourceTime, purpose, key...)
+		return p.randomDuration(p.settings.resourceTime, purpose, key...)
 	}}
-	p.store, p.services = drive.NewStore(h, resourceKinds...), drive.NewServices(h)
-	p.routes = apiRoutes()
+	p.store, p.services = drive.NewStore(h), drive.NewServices(h)
 	p.rates.init()
 	p.calls.init()
-	p.setUpMetadata(zones)
+	p.setUpMetadata(o.Zones)
 	for _, key := range slices.Sorted(maps.Keys(o.Metadata)) {
 		p.SetMetadata(key, o.Metadata[key])
 	}
 	return p
 }
 
+func (o Options) withDefaults() Options {
+	o.Project = cmp.Or(o.Project, "gcesim-project")
+	o.KeepCalls = cmp.Or(o.KeepCalls, 1000)
+	if o.Zones == nil {
+		o.Zones = DefaultZones
+	}
+	return o
+}
+
+func defaultSettings() settings {
+	return settings{
+		stockoutTime: span{4 * time.Second, 10 * time.Second},
+		quotaTime:    span{4 * time.Second, 7 * time.Second},
+		resourceTime: span{500 * time.Millisecond, 2 * time.Second},
+		stopTime:     span{2 * time.Second, 30 * time.Second},
+		requestIDs:   true,
+		notReady:     true,
+		retention:    24 * time.Hour,
+		tokenLife:    time.Hour - time.Second,
+		filterMode:   "normal", opsFilterMode: "normal", orderMode: "normal", metaMode: "up",
+	}
+}
+
 // Name returns the project's ID.
 func (p *Project) Name() string { return p.urls.Project }
 
-// zonesNamed returns the zones of a command: the one with the name, or all by name for *.
+// zonesNamed returns the zone with a name, or all zones sorted by name for *.
 func (p *Project) zonesNamed(name string) ([]*zone, error) {
 	if name == "*" {
 		all := make([]*zone, 0, len(p.zones))
@@ -177,6 +175,6 @@ func regionOf(zone string) string {
 // link returns the URL of a resource by its path below the project.
 func (p *Project) link(format string, args ...any) string { return p.urls.Link(format, args...) }
 
-// Client returns a client that reaches the project without a network, and so in a testing/synctest bubble. Every host name leads to
-// the project.
+// Client returns a client that calls the project without a network, also in a testing/synctest bubble. Every host name leads to the
+// project.
 func (p *Project) Client() *http.Client { return api.NewClient(p) }

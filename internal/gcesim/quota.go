@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// vmQuota limits the number of VMs in a region or the project. The metric PREEMPTIBLE_CPUS counts Spot VMs, N2_CPUS machine types n2-…,
-// other metrics all VMs.
+// vmQuota limits the number of VMs in a region or the project. Metric PREEMPTIBLE_CPUS counts Spot VMs, N2_CPUS counts machine types n2-…,
+// any other metric counts all VMs.
 type vmQuota struct {
 	region string // or "global"
 	metric string
 	limit  int
-	http   bool // the call fails rather than the operation
+	http   bool // the call fails, not the operation
 }
 
-// counts reports whether the quota counts such a VM.
+// counts reports whether the quota counts VMs of a machine type.
 func (q *vmQuota) counts(machineType string, spot bool) bool {
 	name, forSpot := strings.CutPrefix(q.metric, "PREEMPTIBLE_")
 	if series, ok := strings.CutSuffix(name, "_CPUS"); ok && series != "" && !strings.HasPrefix(strings.ToUpper(machineType), series+"-") {
@@ -42,8 +42,8 @@ func (q *vmQuota) used(zones map[string]*zone) int {
 	return n
 }
 
-// usedUpQuota returns a quota that does not allow for one more VM in a zone; nil if there is none.
-func (p *Project) usedUpQuota(z *zone, spec *instanceSpec) *vmQuota {
+// exhaustedQuota returns a quota that allows no further VM in a zone; nil if there is none.
+func (p *Project) exhaustedQuota(z *zone, spec *instanceSpec) *vmQuota {
 	for _, q := range p.quotas {
 		if q.covers(z) && q.counts(spec.machineType, spec.spot) && q.used(p.zones) >= q.limit {
 			return q

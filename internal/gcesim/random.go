@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// draw returns a random number that depends on the seed, a purpose and a key only, and so not on the order of concurrent requests.
+// draw returns a random number that depends only on the seed, a purpose and a key, not on the order of concurrent requests.
 func (p *Project) draw(purpose string, key ...any) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d/%s", p.seed, purpose)
 	for _, k := range key {
 		fmt.Fprintf(h, "/%v", k)
 	}
-	x := h.Sum64() // the final mix of MurmurHash3, since FNV mixes its last bytes badly
-	x ^= x >> 33
+	x := h.Sum64()
+	x ^= x >> 33 // the final mix of MurmurHash3, because FNV mixes its last bytes badly
 	x *= 0xff51afd7ed558ccd
 	x ^= x >> 33
 	x *= 0xc4ceb9fe1a85ec53
@@ -31,8 +31,8 @@ func (p *Project) fraction(purpose string, key ...any) float64 {
 // span is a range of durations.
 type span struct{ min, max time.Duration }
 
-// within returns a random duration in a span, in whole milliseconds.
-func (p *Project) within(s span, purpose string, key ...any) time.Duration {
+// randomDuration returns a random duration in a span, in whole milliseconds.
+func (p *Project) randomDuration(s span, purpose string, key ...any) time.Duration {
 	if s.max <= s.min {
 		return s.min
 	}
@@ -45,12 +45,12 @@ func (p *Project) exponential(mean time.Duration, purpose string, key ...any) ti
 	return time.Duration(-math.Log(1-p.fraction(purpose, key...)) * float64(mean)).Round(time.Millisecond)
 }
 
-// busiest is the Pacific time of day with the highest rate of preemption, if the rate has a swing.
+// busiest is the Pacific time of day with the highest rate of preemption, if the rate varies.
 const busiest = 15 * time.Hour
 
-// inRhythm converts a life under a constant rate of preemption to one that starts at a time under a rate that varies with the hour: 1 +
-// swing · cos(the time since busiest) times the constant one.
-func inRhythm(life time.Duration, swing float64, from time.Time) time.Duration {
+// withDailyRate converts the length of a life under a constant rate of preemption to its length under a rate that varies over the day. The
+// life starts at from. The varying rate is the constant rate times 1 + swing · cos(the time since busiest).
+func withDailyRate(life time.Duration, swing float64, from time.Time) time.Duration {
 	if swing == 0 {
 		return life
 	}

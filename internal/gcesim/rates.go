@@ -8,10 +8,10 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// rates counts calls against the API quotas, which Compute Engine has per region, group and minute. All minutes start at the same
-// time. Limits per second are an addition. See https://cloud.google.com/compute/api-quota.
+// rates counts calls against the API quotas, which Compute Engine has per region, group and minute. A minute starts at second 0. Limits
+// per second are an addition. See https://cloud.google.com/compute/api-quota.
 type rates struct {
-	limits map[rateKey]rateLimit
+	limits map[rateKey]int // calls per window; negative: no limit
 	used   map[rateKey]rateUse
 }
 
@@ -33,16 +33,10 @@ func (w rateWindow) String() string {
 	return map[rateWindow]string{perSecond: "second", perMinute: "minute"}[w]
 }
 
-// rateLimit is the number of calls in a window; negative: no limit.
-type rateLimit struct {
-	calls      int
-	retryAfter time.Duration // the header of a refusal; 0: none
-}
-
 type rateUse struct{ window, calls int64 }
 
-// rateGroups are the global groups with their published limits per minute and the names in Google's messages. The regional groups
-// have the same names with _per_region.
+// rateGroups are the global groups with their published limits per minute and their names in Google's messages. A regional group has the
+// same name with _per_region.
 var rateGroups = []struct {
 	name   string
 	limit  int
@@ -57,7 +51,7 @@ var rateGroups = []struct {
 }
 
 func (r *rates) init() {
-	r.limits, r.used = map[rateKey]rateLimit{}, map[rateKey]rateUse{}
+	r.limits, r.used = map[rateKey]int{}, map[rateKey]rateUse{}
 }
 
 // knows reports whether there is a group with a name.
@@ -76,7 +70,8 @@ func groupOf(group string) (limit int, metric string, ok bool) {
 	return 0, "", false
 }
 
-func (r *rates) limit(key rateKey) rateLimit {
+// limit returns the most calls in a window; negative: no limit.
+func (r *rates) limit(key rateKey) int {
 	every := key
 	every.region = "*"
 	for _, k := range []rateKey{key, every} {
@@ -85,18 +80,18 @@ func (r *rates) limit(key rateKey) rateLimit {
 		}
 	}
 	if key.window == perSecond {
-		return rateLimit{calls: -1}
+		return -1
 	}
 	n, _, _ := groupOf(key.group)
-	return rateLimit{calls: n}
+	return n
 }
 
-// take charges a call to its quotas. If one of them is used up, take charges nothing and returns that quota.
-func (r *rates) take(region, group string, now time.Time) (used *rateKey) {
+// charge counts a call against its quotas. If one of them is used up, charge counts nothing and returns that quota.
+func (r *rates) charge(region, group string, now time.Time) (used *rateKey) {
 	windows := []rateWindow{perSecond, perMinute}
 	for _, w := range windows {
 		key := rateKey{region, group, w}
-		limit, u := r.limit(key).calls, r.used[key]
+		limit, u := r.limit(key), r.used[key]
 		if limit >= 0 && (limit == 0 || u.window == now.Unix()/int64(w) && u.calls >= int64(limit)) {
 			return &key
 		}
@@ -123,29 +118,5 @@ func (p *Project) rateLimited(key *rateKey) *api.Error {
 		"Quota exceeded for quota metric '%s' and limit '%s %s' of service 'compute.googleapis.com' for consumer 'project_number:%d'.",
 		metric, metric, per, p.urls.Number)
 	e.Domain = "usageLimits"
-	e.RetryAfter = p.rates.limit(*key).retryAfter
 	return e
-}
-
-// name returns the name of the VM or operation in the call.
-func (c *call) name() string {
-	for _, key := range []string{"instance", "operation"} {
-		if name := c.param(key); name != "" {
-			return name
-		}
-	}
-	if c.route.id == "instances.insert" {
-		if m, err := api.ReadObject(c.body); err == nil {
-			return api.Text(m["name"])
-		}
-	}
-	return ""
-}
-
-// quotaGroup returns the quota that the call is charged to, as region/group.
-func (c *call) quotaGroup() string {
-	if c.region() == "" {
-		return "global/" + c.group()
-	}
-	return c.region() + "/" + c.group()
 }

@@ -16,7 +16,7 @@ const region = "us-central1"
 var endpointGroup = &compute.NetworkEndpointGroup{Name: "web", NetworkEndpointType: "GCE_VM_IP",
 	Network: "projects/gcesim-project/global/networks/default", Subnetwork: "regions/us-central1/subnetworks/default"}
 
-// balancer makes all that an external passthrough load balancer consists of, in the order that its parts allow.
+// balancer creates the parts of an external passthrough load balancer.
 func balancer(t *testing.T, s *compute.Service) {
 	t.Helper()
 	made := func(op *compute.Operation, err error) {
@@ -42,13 +42,13 @@ func balancer(t *testing.T, s *compute.Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made(s.RegionBackendServices.Patch("gcesim-project", region, "web", &compute.BackendService{Fingerprint: service.Fingerprint,
-		Backends: []*compute.Backend{{Group: "zones/us-central1-a/networkEndpointGroups/web"}}}).Do())
+	service.Backends = []*compute.Backend{{Group: "zones/us-central1-a/networkEndpointGroups/web"}}
+	made(s.RegionBackendServices.Update("gcesim-project", region, "web", service).Do())
 	made(s.ForwardingRules.Insert("gcesim-project", region, &compute.ForwardingRule{Name: "web", LoadBalancingScheme: "EXTERNAL",
 		IPAddress: "regions/us-central1/addresses/web", BackendService: "regions/us-central1/backendServices/web", PortRange: "80"}).Do())
 }
 
-// TestBalancer: the parts of a load balancer know each other, and none goes while another needs it.
+// TestBalancer: a part of a load balancer cannot be deleted while another part refers to it.
 func TestBalancer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, s := newProject(t, "")
@@ -67,7 +67,7 @@ func TestBalancer(t *testing.T) {
 		_, err = s.Addresses.Insert("gcesim-project", region, &compute.Address{Name: "web"}).Do()
 		wantReason(t, err, 409, "alreadyExists")
 		stale := &compute.BackendService{Fingerprint: "AAAA", Backends: []*compute.Backend{}, ForceSendFields: []string{"Backends"}}
-		_, err = s.RegionBackendServices.Patch("gcesim-project", region, "web", stale).Do()
+		_, err = s.RegionBackendServices.Update("gcesim-project", region, "web", stale).Do()
 		wantReason(t, err, 412, "conditionNotMet")
 
 		deletes := []func() (*compute.Operation, error){
@@ -95,7 +95,7 @@ func TestBalancer(t *testing.T) {
 	})
 }
 
-// TestEndpoints: a VM is in a group from its attachment until it is detached or gone, whichever comes first.
+// TestEndpoints: a VM is in a group from its attachment until it is detached or deleted.
 func TestEndpoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "vm us-central1-a one RUNNING spot\nvm us-central1-a two\nvm us-central1-b three")
@@ -149,7 +149,7 @@ func TestEndpoints(t *testing.T) {
 	})
 }
 
-// TestResourceFaults: a fault named after a collection meets the calls that change it, and no others.
+// TestResourceFaults: a fault named after a collection applies to the calls that change the collection, and to no others.
 func TestResourceFaults(t *testing.T) {
 	p, s := newProject(t, "fault addresses * status 403 quotaExceeded times 1")
 	_, err := s.Addresses.Get("gcesim-project", region, "web").Do()

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Step is a command of a script, and the time since the start at which to run it.
+// Step is a command of a script.
 type Step struct {
-	At      time.Duration
+	At      time.Duration // when to run it, since the start of the script
 	Command string
-	Line    int
+	Line    int // its number in the script
 }
 
-// ParseScript parses a script: commands as Do takes them, which may start with "at DURATION". It returns the steps by time, and does
-// not check the commands.
+// ParseScript parses a script: lines as [Project.Do] takes them, which may start with "at DURATION". It returns the steps sorted by time,
+// and does not check their commands; [CheckScript] does.
 func ParseScript(script string) ([]Step, error) {
 	var steps []Step
 	number := 0
@@ -31,10 +31,15 @@ func ParseScript(script string) ([]Step, error) {
 		if rest, ok := strings.CutPrefix(line, "at "); ok {
 			when, command, _ := strings.Cut(strings.TrimSpace(rest), " ")
 			at, err := time.ParseDuration(when)
-			if err != nil {
+			switch {
+			case err != nil:
 				return nil, fmt.Errorf("line %d: %w", number, err)
+			case at < 0:
+				return nil, fmt.Errorf("line %d: %s is negative", number, when)
 			}
-			s.At, s.Command = at, strings.TrimSpace(command)
+			if s.At, s.Command = at, strings.TrimSpace(command); s.Command == "" {
+				return nil, fmt.Errorf("line %d: no command after %s", number, line)
+			}
 		}
 		steps = append(steps, s)
 	}
@@ -42,13 +47,13 @@ func ParseScript(script string) ([]Step, error) {
 	return steps, nil
 }
 
-// CheckScript runs the steps on a project that it throws away, and returns the first error that does not depend on VMs made by
-// others. So a mistake does not come to light in the middle of the script.
+// CheckScript finds mistakes before a script starts: it runs all steps on a project that it throws away. It returns the first error, except
+// for errors that depend on VMs or attributes that may exist by then.
 func CheckScript(o Options, steps []Step) error {
 	p := New(o)
 	for _, s := range steps {
 		if _, err := s.Run(p); err != nil {
-			if _, ok := errors.AsType[notNow](err); !ok {
+			if _, ok := errors.AsType[stateError](err); !ok {
 				return err
 			}
 		}
@@ -56,7 +61,7 @@ func CheckScript(o Options, steps []Step) error {
 	return nil
 }
 
-// Run runs the step's command and returns what it prints.
+// Run runs the step's command and returns its output.
 func (s Step) Run(p *Project) (string, error) {
 	out, err := p.doLine(s.Command)
 	if err != nil {

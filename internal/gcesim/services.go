@@ -10,13 +10,13 @@ import (
 	"prevmtable/internal/gcesim/drive"
 )
 
-// servicesPath is the path of Google's other APIs, each below its name: /apis/iam/v1/...
+// servicesPath is the start of the paths of Google's other APIs: /apis/iam/v1/...
 const servicesPath = "/apis/"
 
-// uploadPath is the path of uploads to Cloud Storage, which gcloud does not take from its endpoint.
+// uploadPath is the start of the path of an upload to Cloud Storage. gcloud does not derive it from its endpoint override.
 const uploadPath = "/upload/storage/v1/"
 
-// maxUpload is the most that is read of a request, which may be an archive of sources.
+// maxUpload limits the body of a request, which may be an archive of sources.
 const maxUpload = 64 << 20
 
 // serveService answers a call of another API. Only calls that change something have faults.
@@ -41,18 +41,15 @@ func (p *Project) serveService(w http.ResponseWriter, r *http.Request) {
 	}
 	var a api.Reply
 	if f != nil && f.before() {
-		a = f.reply(r, raw)
+		a = f.reply()
 	} else {
 		a = p.services.Call(route, args, r.URL.Query(), r.Header.Get("Content-Type"), raw, now)
-		if f != nil && f.kind == "status-after" {
-			a = f.reply(r, raw)
-		}
 	}
 	p.mu.Unlock()
 	p.deliver(w, r, a, f, Call{Time: now, Method: route.ID, Name: strings.Join(args, "/")})
 }
 
-// resourceLines returns a line for each resource besides VMs, for tests to compare.
+// resourceLines returns a line for each resource besides VMs, sorted.
 func (p *Project) resourceLines() []string {
 	out := slices.Concat(p.store.Lines(), p.services.Lines())
 	for key := range p.items.values {

@@ -6,7 +6,8 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// shape is the body of an insert without the name and the zone. The VMs of a pool share a shape, so that memory suffices for 100,000.
+// shape is the body of an insert with marks in place of the name and the zone. All VMs of a pool share one shape, so 100,000 VMs fit in
+// memory.
 type shape struct {
 	text        string
 	body        map[string]any
@@ -18,39 +19,35 @@ const (
 	zoneMark = "\x01zone\x01"
 )
 
-// shapeOf returns the shape of an instance, a new one if need be.
+// shapeOf returns the shape of an instance, and creates it if it is new.
 func (p *Project) shapeOf(spec *instanceSpec, zone string) *shape {
-	key := shapeKey{cut(spec.raw, spec.name, zone), spec.source}
+	mark := func(s string) string { return insertMarks(s, spec.name, zone) }
+	key := shapeKey{mark(spec.raw), spec.source}
 	if s := p.shapes[key]; s != nil {
 		return s
 	}
-	s := &shape{text: key.text, body: cutAll(spec.body, spec.name, zone).(map[string]any), machineType: spec.machineType}
+	s := &shape{text: key.text, body: api.Object(api.MapStrings(spec.body, mark)), machineType: spec.machineType}
 	p.shapes[key] = s
 	return s
 }
 
-// shapeKey is a body and the ID of an instance template, or 0.
 type shapeKey struct {
-	text   string
-	source uint64
+	text   string // the body with marks
+	source uint64 // the ID of the instance template; 0: none
 }
 
-func cut(s, name, zone string) string {
+func insertMarks(s, name, zone string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, name, nameMark), zone, zoneMark)
 }
 
-func fill(s, name, zone string) string {
+func replaceMarks(s, name, zone string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, nameMark, name), zoneMark, zone)
-}
-
-func cutAll(x any, name, zone string) any {
-	return api.MapStrings(x, func(s string) string { return cut(s, name, zone) })
 }
 
 // body returns a field of the instance as inserted.
 func (v *vm) body(field string) any {
-	return api.MapStrings(v.shape.body[field], func(s string) string { return fill(s, v.name, v.zone.name) })
+	return api.MapStrings(v.shape.body[field], func(s string) string { return replaceMarks(s, v.name, v.zone.name) })
 }
 
 // bodyText returns the body of the insert.
-func (v *vm) bodyText() string { return fill(v.shape.text, v.name, v.zone.name) }
+func (v *vm) bodyText() string { return replaceMarks(v.shape.text, v.name, v.zone.name) }

@@ -16,12 +16,12 @@ type VM struct {
 	Created    time.Time
 	Gone       time.Time // when the VM ceased to exist; zero: it exists
 	Spot       bool
-	Failed     bool // the creation has failed or will
+	Failed     bool // its creation failed, or will fail
 	Preempted  bool
 	DeletedBy  string // why it ended or is ending: "", "api", "preempted", "limit" (of its run time), "hand" or "failed"
 	Body       string // the body of the insert
 
-	Ready   time.Time // when its creation has succeeded or will; zero: never, or there was no operation
+	Ready   time.Time // when its creation succeeds; zero: never, or there was no operation
 	Ran     time.Time // when it was first RUNNING; zero: never
 	Failure string    // the code of the creation's error
 	Ended   time.Time // when it last ceased to be live; zero: it is live, or never was
@@ -39,7 +39,7 @@ func (p *Project) VM(zone, name string) (vm VM, ok bool) {
 	return VM{}, false
 }
 
-// zonesOrAll returns the zones with these names, by name; all zones if there are no names.
+// zonesOrAll returns the zones with these names, sorted by name; all zones if there are no names.
 func (p *Project) zonesOrAll(names []string) []*zone {
 	if len(names) == 0 {
 		names = p.zoneNames()
@@ -53,7 +53,7 @@ func (p *Project) zonesOrAll(names []string) []*zone {
 	return zones
 }
 
-// VMs returns the VMs that exist, of some zones or of all, by zone and name.
+// VMs returns the existing VMs of the zones, of all zones if none are named, sorted by zone and name.
 func (p *Project) VMs(zones ...string) []VM {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *Project) VMs(zones ...string) []VM {
 	return out
 }
 
-// Forget removes the VMs that ceased to exist before a time from the history, which would grow without limit.
+// Forget removes from the history the VMs that ceased to exist before a time. Otherwise the history grows without limit.
 func (p *Project) Forget(before time.Time) {
 	p.enter()
 	defer p.mu.Unlock()
@@ -75,7 +75,7 @@ func (p *Project) Forget(before time.Time) {
 	}
 }
 
-// History returns all VMs that ever existed, of some zones or of all, by zone, name and creation.
+// History returns all VMs that ever existed in the zones, in all zones if none are named, sorted by zone, name and creation.
 func (p *Project) History(zones ...string) []VM {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -123,7 +123,7 @@ func (v *vm) ended(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// Live returns the number of VMs with a prefix, of some zones or of all, that are RUNNING or will be.
+// Live returns the number of VMs with a prefix that are RUNNING or starting, in the zones, or in all zones if none are named.
 func (p *Project) Live(prefix string, zones ...string) int {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -134,7 +134,7 @@ func (p *Project) Live(prefix string, zones ...string) int {
 			if !strings.HasPrefix(v.name, prefix) {
 				break
 			}
-			if !v.failed && takesRoom(v.status(now)) {
+			if !v.failed && isLive(v.status(now)) {
 				n++
 			}
 		}
@@ -142,8 +142,7 @@ func (p *Project) Live(prefix string, zones ...string) int {
 	return n
 }
 
-// MaxLive returns the highest number of VMs with a prefix that were ever live at the same time. VMs whose creation fails do not
-// count.
+// MaxLive returns the largest number of VMs with a prefix that were ever live at the same time. VMs whose creation fails do not count.
 func (p *Project) MaxLive(prefix string) int {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -157,7 +156,7 @@ func (p *Project) MaxLive(prefix string) int {
 			}
 		}
 	}
-	slices.SortFunc(edges, func(a, b edge) int { // at the same time, ends come first
+	slices.SortFunc(edges, func(a, b edge) int { // at the same instant, ends come first
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.change, b.change))
 	})
 	most, live := 0, 0
@@ -180,13 +179,13 @@ func (v *vm) edges(out []edge, now time.Time) []edge {
 		if s.at > now.UnixNano() {
 			break
 		}
-		switch takes := takesRoom(s.status); {
+		switch takes := isLive(s.status); {
 		case takes && !live:
 			out = append(out, edge{s.at, 1})
 		case !takes && live:
 			out = append(out, edge{s.at, -1})
 		}
-		live = takesRoom(s.status)
+		live = isLive(s.status)
 	}
 	if live && !v.gone.IsZero() {
 		out = append(out, edge{v.gone.UnixNano(), -1})
@@ -202,10 +201,10 @@ type Operation struct {
 	RequestID  string
 	Start      time.Time
 	End        time.Time // the planned end; zero: never
-	Fails      bool      // it will fail
+	Fails      bool      // it will end with an error
 }
 
-// Unfinished returns the operations in zones that are not done, by zone and start.
+// Unfinished returns the zonal operations that are not done, sorted by zone and start.
 func (p *Project) Unfinished() []Operation {
 	now := p.enter()
 	defer p.mu.Unlock()
@@ -224,7 +223,7 @@ func (p *Project) unfinished(now time.Time) []Operation {
 	return out
 }
 
-// stateJSON returns the answer to GET /sim/state.
+// stateJSON returns the body of the answer to GET /sim/state.
 func (p *Project) stateJSON() any {
 	now := p.enter()
 	defer p.mu.Unlock()

@@ -9,24 +9,7 @@ import (
 	"prevmtable/internal/gcesim/drive"
 )
 
-var instanceTemplates = &drive.Kind{Methods: "instanceTemplates", Collection: "instanceTemplates", Scope: "global", Schema: "InstanceTemplate",
-	Settle: settleInstanceTemplate}
-
-// settleInstanceTemplate returns an error for an instance template that no VM can be made from.
-func settleInstanceTemplate(_ *drive.Store, t *drive.Resource) *api.Error {
-	properties := api.Object(t.Body["properties"])
-	for _, field := range []string{"machineType", "disks", "networkInterfaces"} {
-		if properties[field] == nil {
-			return api.Missing("resource.properties." + field)
-		}
-	}
-	if machineType := api.Text(properties["machineType"]); strings.Contains(machineType, "/") {
-		return api.InvalidField("resource.properties.machineType", machineType, "An instance template names a machine type without its zone.")
-	}
-	return nil
-}
-
-// addInstanceTemplate adds an instance template by its JSON form, or by its properties alone.
+// addInstanceTemplate adds an instance template, given in JSON as a whole or by its properties alone.
 func addInstanceTemplate(p *Project, args []string, now time.Time) (string, error) {
 	body, err := api.ReadObject([]byte(args[1]))
 	if err != nil {
@@ -38,7 +21,7 @@ func addInstanceTemplate(p *Project, args []string, now time.Time) (string, erro
 	body["name"] = args[0]
 	x, refusal := api.Conform("InstanceTemplate", "resource", body)
 	if refusal == nil {
-		_, refusal = p.store.Insert(instanceTemplates, "global", api.Object(x), now)
+		_, refusal = p.store.Insert(drive.InstanceTemplates, "global", api.Object(x), now)
 	}
 	if refusal != nil {
 		return "", fmt.Errorf("%s", refusal.Message)
@@ -60,19 +43,19 @@ func (c *call) source() (*drive.Resource, *api.Error) {
 	switch {
 	case strings.HasPrefix(path, "regions/"):
 		return nil, api.NotSimulated("regional instance templates")
-	case t == nil || t.Kind != instanceTemplates:
+	case t == nil || t.Kind != drive.InstanceTemplates:
 		return nil, api.NotFound("projects/" + c.p.urls.Project + "/" + path)
 	}
 	return t, nil
 }
 
-// fillIn returns the body of an insert with what it leaves out from an instance template; see
-// https://cloud.google.com/compute/docs/instances/create-vm-from-instance-template. The body overrides the template as a JSON merge
-// patch does: objects merge, lists are replaced. That Google replaces lists is an assumption.
+// fillIn returns the properties of an instance template overridden by the body of an insert; see
+// https://cloud.google.com/compute/docs/instances/create-vm-from-instance-template. The body is applied as a JSON merge patch: objects
+// merge, lists are replaced. That Google replaces lists is an assumption.
 func (p *Project) fillIn(t *drive.Resource, z *zone, body map[string]any) map[string]any {
 	base := map[string]any{}
 	for name, value := range api.Object(t.Body["properties"]) {
-		if api.Schema["Instance"][name] != "" { // an Instance has others, such as resourceManagerTags, elsewhere
+		if api.Schema["Instance"][name] != "" { // an Instance has resourceManagerTags elsewhere
 			base[name] = api.MapStrings(value, func(s string) string { return s })
 		}
 	}

@@ -14,7 +14,7 @@ const properties = `{"machineType": "n2-standard-4", "labels": {"a": "1", "b": "
 	"disks": [{"boot": true, "autoDelete": true, "initializeParams": {"sourceImage": "projects/debian-cloud/global/images/family/debian-13"}}],
 	"scheduling": {"provisioningModel": "SPOT", "instanceTerminationAction": "STOP"}}`
 
-// TestSourceInstanceTemplate: a VM takes from an instance template what its own body leaves out.
+// TestSourceInstanceTemplate: an instance template supplies the fields that the body of an insert lacks.
 func TestSourceInstanceTemplate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := newProject(t, "instance-template web "+strings.ReplaceAll(properties, "\n", " "))
@@ -68,7 +68,7 @@ func TestSourceInstanceTemplate(t *testing.T) {
 	})
 }
 
-// TestInstanceTemplates goes through the methods that there are.
+// TestInstanceTemplates calls each method for instance templates.
 func TestInstanceTemplates(t *testing.T) {
 	p, s := newProject(t, "")
 	_, err := s.InstanceTemplates.Insert(p.Name(), &compute.InstanceTemplate{Name: "web", Properties: &compute.InstanceProperties{MachineType: "e2-micro"}}).Do()
@@ -94,7 +94,7 @@ func TestInstanceTemplates(t *testing.T) {
 	}
 }
 
-// TestRunTime: a VM that may run for a limited time ends by its termination action.
+// TestRunTime: a VM with a limited run time ends by its termination action.
 func TestRunTime(t *testing.T) {
 	for _, action := range []string{"STOP", "DELETE"} {
 		t.Run(action, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// fact is a planned change of the state. There is no timer: whoever enters the project applies the facts whose time has come.
+// fact is a planned change of the state. There are no timers: each call of enter applies the facts that are due.
 type fact struct {
 	at     time.Time
 	serial uint64 // orders facts of the same time
@@ -55,8 +55,8 @@ func (p *Project) signal() {
 	p.changed = make(chan struct{})
 }
 
-// waitUntil blocks until ready returns true, the deadline passes (zero: none) or ctx is done. Ready is called with mu held, after each
-// change and at the time that it has returned (zero: none).
+// waitUntil blocks until ready returns true, the deadline passes (zero: none) or ctx is done. It calls ready with mu held: now, after
+// each change of the state, and at the time that ready returned last (zero: none).
 func (p *Project) waitUntil(ctx context.Context, deadline time.Time, ready func(now time.Time) (done bool, again time.Time)) {
 	for {
 		now := p.enter()

@@ -2,7 +2,6 @@ package gcesim
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,16 +20,16 @@ type instanceSpec struct {
 	maxRun      time.Duration
 	endsAt      time.Time // by the real clock
 	graceful    time.Duration
-	body        map[string]any // completed from the instance template
+	body        map[string]any // merged with the instance template
 	raw         string         // the body of the insert
-	source      uint64         // the ID of the instance template
+	source      uint64         // the ID of the instance template; 0: none
 }
 
-// checkInstance reads the body of an insert. It makes the checks of Compute Engine that a template for Spot VMs may fail.
+// checkInstance parses the body of an insert, and makes those checks of Compute Engine that a template for Spot VMs may fail.
 func (p *Project) checkInstance(z *zone, raw []byte, source *drive.Resource) (*instanceSpec, *api.Error) {
 	m, bad := api.ReadObject(raw)
 	if bad != nil {
-		return nil, api.Refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", bad)
+		return nil, api.Unparsable(bad)
 	}
 	s := &instanceSpec{raw: strings.TrimSpace(string(raw))}
 	if source != nil {
@@ -136,8 +135,8 @@ func (p *Project) checkNetwork(z *zone, s *instanceSpec) *api.Error {
 	return nil
 }
 
-// checkReference returns an error if a URL does not name a resource of a collection, of this project or another, or if the resource is
-// absent. An empty URL stands for the default.
+// checkReference returns an error if a URL is malformed, names a resource of another collection, or names an absent resource. The project
+// may be another. An empty URL stands for the default.
 func (p *Project) checkReference(field, url, collection string) *api.Error {
 	if url == "" {
 		return nil

@@ -13,8 +13,8 @@ const (
 	terminated   = "TERMINATED"
 )
 
-// takesRoom reports whether a VM with this status runs or will.
-func takesRoom(status string) bool {
+// isLive reports whether a VM with this status runs or is starting. Only live VMs use capacity.
+func isLive(status string) bool {
 	switch status {
 	case "PENDING", provisioning, staging, running, "REPAIRING":
 		return true
@@ -35,12 +35,12 @@ type vm struct {
 	busy      *operation // the newest operation on it, which may be done; may be nil
 	spot      bool
 	stop      bool   // instanceTerminationAction is STOP, not DELETE
-	counted   bool   // it takes up room in its zone
-	failed    bool   // the creation has failed or will
+	counted   bool   // it uses capacity of its zone
+	failed    bool   // its creation failed, or will fail
 	endedBy   string // VM.DeletedBy
 	preempted bool
-	lives     int // how often it was started
-	removal   int // the number of the current plan to remove it; others are void
+	lives     int // counts its starts and ends; a plan for another life is void
+	removal   int // the number of the current plan to remove it; older plans are void
 
 	graceful time.Duration // how long a graceful shutdown takes; 0: there is none
 	maxRun   time.Duration // maxRunDuration; 0: none
@@ -71,7 +71,7 @@ func (v *vm) exists(at time.Time) bool {
 	return !v.created.After(at) && (v.gone.IsZero() || v.gone.After(at))
 }
 
-// setStatus sets the status from a time on, and drops what was planned for later.
+// setStatus sets the status from a time on, and drops all statuses planned for later.
 func (v *vm) setStatus(at time.Time, status string) {
 	t := at.UnixNano()
 	for len(v.steps) > 0 && v.steps[len(v.steps)-1].at >= t {
@@ -85,7 +85,7 @@ func (v *vm) planStatus(at time.Time, status string) {
 	v.steps = append(v.steps, step{at.UnixNano(), status})
 }
 
-// stopFrom sets a status from a time on, after a graceful shutdown if the VM has one.
+// stopFrom sets a status from a time on, or from the end of the graceful shutdown if the VM has one.
 func (v *vm) stopFrom(at time.Time, status string) {
 	shutdown := v.shutdownTime(at)
 	if shutdown == 0 {
@@ -96,15 +96,15 @@ func (v *vm) stopFrom(at time.Time, status string) {
 	v.planStatus(at.Add(shutdown), status)
 }
 
-// shutdownTime returns how long a graceful shutdown from a time on takes; 0 if there is none.
+// shutdownTime returns the duration of a graceful shutdown that starts at a time; 0 if there is none.
 func (v *vm) shutdownTime(at time.Time) time.Duration {
-	if !takesRoom(v.status(at)) {
+	if !isLive(v.status(at)) {
 		return 0
 	}
 	return v.graceful
 }
 
-// since returns when the VM last got a status; zero if never.
+// since returns when the VM last entered a status; zero if never.
 func (v *vm) since(now time.Time, status string) time.Time {
 	for i := len(v.steps) - 1; i >= 0; i-- {
 		if s := v.steps[i]; s.status == status && s.at <= now.UnixNano() {
@@ -114,7 +114,7 @@ func (v *vm) since(now time.Time, status string) time.Time {
 	return time.Time{}
 }
 
-// occupy and release count the VM in its zone, or no longer.
+// occupy counts the VM against the capacity of its zone.
 func (v *vm) occupy() {
 	if !v.counted {
 		v.counted = true
@@ -122,6 +122,7 @@ func (v *vm) occupy() {
 	}
 }
 
+// release undoes occupy.
 func (v *vm) release() {
 	if v.counted {
 		v.counted = false
@@ -129,7 +130,7 @@ func (v *vm) release() {
 	}
 }
 
-// kinds returns the kinds of capacity that the VM takes up.
+// kinds returns the kinds of capacity that the VM uses.
 func (v *vm) kinds() []string { return kindsOf(v.shape.machineType, v.spot) }
 
 func kindsOf(machineType string, spot bool) []string {
@@ -139,7 +140,7 @@ func kindsOf(machineType string, spot bool) []string {
 	return []string{"all", "standard", machineType}
 }
 
-// startLife makes the VM boot, and plans its end if it has one.
+// startLife boots the VM, and plans its preemption and the end of its run time.
 func (p *Project) startLife(v *vm, at time.Time, boot time.Duration) {
 	v.lives++
 	v.removal++
@@ -151,8 +152,8 @@ func (p *Project) startLife(v *vm, at time.Time, boot time.Duration) {
 	p.planLimit(v, at.Add(boot))
 }
 
-// planLimit plans the end of a VM with a limited run time, which starts at a time. Google does not document which operation reports
-// that end; here none does.
+// planLimit plans the end of a VM whose run time is limited and starts at from. Google does not document which operation reports that
+// end; here none does.
 func (p *Project) planLimit(v *vm, from time.Time) {
 	v.limit = time.Time{}
 	if v.maxRun > 0 {
@@ -166,17 +167,17 @@ func (p *Project) planLimit(v *vm, from time.Time) {
 	}
 	life := v.lives
 	p.plan(v.limit, func(at time.Time) {
-		if v.lives == life && v.gone.IsZero() && takesRoom(v.status(at)) {
+		if v.lives == life && v.gone.IsZero() && isLive(v.status(at)) {
 			p.endByAction(v, at, "limit")
 		}
 	})
 }
 
-// endByAction stops or removes a VM, depending on its termination action, and returns when that is done.
+// endByAction stops or removes a VM, depending on its termination action, and returns when it has stopped or is gone.
 func (p *Project) endByAction(v *vm, at time.Time, by string) (end time.Time) {
 	v.release()
 	v.endedBy = by
-	end = at.Add(p.within(p.settings.stopTime, "stop", v.zone.name, v.name, v.lives))
+	end = at.Add(p.randomDuration(p.settings.stopTime, "stop", v.zone.name, v.name, v.lives))
 	v.setStatus(at, stopping)
 	if v.stop {
 		v.planStatus(end, terminated)
@@ -187,8 +188,8 @@ func (p *Project) endByAction(v *vm, at time.Time, by string) (end time.Time) {
 	return end
 }
 
-// planPreemption plans the preemption of a Spot VM that runs from a time on, in a zone with a mean life. A change of the mean life, or
-// another start of the VM, makes the plan void.
+// planPreemption plans the preemption of a Spot VM that runs from a time on, if its zone has a mean life. The plan is void if the mean
+// life changes or the VM starts again.
 func (p *Project) planPreemption(v *vm, from time.Time) {
 	z := v.zone
 	if !v.spot || z.meanLife <= 0 {
@@ -196,9 +197,9 @@ func (p *Project) planPreemption(v *vm, from time.Time) {
 	}
 	life, epoch := v.lives, z.lifeEpoch
 	mean := p.exponential(z.meanLife, "life", z.name, v.name, v.lives, epoch)
-	end := from.Add(inRhythm(mean, z.lifeSwing, from))
+	end := from.Add(withDailyRate(mean, z.lifeSwing, from))
 	p.plan(end, func(at time.Time) {
-		if v.lives == life && z.lifeEpoch == epoch && v.gone.IsZero() && takesRoom(v.status(at)) {
+		if v.lives == life && z.lifeEpoch == epoch && v.gone.IsZero() && isLive(v.status(at)) {
 			p.preempt(v, at)
 		}
 	})
@@ -213,12 +214,9 @@ func (p *Project) preempt(v *vm, at time.Time) {
 		op.fail(preemptedAtStart())
 	}
 	p.recordPreemption(v, at)
-	if p.self.is(v) {
-		p.meta.Set("instance/preempted", "TRUE")
-	}
 }
 
-// planRemoval plans that a VM ceases to exist, unless it is started or another removal is planned before.
+// planRemoval plans the removal of a VM. The plan is void if the VM starts again or another removal is planned.
 func (p *Project) planRemoval(v *vm, at time.Time) {
 	v.removal++
 	plan := v.removal

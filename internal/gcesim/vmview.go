@@ -10,7 +10,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// vmView is a VM at a time.
+// vmView is a VM as it looks at a time.
 type vmView struct {
 	p  *Project
 	v  *vm
@@ -22,31 +22,26 @@ func (w vmView) Born() time.Time { return w.v.created }
 
 // vmFields are the fields of the JSON form that differ from what was inserted. A function returns nil if the field is absent.
 var vmFields = map[string]func(w vmView) any{
-	"kind":                            func(vmView) any { return "compute#instance" },
-	"id":                              func(w vmView) any { return strconv.FormatUint(w.v.id, 10) },
-	"creationTimestamp":               func(w vmView) any { return w.p.timestamp(w.v.created) },
-	"name":                            func(w vmView) any { return w.v.name },
-	"status":                          func(w vmView) any { return w.v.status(w.at) },
-	"zone":                            func(w vmView) any { return w.p.link("zones/%s", w.v.zone.name) },
-	"selfLink":                        func(w vmView) any { return w.p.link("zones/%s/instances/%s", w.v.zone.name, w.v.name) },
-	"canIpForward":                    func(w vmView) any { return api.Bool(w.v.shape.body["canIpForward"]) },
-	"deletionProtection":              func(w vmView) any { return api.Bool(w.v.shape.body["deletionProtection"]) },
-	"startRestricted":                 func(vmView) any { return false },
-	"satisfiesPzi":                    func(vmView) any { return true },
-	"cpuPlatform":                     vmView.cpuPlatform,
-	"lastStartTimestamp":              func(w vmView) any { return w.timestampOf(staging) },
-	"lastStopTimestamp":               func(w vmView) any { return w.timestampOf(terminated) },
-	"lastSuspendedTimestamp":          func(w vmView) any { return w.timestampOf("SUSPENDED") },
-	"fingerprint":                     func(w vmView) any { return w.fingerprint("fingerprint") },
-	"labelFingerprint":                func(w vmView) any { return w.fingerprint("labelFingerprint") },
-	"tags":                            func(w vmView) any { return w.withFingerprint("tags") },
-	"metadata":                        func(w vmView) any { return w.withFingerprint("metadata") },
-	"networkInterfaces":               vmView.networkInterfaces,
-	"disks":                           vmView.disks,
-	"scheduling":                      vmView.scheduling,
-	"shieldedInstanceConfig":          vmView.shieldedInstanceConfig,
-	"shieldedInstanceIntegrityPolicy": func(vmView) any { return map[string]any{"updateAutoLearnPolicy": true} },
-	"resourceStatus":                  vmView.resourceStatus,
+	"kind":                   func(vmView) any { return "compute#instance" },
+	"id":                     func(w vmView) any { return strconv.FormatUint(w.v.id, 10) },
+	"creationTimestamp":      func(w vmView) any { return w.p.timestamp(w.v.created) },
+	"name":                   func(w vmView) any { return w.v.name },
+	"status":                 func(w vmView) any { return w.v.status(w.at) },
+	"zone":                   func(w vmView) any { return w.p.link("zones/%s", w.v.zone.name) },
+	"selfLink":               func(w vmView) any { return w.p.link("zones/%s/instances/%s", w.v.zone.name, w.v.name) },
+	"canIpForward":           func(w vmView) any { return api.Bool(w.v.shape.body["canIpForward"]) },
+	"deletionProtection":     func(w vmView) any { return api.Bool(w.v.shape.body["deletionProtection"]) },
+	"lastStartTimestamp":     func(w vmView) any { return w.timestampOf(staging) },
+	"lastStopTimestamp":      func(w vmView) any { return w.timestampOf(terminated) },
+	"lastSuspendedTimestamp": func(w vmView) any { return w.timestampOf("SUSPENDED") },
+	"fingerprint":            func(w vmView) any { return w.fingerprint("fingerprint") },
+	"labelFingerprint":       func(w vmView) any { return w.fingerprint("labelFingerprint") },
+	"tags":                   func(w vmView) any { return w.withFingerprint("tags") },
+	"metadata":               func(w vmView) any { return w.withFingerprint("metadata") },
+	"networkInterfaces":      vmView.networkInterfaces,
+	"disks":                  vmView.disks,
+	"scheduling":             vmView.scheduling,
+	"resourceStatus":         vmView.resourceStatus,
 }
 
 func (w vmView) Fields() []string {
@@ -65,17 +60,6 @@ func (w vmView) Field(name string) any {
 		return f(w)
 	}
 	return w.v.body(name)
-}
-
-func (w vmView) cpuPlatform() any {
-	if w.v.status(w.at) == running {
-		return "Intel Broadwell"
-	}
-	return "Unknown CPU Platform"
-}
-
-func (w vmView) shieldedInstanceConfig() any {
-	return api.Overlay(map[string]any{"enableSecureBoot": false, "enableVtpm": true, "enableIntegrityMonitoring": true}, w.v.body("shieldedInstanceConfig"))
 }
 
 func (w vmView) resourceStatus() any {
@@ -103,8 +87,8 @@ func (w vmView) withFingerprint(name string) any {
 	return m
 }
 
-// hostNumber returns the number that the VM's addresses are made of.
-func (w vmView) hostNumber() uint64 { return w.v.id % 65000 }
+// hostNumber returns the number from which the VM's addresses are derived.
+func (w vmView) hostNumber() uint64 { return w.v.id % 64000 }
 
 func (w vmView) networkInterfaces() any {
 	given := api.List(w.v.body("networkInterfaces"))
@@ -123,8 +107,8 @@ func (w vmView) networkInterfaces() any {
 		for j := range access {
 			access[j] = api.Overlay(map[string]any{"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT",
 				"networkTier": "PREMIUM"}, access[j])
-			if takesRoom(w.v.status(w.at)) {
-				api.Object(access[j])["natIP"] = fmt.Sprintf("203.0.%d.%d", host/250%256, host%250+2)
+			if isLive(w.v.status(w.at)) {
+				api.Object(access[j])["natIP"] = fmt.Sprintf("198.18.%d.%d", host/250, host%250+2) // not routed on the Internet: RFC 2544
 			}
 		}
 		out[i] = nic

@@ -5,46 +5,43 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"prevmtable/internal/gcesim/api"
 )
 
 // zone is a zone with its VMs, its operations and what commands have set for it.
 type zone struct {
 	project      string
 	name, region string
-	index        int // a part of its VMs' addresses
+	index        int // a part of the addresses of its VMs
 
 	vms  []*vm // the VMs that exist, by name
 	past []*vm // the VMs that no longer exist, by end
-	ids  map[uint64]*vm
 	ops  operations
-	live map[string]int // VMs that take up room, by kind: all, spot, standard and machine types
+	live map[string]int // VMs that use capacity, by kind: all, spot, standard and machine types
 
 	state        string         // up, down, absent, unknown
-	capacity     map[string]int // how many VMs of a kind fit; a missing kind has no limit
-	stockout     string         // the form of its refusals
+	capacity     map[string]int // the most VMs of a kind; a missing kind has no limit
+	stockout     string         // the form in which it refuses when it is full
 	insertTime   span
 	deleteTime   span
 	pendingTime  span          // how long operations are PENDING before they are RUNNING
-	pendingShare float64       // the part of the operations that are
-	bootTime     span          // zero: 9/10 of the time of the operation
+	pendingShare float64       // the fraction of operations that are PENDING first
+	bootTime     span          // zero: 9/10 of the duration of the operation
 	meanLife     time.Duration // 0: Spot VMs live for ever
 	lifeSwing    float64       // the amplitude of the rate of preemption over a day, relative to its mean
-	lifeEpoch    int           // counts the changes of meanLife and lifeSwing
-	preemptNext  int           // how many VMs are yet to be preempted while they start
-	preemptGone  bool
+	lifeEpoch    int           // counts changes of meanLife and lifeSwing
+	preemptNext  int           // how many of the next VMs are preempted while they start
+	preemptGone  bool          // these VMs are removed, not stopped
 
-	stale     time.Duration // how old lists are
-	opsStale  time.Duration
-	hide      int // how many live VMs lists omit
-	hideNames map[string]bool
-	opsHide   int
+	stale     time.Duration   // the age of instance lists
+	opsStale  time.Duration   // the age of operation lists
+	hide      int             // the number of live VMs that lists omit
+	hideNames map[string]bool // VMs that lists omit
+	opsHide   int             // the number of operations that lists omit
 }
 
 func newZone(p *Project, name string) *zone {
 	return &zone{
-		project: p.urls.Project, name: name, region: regionOf(name), index: len(p.zones), ids: map[uint64]*vm{}, ops: newOperations(),
+		project: p.urls.Project, name: name, region: regionOf(name), index: len(p.zones), ops: newOperations(),
 		live: map[string]int{}, capacity: map[string]int{},
 		state: "up", stockout: "details",
 		insertTime:  span{8 * time.Second, 20 * time.Second},
@@ -56,13 +53,10 @@ func newZone(p *Project, name string) *zone {
 
 func byName(v *vm, name string) int { return cmp.Compare(v.name, name) }
 
-// find returns a VM by its name or numeric ID; nil if there is none.
+// find returns a VM by its name; nil if there is none.
 func (z *zone) find(name string) *vm {
 	if i, ok := slices.BinarySearchFunc(z.vms, name, byName); ok {
 		return z.vms[i]
-	}
-	if id, ok := api.NumericID(name); ok {
-		return z.ids[id]
 	}
 	return nil
 }
@@ -70,10 +64,9 @@ func (z *zone) find(name string) *vm {
 func (z *zone) add(v *vm) {
 	i, _ := slices.BinarySearchFunc(z.vms, v.name, byName)
 	z.vms = slices.Insert(z.vms, i, v)
-	z.ids[v.id] = v
 }
 
-// remove makes a VM cease to exist.
+// remove moves a VM to the past of its zone.
 func (p *Project) remove(v *vm, at time.Time) {
 	z := v.zone
 	i, ok := slices.BinarySearchFunc(z.vms, v.name, byName)
@@ -81,7 +74,6 @@ func (p *Project) remove(v *vm, at time.Time) {
 		return
 	}
 	z.vms = slices.Delete(z.vms, i, i+1)
-	delete(z.ids, v.id)
 	v.gone = at
 	z.past = append(z.past, v)
 	p.store.Leave(v.name, v.id)
@@ -97,7 +89,7 @@ func (z *zone) count(kinds []string, change int) {
 // unlimited is the room without a limit.
 const unlimited = 1 << 30
 
-// room returns how many more VMs fit that are of all of some kinds.
+// room returns how many more VMs fit, each of which is of all of these kinds.
 func (z *zone) room(kinds []string) int {
 	left := unlimited
 	for _, k := range kinds {

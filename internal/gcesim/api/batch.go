@@ -11,7 +11,7 @@ import (
 	"net/textproto"
 )
 
-// ServeBatch answers several calls in one request, each with h. gcloud sends two or more calls that way; see
+// ServeBatch answers several calls in one request, each of them with h. gcloud batches calls whenever it has more than one; see
 // https://cloud.google.com/compute/docs/api/how-tos/batch. If ServeBatch returns an error, it has written nothing.
 func ServeBatch(h http.Handler, w http.ResponseWriter, r *http.Request) error {
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -70,7 +70,7 @@ func answerPart(handler http.Handler, answers *multipart.Writer, part *multipart
 	return err
 }
 
-// abortPart answers a call whose connection a fault breaks: the calls of a batch share one connection.
+// abortPart answers a call whose connection a fault breaks with 502, because the calls of a batch share one connection.
 func abortPart(rec *recorder) {
 	rec.cut = nil
 	rec.status, rec.wrote = http.StatusBadGateway, true

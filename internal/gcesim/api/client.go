@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// NewClient returns a client whose requests h answers in the goroutine that makes them, so that it works in a testing/synctest
-// bubble. Every host name leads to h.
+// NewClient returns a client whose requests h answers in the goroutine that sends them. So it works in a testing/synctest bubble. Every
+// host name leads to h.
 func NewClient(h http.Handler) *http.Client { return &http.Client{Transport: transport{h}} }
 
 type transport struct{ handler http.Handler }
@@ -25,7 +25,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		in.Body = http.NoBody
 	}
 	if in.URL.Path == "" {
-		in.URL.Path = "/" // what goes over the wire is never empty
+		in.URL.Path = "/" // as in a request over the network
 	}
 	in.RequestURI = in.URL.RequestURI()
 	in.RemoteAddr = "127.0.0.1:1"
@@ -49,7 +49,7 @@ type recorder struct {
 	status int
 	body   bytes.Buffer
 	wrote  bool
-	cut    error // how the connection broke; nil: it did not
+	cut    error // the error with which the connection broke; nil: it did not
 }
 
 func (w *recorder) Header() http.Header { return w.header }
@@ -97,6 +97,7 @@ func (w *recorder) response(req *http.Request) *http.Response {
 	}
 }
 
+// broken is a body that ends with an error.
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }

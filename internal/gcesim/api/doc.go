@@ -1,8 +1,8 @@
-// Package api is the HTTP face of the simulated project: it reads requests and writes answers as Google's APIs do, and knows neither
-// projects nor VMs.
+// Package api is the HTTP face of the simulated project. It reads requests and writes answers in the form of Google's APIs, and knows
+// neither zones nor VMs.
 //
-// A request's path is matched by a [Pattern], its body is checked by [Conform] against the types of the discovery document, its list
-// parameters become a [Query] with a [Filter], its fields parameter a [Mask]. What is listed is an [Item]. A handler returns a
-// [Reply], which may be an [Error], and [Reply.Deliver] writes it, or damages it as a fault demands. [ServeBatch] and [NewClient] put
-// any handler behind a batch request, or behind an http.Client without a network.
+// A [Method] matches the path of a request. [ReadBody] checks the body against the types of the API's discovery document. The list
+// parameters become a [Query] with a [Filter], the fields parameter becomes a [Mask]. Lists consist of [Item] values. A handler returns a
+// [Reply], which may be an [Error]; [Reply.Deliver] writes it, and damages it if a fault says so. [ServeBatch] serves batch requests with
+// any handler, and [NewClient] calls a handler without a network.
 package api

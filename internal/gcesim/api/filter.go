@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Filter is a parsed filter parameter. Compute Engine knows two languages, AIP-160 (status = RUNNING) and regular expressions (name
-// eq 'pool-.*'), and refuses a mixture; see https://cloud.google.com/compute/docs/reference/rest/v1/instances/list.
+// Filter is a parsed filter parameter. Compute Engine has two filter languages, AIP-160 (status = RUNNING) and regular expressions (name
+// eq 'pool-.*'), and refuses a mixture of the two; see https://cloud.google.com/compute/docs/reference/rest/v1/instances/list.
 type Filter func(r Item) bool
 
 func badFilter() *Error {
@@ -71,7 +71,7 @@ func filterTokens(s string) (tokens []filterToken, ok bool) {
 	}
 }
 
-// wordEnd returns the length of a word without quotes. After eq and ne the word is a regular expression, which may hold balanced
+// wordEnd returns the length of a word without quotes. After eq and ne the word is a regular expression, which may contain balanced
 // parentheses and the operators of the other language.
 func wordEnd(s string, before []filterToken) int {
 	regex := len(before) > 0 && isRegexOp(before[len(before)-1])
@@ -93,7 +93,7 @@ func wordEnd(s string, before []filterToken) int {
 
 func isRegexOp(t filterToken) bool { return !t.quoted && (t.text == "eq" || t.text == "ne") }
 
-// quoted returns the string in quotes at the start of s, and its length in s, which is 0 if the closing quote is missing.
+// quoted returns the content of the quoted string at the start of s, and its length with quotes; 0 if the closing quote is missing.
 func quoted(s string) (string, int) {
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {
@@ -108,10 +108,14 @@ func quoted(s string) (string, int) {
 	return "", 0
 }
 
-// filterReader reads: or = and {OR and}, and = term {[AND] term}, term = [NOT] (or) | field op value.
+// filterReader parses this grammar:
+//
+//	or   = and { OR and }
+//	and  = term { [AND] term }
+//	term = NOT term | ( or ) | field op value
 type filterReader struct {
 	tokens       []filterToken
-	regex, plain bool // the languages that occurred
+	regex, plain bool // the languages seen so far
 	bad          bool
 }
 
@@ -213,7 +217,7 @@ func (r *filterReader) plainTerm(field, op string, value filterToken) Filter {
 	return nil
 }
 
-// wildcard returns a function that matches a value in which * stands for any characters, and nil if there is no * in it. See
+// wildcard returns a function that matches strings against a value in which * stands for any characters; nil if the value has no *. See
 // https://google.aip.dev/160#comparison-operators.
 func wildcard(want string) func(string) bool {
 	if !strings.Contains(want, "*") {

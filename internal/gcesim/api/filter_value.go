@@ -22,6 +22,7 @@ func lookUp(x Item, path string) any {
 	return v
 }
 
+// PlainText returns a JSON value as text: a string as it is, any other value as JSON.
 func PlainText(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -36,7 +37,7 @@ func PlainText(v any) string {
 	return JSON(v)
 }
 
-// same is the operator = of AIP-160. Matches is the wildcard of want, if it is one.
+// same is the operator = of AIP-160. Matches is the wildcard of want; nil if want is none.
 func same(v any, want string, matches func(string) bool) bool {
 	if v == nil {
 		return false
@@ -53,7 +54,7 @@ func same(v any, want string, matches func(string) bool) bool {
 	return PlainText(v) == want
 }
 
-// has is the operator : of AIP-160: want is a part of a string, an element of a list or a key of a map.
+// has is the operator : of AIP-160. It reports whether want is part of a string, an element of a list or a key of a map.
 func has(v any, want string, matches func(string) bool) bool {
 	switch v := v.(type) {
 	case string:
@@ -87,7 +88,7 @@ func compareNumbers(v any, want string) (int, bool) {
 	return 0, true
 }
 
-// compare compares numbers as numbers, times as times and anything else as text.
+// compare compares numbers as numbers, timestamps as times and any other values as text.
 func compare(v any, want string) (int, bool) {
 	if v == nil {
 		return 0, false

@@ -46,15 +46,15 @@ func ReadObject(text []byte) (map[string]any, error) {
 	return m, nil
 }
 
-// Object, List, Text and Bool return a JSON value as the type that it ought to have, and the zero value for any other.
+// Object, List, Text and Bool return a JSON value as a Go type, or the zero value if it has another type.
 func Object(x any) map[string]any { m, _ := x.(map[string]any); return m }
 func List(x any) []any            { l, _ := x.([]any); return l }
 func Text(x any) string           { s, _ := x.(string); return s }
 func Bool(x any) bool             { b, _ := x.(bool); return b }
 
-// Overlay sets the fields of a JSON object over the defaults, and returns the defaults.
-func Overlay(defaults map[string]any, inserted any) map[string]any {
-	maps.Copy(defaults, Object(inserted))
+// Overlay copies the fields of a JSON object into the defaults, and returns the defaults.
+func Overlay(defaults map[string]any, object any) map[string]any {
+	maps.Copy(defaults, Object(object))
 	return defaults
 }
 
@@ -86,7 +86,7 @@ func JSON(x any) string {
 	return string(b)
 }
 
-// ParseTime parses a time stamp in RFC 3339 form.
+// ParseTime parses a timestamp in RFC 3339 form.
 func ParseTime(s string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	return t, err == nil

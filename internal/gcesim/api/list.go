@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// Item is an element of a list. Render asks it only for the fields that the mask selects, which keeps long masked lists cheap.
+// Item is an element of a list. [Render] computes only the fields that the mask selects, which makes long masked lists cheap.
 type Item interface {
-	Key() string     // orders a list
-	Born() time.Time // orders a list with orderBy=creationTimestamp desc
+	Key() string     // the sort key of a list
+	Born() time.Time // the sort key with orderBy=creationTimestamp desc
 	Fields() []string
 	Field(name string) any // a JSON value; nil: absent
 }
@@ -55,14 +55,14 @@ func Render(r Item, m Mask) map[string]any {
 // Query holds the parameters of a list request.
 type Query struct {
 	Filter   Filter
-	Filtered bool
+	Filtered bool // the request has a filter
 	Newest   bool // orderBy creationTimestamp desc
-	Max      int
+	Max      int  // the most items of a page
 	After    PageKey
-	Started  bool // After is set: the request has a page token
+	Started  bool // the request has a page token, After
 }
 
-// PageKey is the content of a page token: the last item of the page before.
+// PageKey is the content of a page token: the last item of the previous page.
 type PageKey struct {
 	Scope string `json:"s,omitempty"`
 	Key   string `json:"k"`
@@ -102,7 +102,7 @@ func ParseQuery(q url.Values) (Query, *Error) {
 	return out, nil
 }
 
-// Token returns the token of the page after r. Scope is for aggregated lists.
+// Token returns the token of the page after r. Scope is the scope of r in an aggregated list.
 func (q Query) Token(scope string, r Item) string {
 	return PageKey{scope, r.Key(), r.Born().UnixNano()}.Token()
 }
@@ -116,7 +116,7 @@ func (k PageKey) Token() string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// Page returns one page of the items that the filter selects. All yields the items by key.
+// Page returns one page of the items that the filter selects. All yields the items sorted by key.
 func (q Query) Page(all iter.Seq[Item]) (page []Item, more bool) {
 	if q.Newest {
 		sorted := slices.Collect(all)
@@ -148,7 +148,7 @@ func compareNewest(bornA int64, keyA string, bornB int64, keyB string) int {
 	return cmp.Or(cmp.Compare(bornB, bornA), cmp.Compare(keyA, keyB))
 }
 
-// List returns the answer to a list request. Self is its selfLink.
+// List returns the answer to a list request. Self is the selfLink of the list.
 func (q Query) List(kind, self string, page []Item, more bool, m Mask) map[string]any {
 	out := map[string]any{"kind": kind, "selfLink": self}
 	if _, ok := m.Selects("id"); ok {

@@ -84,7 +84,7 @@ func (r *maskReader) one(m Mask) {
 	}
 }
 
-// Selects reports whether a field is selected, and returns the mask for its content.
+// Selects reports whether the mask selects a field, and returns the mask for the content of the field.
 func (m Mask) Selects(name string) (Mask, bool) {
 	if m == nil {
 		return nil, true
@@ -96,7 +96,7 @@ func (m Mask) Selects(name string) (Mask, bool) {
 	return below, ok
 }
 
-// Apply returns what the mask selects of a JSON value.
+// Apply returns the part of a JSON value that the mask selects.
 func (m Mask) Apply(x any) any {
 	if m == nil {
 		return x
@@ -120,7 +120,7 @@ func (m Mask) Apply(x any) any {
 	return x
 }
 
-// Check returns an error for a field that the type does not have, as Compute Engine does.
+// Check returns an error if the mask selects a field that the type does not have. Path names the value in the error.
 func (m Mask) Check(typ, path string) *Error {
 	fields, ok := Schema[strings.TrimLeft(typ, "[]{}")]
 	if m == nil || !ok {

@@ -5,26 +5,26 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
-// NameRule is the regular expression for names of instances, zones and tags.
+// NameRule is the regular expression for the names of instances, zones and tags.
 const NameRule = `(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)`
 
 var (
-	// ValidName matches names by NameRule.
+	// ValidName matches names that follow NameRule.
 	ValidName = regexp.MustCompile("^" + NameRule + "$")
 	validUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 )
 
-// URLs makes and reads the URLs of a project's resources.
+// URLs formats and parses the URLs of a project's resources.
 type URLs struct {
 	Project string
 	Number  uint64
 }
 
-// Link returns the URL of a resource by its path below the project. Compute Engine uses this form whatever address the client uses.
+// Link returns the URL of a resource with a path below the project. Compute Engine answers with this form whatever address the client
+// uses.
 func (u URLs) Link(format string, args ...any) string {
 	return "https://www.googleapis.com/compute/v1/projects/" + u.Project + "/" + fmt.Sprintf(format, args...)
 }
@@ -43,7 +43,7 @@ func (u URLs) Local(url string) string {
 	return strings.Join(parts, "/")
 }
 
-// Canonical returns the URL of a resource in the form that Link has.
+// Canonical returns the URL of a resource in the form of Link.
 func (u URLs) Canonical(url string) string {
 	path := u.Local(url)
 	if strings.HasPrefix(path, "projects/") { // another project's
@@ -52,7 +52,7 @@ func (u URLs) Canonical(url string) string {
 	return u.Link("%s", path)
 }
 
-// PathOf splits the URL of a resource, full or partial, into the parts after the API's version.
+// PathOf returns the parts of a full or partial URL of a resource, without host and API version.
 func PathOf(url string) []string {
 	for _, base := range []string{"https://www.googleapis.com/compute/", "https://compute.googleapis.com/compute/",
 		"http://www.googleapis.com/compute/", "//compute.googleapis.com/compute/"} {
@@ -76,16 +76,10 @@ func RequestID(id string) (string, *Error) {
 	return id, nil
 }
 
-// ResourceID turns a random number into one of 19 digits, as the IDs of Compute Engine have.
+// ResourceID turns a random number into an ID of 19 digits, the form of Compute Engine's IDs.
 func ResourceID(x uint64) uint64 { return 1_000_000_000_000_000_000 + x%8_000_000_000_000_000_000 }
 
-// NumericID parses the numeric ID of a resource, which may stand for its name in a path.
-func NumericID(s string) (uint64, bool) {
-	id, err := strconv.ParseUint(s, 10, 64)
-	return id, err == nil && id > 0
-}
-
-// Fingerprint encodes a number as the fingerprints of Compute Engine are encoded.
+// Fingerprint encodes a number in the form of Compute Engine's fingerprints.
 func Fingerprint(x uint64) string {
 	return base64.URLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, x))
 }

@@ -7,12 +7,12 @@ import (
 	"net/http"
 )
 
-// Reply is the answer of a handler: JSON, an error, or a page of HTML.
+// Reply is the answer of a handler: JSON, an error or an HTML page.
 type Reply struct {
 	Body   any // a JSON value; nil: an empty body
 	Err    *Error
-	page   string // HTML
-	code   int    // the HTTP status of a page
+	page   string // an HTML page; "": none
+	code   int    // the HTTP status of the page
 	header map[string]string
 }
 
@@ -59,12 +59,12 @@ func (r Reply) encode(pretty bool) (body []byte, mime string) {
 	}
 	b, err := marshal(x)
 	if err != nil {
-		panic(err) // made of maps, strings and numbers only
+		panic(err) // the value consists of maps, lists, strings and numbers
 	}
 	return append(b, '\n'), mime
 }
 
-// HTMLPage returns an answer that is a page of HTML, as the front end of Google's servers sends it.
+// HTMLPage returns an error in the form of an HTML page, as the front end of Google's servers sends it.
 func HTMLPage(status int, text string) Reply {
 	return Reply{code: status, page: fmt.Sprintf("<!DOCTYPE html>\n<html lang=en>\n<title>Error %d</title>\n<p>%s</p>\n</html>\n", status, html.EscapeString(text))}
 }

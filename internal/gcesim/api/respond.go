@@ -8,17 +8,14 @@ import (
 	"syscall"
 )
 
-// MaxBody is the most that is read of a request. No instance and no metadata within Google's limits is longer.
+// MaxBody limits the bytes that are read of a request's body. No instance and no metadata within Google's limits is longer.
 const MaxBody = 4 << 20
 
-// Deliver writes the answer. Damage may be the kind of a fault that spoils it: hang, hang-after, cut-before, cut-after, empty or
-// truncate; any other value has no effect. Deliver calls sent with the status and the size of the body before the client can see
-// them; the status is 0 if there is no answer.
+// Deliver writes the answer. Damage may be a kind of fault: hang, hang-after, cut-before, cut-after, empty or truncate; any other value has
+// no effect. Before the client can see the answer, Deliver calls sent with the status and the size of the body. The status is 0 if there
+// is no answer.
 func (r Reply) Deliver(w http.ResponseWriter, req *http.Request, damage string, sent func(status, bytes int)) {
 	h := w.Header()
-	if r.Err != nil && r.Err.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(r.Err.RetryAfter.Seconds())))
-	}
 	for name, value := range r.header {
 		h.Set(name, value)
 	}
@@ -41,16 +38,16 @@ func (r Reply) Deliver(w http.ResponseWriter, req *http.Request, damage string, 
 		w.WriteHeader(r.status())
 		_, _ = w.Write(body[:len(body)/2])
 		if flusher, ok := w.(http.Flusher); ok {
-			flusher.Flush() // or the server would drop what it has not sent yet
+			flusher.Flush() // otherwise the server drops buffered bytes
 		}
 		Abort(w, io.ErrUnexpectedEOF)
 	}
 	sent(r.status(), len(body))
 	w.WriteHeader(r.status())
-	_, _ = w.Write(body) // a client that went away is no error of ours
+	_, _ = w.Write(body) // an error means that the client is gone
 }
 
-// aborter is a ResponseWriter that takes the error with which its connection breaks.
+// aborter is a ResponseWriter that can report an error to its client.
 type aborter interface{ abortWith(err error) }
 
 // Abort breaks the connection with an error. It does not return.
@@ -61,12 +58,12 @@ func Abort(w http.ResponseWriter, err error) {
 	panic(http.ErrAbortHandler)
 }
 
-// ConnectionReset returns the error of a connection that the server has reset.
+// ConnectionReset returns the client's error when the server resets the connection.
 func ConnectionReset() error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 }
 
-// ConnectionRefused returns the error of a port at which nobody listens.
+// ConnectionRefused returns the client's error when no server listens on the port.
 func ConnectionRefused() error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }

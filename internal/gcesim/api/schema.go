@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// schemaText has the fields of Compute Engine's types, a type a line. It is made from the API's discovery document
-// (https://compute.googleapis.com/discovery/v1/apis/compute/v1/rest) by TestSchema with -update.
+// schemaText has the fields of Compute Engine's types, one type per line. TestSchema with -update generates it from the API's discovery
+// document, https://compute.googleapis.com/discovery/v1/apis/compute/v1/rest.
 //
 //go:embed schema.txt
 var schemaText string
 
-// Schema maps the name of a type to its fields and their types: string, int, int64 (a string in JSON), bool, number, any or the name
-// of a type, with [] before it for a list and {} for a map.
+// Schema maps the name of a type to the types of its fields: string, int, int64 (a string in JSON), bool, number, any or the name of a
+// type. A list has [] before the type of its elements, a map has {}.
 var Schema = parseSchema(schemaText)
 
 func parseSchema(s string) map[string]map[string]string {
@@ -34,8 +34,8 @@ func parseSchema(s string) map[string]map[string]string {
 	return out
 }
 
-// Conform checks a JSON value against a type, and returns it with 64-bit integers as strings, as Compute Engine does. An unknown
-// field is an error. Path names the value in errors.
+// Conform checks a JSON value against a type, and returns it with 64-bit integers as strings, as Compute Engine does. A field that the type
+// does not have is an error. Path names the value in errors.
 func Conform(typ, path string, x any) (any, *Error) {
 	wrong := func() *Error {
 		return Refuse(http.StatusBadRequest, "invalid", "Invalid value at '%s' (%s), %s", path, typ, JSON(x))
@@ -69,6 +69,21 @@ func Conform(typ, path string, x any) (any, *Error) {
 		return number, nil
 	}
 	return nil, wrong()
+}
+
+// ReadBody decodes the body of a request and checks it against a type; see [Conform].
+func ReadBody(typ, path string, body []byte) (map[string]any, *Error) {
+	m, err := ReadObject(body)
+	if err != nil {
+		return nil, Unparsable(err)
+	}
+	x, refusal := Conform(typ, path, m)
+	return Object(x), refusal
+}
+
+// Unparsable returns the error for a body that is not a JSON object.
+func Unparsable(err error) *Error {
+	return Refuse(http.StatusBadRequest, "parseError", "Parse Error: %v", err)
 }
 
 func conformList(typ, path string, x any, wrong func() *Error) (any, *Error) {

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write schema.txt from the discovery document in the API's module")
 
-// schemaRoots are the resources that the simulator answers with or reads; what they hold comes along.
+// schemaRoots are the types of requests and answers. The types of their fields follow.
 var schemaRoots = []string{"Instance", "InstanceList", "InstanceAggregatedList", "Operation", "OperationList", "OperationAggregatedList", "Project",
 	"Metadata", "Zone", "ZoneList", "Region", "RegionList", "MachineType", "MachineTypeList", "Image", "ImageList",
 	"Network", "Disk", "Firewall", "FirewallList", "Address", "AddressList", "HealthCheck", "HealthCheckList", "BackendService",
@@ -34,8 +34,8 @@ type discovered struct {
 	Properties map[string]*discovered
 }
 
-// TestSchema compares schema.txt with the discovery document that comes with Google's client, so that a field that a
-// newer client may send is never refused as unknown.
+// TestSchema compares schema.txt with the discovery document in the module of Google's client. So the simulator knows every field that the
+// client can send.
 func TestSchema(t *testing.T) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "google.golang.org/api").Output()
 	if err != nil {

@@ -15,12 +15,12 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// build is a build of Cloud Build. It builds nothing, and succeeds if there is a repository for each of its images.
+// build is a build of Cloud Build. It builds nothing. It succeeds if there is a repository for each of its images.
 type build struct {
 	id    string
 	body  map[string]any
 	end   time.Time
-	lacks string // the image that has no repository
+	lacks string // an image that has no repository; "": none
 }
 
 var buildRoutes = []Method{
@@ -55,14 +55,12 @@ func getBucket(c *call) api.Reply {
 
 func insertBucket(c *call) api.Reply {
 	name := api.Text(c.body["name"])
-	if c.s.buckets[name] {
-		return api.Refused(api.Refuse(http.StatusConflict, "conflict", "Your previous request to create the named bucket succeeded and you already own it."))
-	}
 	c.s.buckets[name] = true
 	return api.OK(bucketJSON(c, name))
 }
 
-// insertObject answers an upload, which has two parts: a description and the content. It keeps neither. Clients compare the checksum.
+// insertObject answers an upload, which has two parts: a description and the content. It keeps neither. gcloud checks the checksum in the
+// answer.
 func insertObject(c *call) api.Reply {
 	if !c.s.buckets[c.args[0]] {
 		return api.Refused(api.Refuse(http.StatusNotFound, "notFound", "The specified bucket does not exist."))
@@ -88,7 +86,7 @@ func insertObject(c *call) api.Reply {
 }
 
 func createBuild(c *call) api.Reply {
-	if err := c.needs("cloudbuild"); err != nil {
+	if err := c.checkEnabled("cloudbuild"); err != nil {
 		return api.Refused(err)
 	}
 	s := c.s

@@ -11,35 +11,34 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// serviceAccount is a service account. IAM refuses a policy that names it for some seconds after it was made.
+// serviceAccount is a service account. For some seconds after its creation, IAM refuses policies that name it.
 type serviceAccount struct {
 	email, displayName string
 	id                 uint64
 	created            time.Time
 }
 
-// role is a custom role. The ID of a deleted role stays in use for 37 days, and the role can be undeleted for 7 days; here both last
-// for ever. See https://cloud.google.com/iam/docs/creating-custom-roles#deleting-custom-role.
+// role is a custom role. The ID of a deleted role stays in use for 37 days, and for 7 days the role can be undeleted. Here both last for
+// ever. See https://cloud.google.com/iam/docs/creating-custom-roles#deleting-custom-role.
 type role struct {
 	id      string
 	body    map[string]any
 	deleted bool
 }
 
-// accountDelay is how long a new service account is unknown to policies.
+// accountDelay is the time for which policies cannot name a new service account.
 const accountDelay = 2 * time.Second
 
 var (
 	validAccountID = regexp.MustCompile(`^[a-z][-a-z0-9]{4,28}[a-z0-9]$`)
 	validRoleID    = regexp.MustCompile(`^[a-zA-Z0-9_.]{3,64}$`)
 
-	// There is no list of permissions here.
+	// The simulator has no list of permissions, so it checks only their form.
 	validPermission = regexp.MustCompile(`^[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+$`)
 )
 
 var iamRoutes = []Method{
 	method("iam.serviceAccounts.create", http.MethodPost, "v1/projects/([^/]+)/serviceAccounts", createAccount),
-	method("iam.serviceAccounts.get", http.MethodGet, "v1/projects/[^/]+/serviceAccounts/([^/:]+)", getAccount),
 	method("iam.serviceAccounts.delete", http.MethodDelete, "v1/projects/[^/]+/serviceAccounts/([^/:]+)", deleteAccount),
 	method("iam.roles.create", http.MethodPost, "v1/projects/([^/]+)/roles", createRole),
 	method("iam.roles.get", http.MethodGet, "v1/projects/[^/]+/roles/([^/:]+)", getRole),
@@ -62,7 +61,7 @@ func createAccount(c *call) api.Reply {
 	email := id + "@" + s.host.URLs.Project + ".iam.gserviceaccount.com"
 	switch {
 	case !validAccountID.MatchString(id):
-		return api.Refused(api.RefuseNewer(http.StatusBadRequest, "INVALID_ARGUMENT", "The account ID %q does not have a length between 6 and 30, or not its form.", id))
+		return api.Refused(api.RefuseNewer(http.StatusBadRequest, "INVALID_ARGUMENT", "The account ID %q must match %s.", id, validAccountID))
 	case s.accounts[email] != nil:
 		return api.Refused(api.RefuseNewer(http.StatusConflict, "ALREADY_EXISTS", "Service account %s already exists within project projects/%s.", id, s.host.URLs.Project))
 	}
@@ -79,28 +78,13 @@ func (c *call) account() (*serviceAccount, *api.Error) {
 	return nil, api.RefuseNewer(http.StatusNotFound, "NOT_FOUND", "Unknown service account")
 }
 
-func getAccount(c *call) api.Reply {
-	a, err := c.account()
-	if err != nil {
-		return api.Refused(err)
-	}
-	return api.OK(a.json(c.s))
-}
-
-// deleteAccount answers serviceAccounts.delete. As in IAM, the bindings of the account stay, under a name that says so.
+// deleteAccount answers serviceAccounts.delete. As in IAM, the bindings of the account stay.
 func deleteAccount(c *call) api.Reply {
 	a, err := c.account()
 	if err != nil {
 		return api.Refused(err)
 	}
 	delete(c.s.accounts, a.email)
-	for role, members := range c.s.policy {
-		for i, m := range members {
-			if m == "serviceAccount:"+a.email {
-				c.s.policy[role][i] = "deleted:" + m + "?uid=" + strconv.FormatUint(a.id, 10)
-			}
-		}
-	}
 	return api.OK(map[string]any{})
 }
 
@@ -134,10 +118,10 @@ func createRole(c *call) api.Reply {
 	return api.OK(r.json(c.s))
 }
 
-// noPermissions answers permissions.queryTestablePermissions, which gcloud asks for permissions in testing.
+// noPermissions answers permissions.queryTestablePermissions, by which gcloud looks for permissions in a testing stage.
 func noPermissions(*call) api.Reply { return api.OK(map[string]any{}) }
 
-// onRole makes the handler of a method for roles that are deleted, or are not.
+// onRole returns the handler of a method that takes deleted roles, or roles that are not deleted.
 func onRole(deleted bool, do func(c *call, r *role)) func(*call) api.Reply {
 	return func(c *call) api.Reply {
 		r := c.s.roles[c.args[0]]
@@ -145,7 +129,7 @@ func onRole(deleted bool, do func(c *call, r *role)) func(*call) api.Reply {
 		case r == nil:
 			return api.Refused(api.RefuseNewer(http.StatusNotFound, "NOT_FOUND", "The role named projects/%s/roles/%s was not found.", c.s.host.URLs.Project, c.args[0]))
 		case r.deleted != deleted:
-			return api.Refused(api.RefuseNewer(http.StatusBadRequest, "FAILED_PRECONDITION", "The role %s is not in the state for this: deleted is %t.", r.id, r.deleted))
+			return api.Refused(api.RefuseNewer(http.StatusBadRequest, "FAILED_PRECONDITION", "The role %s has the wrong state: deleted is %t.", r.id, r.deleted))
 		}
 		do(c, r)
 		return api.OK(r.json(c.s))
@@ -163,8 +147,8 @@ var (
 	undeleteRole = onRole(true, func(_ *call, r *role) { r.deleted = false })
 )
 
-// mine returns an error if the call is about another project.
-func (c *call) mine() *api.Error {
+// checkProject returns an error for a call to another project.
+func (c *call) checkProject() *api.Error {
 	if c.s.host.URLs.IsMe(c.args[0]) {
 		return nil
 	}
@@ -172,7 +156,7 @@ func (c *call) mine() *api.Error {
 }
 
 func getProjectResource(c *call) api.Reply {
-	if err := c.mine(); err != nil {
+	if err := c.checkProject(); err != nil {
 		return api.Refused(err)
 	}
 	return api.OK(map[string]any{"projectId": c.s.host.URLs.Project, "projectNumber": strconv.FormatUint(c.s.host.URLs.Number, 10), "name": c.s.host.URLs.Project, "lifecycleState": "ACTIVE"})
@@ -200,20 +184,17 @@ func (s *Services) policyJSON() map[string]any {
 }
 
 func getPolicy(c *call) api.Reply {
-	if err := c.mine(); err != nil {
+	if err := c.checkProject(); err != nil {
 		return api.Refused(err)
 	}
 	return api.OK(c.s.policyJSON())
 }
 
 func setPolicy(c *call) api.Reply {
-	if err := c.mine(); err != nil {
+	if err := c.checkProject(); err != nil {
 		return api.Refused(err)
 	}
 	policy := api.Object(c.body["policy"])
-	if etag := api.Text(policy["etag"]); etag != "" && etag != c.s.policyJSON()["etag"] {
-		return api.Refused(api.RefuseNewer(http.StatusConflict, "ABORTED", "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."))
-	}
 	given := map[string][]string{}
 	for _, b := range api.List(policy["bindings"]) {
 		name := api.Text(api.Object(b)["role"])

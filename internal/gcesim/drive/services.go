@@ -12,7 +12,7 @@ import (
 	"prevmtable/internal/gcesim/api"
 )
 
-// Services is the state of a project in Google's other APIs. The caller serializes its calls.
+// Services is the state of a project in Google's other APIs. It is not safe for concurrent use.
 type Services struct {
 	host         Host
 	enabled      map[string]bool
@@ -63,17 +63,17 @@ var methods = slices.Concat(iamRoutes, buildRoutes, []Method{
 	method("artifactregistry.repositories.delete", http.MethodDelete, "v1/(projects/[^/]+/locations/[^/]+/repositories/[^/:]+)", deleteRepository),
 })
 
-// ServiceNames returns the names of the other APIs in paths and in the command fault.
+// ServiceNames returns the names of the other APIs. Paths and the command fault have them.
 func ServiceNames() []string {
 	return []string{"iam", "cloudresourcemanager", "serviceusage", "artifactregistry", "storage", "cloudbuild"}
 }
 
-// finished returns an operation of a scope that is done.
-func finished(scope string, response map[string]any) api.Reply {
+// doneOperation returns a finished operation of a scope.
+func doneOperation(scope string, response map[string]any) api.Reply {
 	return api.OK(map[string]any{"name": scope + "operations/done", "done": true, "response": response})
 }
 
-// enableServices answers services.enable and batchEnable. Every name is a service.
+// enableServices answers services.enable and batchEnable. It takes any name for a service.
 func enableServices(c *call) api.Reply {
 	if !c.s.host.URLs.IsMe(c.args[0]) {
 		return api.Refused(api.RefuseNewer(http.StatusForbidden, "PERMISSION_DENIED", "Permission denied to enable services of project %s.", c.args[0]))
@@ -84,11 +84,11 @@ func enableServices(c *call) api.Reply {
 	for _, name := range c.args[1:] {
 		c.s.enabled[name] = true
 	}
-	return finished("", map[string]any{})
+	return doneOperation("", map[string]any{})
 }
 
-// needs returns an error if a service is not enabled.
-func (c *call) needs(service string) *api.Error {
+// checkEnabled returns an error if a service is not enabled.
+func (c *call) checkEnabled(service string) *api.Error {
 	if name := service + ".googleapis.com"; !c.s.enabled[name] {
 		return api.RefuseNewer(http.StatusForbidden, "PERMISSION_DENIED",
 			"The API %s has not been used in project %d before or it is disabled.", name, c.s.host.URLs.Number)
@@ -98,7 +98,7 @@ func (c *call) needs(service string) *api.Error {
 
 func createRepository(c *call) api.Reply {
 	name := fmt.Sprintf("projects/%s/locations/%s/repositories/%s", c.args[0], c.args[1], c.query.Get("repositoryId"))
-	if err := c.needs("artifactregistry"); err != nil {
+	if err := c.checkEnabled("artifactregistry"); err != nil {
 		return api.Refused(err)
 	}
 	if c.s.repositories[name] != nil {
@@ -106,11 +106,11 @@ func createRepository(c *call) api.Reply {
 	}
 	repository := map[string]any{"name": name, "format": c.body["format"], "createTime": c.s.host.Stamp(c.now)}
 	c.s.repositories[name] = repository
-	return finished(strings.TrimSuffix(name, "repositories/"+c.query.Get("repositoryId")), repository)
+	return doneOperation(strings.TrimSuffix(name, "repositories/"+c.query.Get("repositoryId")), repository)
 }
 
 func (c *call) repository() (map[string]any, *api.Error) {
-	if err := c.needs("artifactregistry"); err != nil {
+	if err := c.checkEnabled("artifactregistry"); err != nil {
 		return nil, err
 	}
 	if r := c.s.repositories[c.args[0]]; r != nil {
@@ -133,10 +133,11 @@ func deleteRepository(c *call) api.Reply {
 	}
 	delete(c.s.repositories, c.args[0])
 	scope, _, _ := strings.Cut(c.args[0], "repositories/")
-	return finished(scope, map[string]any{})
+	return doneOperation(scope, map[string]any{})
 }
 
-// FindMethod returns the method for a verb and a path below the name of an API, with the parameters in the path; nil if there is none.
+// FindMethod returns the method for a verb and a path below the name of an API, and the parameters in the path. The method is nil if there
+// is none.
 func FindMethod(service, verb, path string) (route *Method, args []string) {
 	for i := range methods {
 		r := &methods[i]
@@ -148,7 +149,7 @@ func FindMethod(service, verb, path string) (route *Method, args []string) {
 	return nil, nil
 }
 
-// Changes reports whether the method changes anything.
+// Changes reports whether the method changes the state.
 func (r *Method) Changes() bool {
 	return r.verb != http.MethodGet && !strings.Contains(r.ID, ".getIam") && !strings.Contains(r.ID, ".query")
 }
@@ -165,7 +166,7 @@ func (s *Services) Call(r *Method, args []string, query url.Values, kind string,
 	return r.handle(c)
 }
 
-// Lines returns a line for each thing that was made. Enabling a service makes nothing.
+// Lines returns a line for each resource. An enabled service is not a resource.
 func (s *Services) Lines() []string {
 	var out []string
 	for email := range s.accounts {

@@ -20,7 +20,7 @@ type Resource struct {
 	created time.Time
 	Body    map[string]any    // as inserted, with the defaults
 	uses    []string          // the paths of the resources that it refers to
-	Members map[string]uint64 // of a network endpoint group: the IDs of its VMs, by name
+	members map[string]uint64 // of a network endpoint group: the IDs of its VMs, by name
 }
 
 // Kind is a kind of resource.
@@ -31,20 +31,20 @@ type Kind struct {
 	Schema     string   // the name of its type: HealthCheck
 	needs      []string // the fields that an insert must have
 	defaults   map[string]any
-	Settle     func(s *Store, r *Resource) *api.Error // checks a new resource and completes it; may be nil
+	complete   func(s *Store, r *Resource) *api.Error // checks a new resource and completes it; may be nil
 }
 
-// Store keeps the resources of a project. The caller serializes its calls.
+// Type returns the name of the type as the field kind has it: healthCheck.
+func (k *Kind) Type() string { return strings.ToLower(k.Schema[:1]) + k.Schema[1:] }
+
+// Store keeps the resources of a project. It is not safe for concurrent use.
 type Store struct {
-	host  Host
-	kinds []*Kind
-	all   map[string]*Resource // by path
+	host Host
+	all  map[string]*Resource // by path
 }
 
-// NewStore returns an empty store for resources of some kinds.
-func NewStore(h Host, kinds ...*Kind) *Store {
-	return &Store{host: h, kinds: kinds, all: map[string]*Resource{}}
-}
+// NewStore returns an empty store.
+func NewStore(h Host) *Store { return &Store{host: h, all: map[string]*Resource{}} }
 
 // Find returns the resource at a path; nil if there is none.
 func (s *Store) Find(path string) *Resource { return s.all[path] }
@@ -69,8 +69,8 @@ func (s *Store) Insert(k *Kind, scope string, body map[string]any, now time.Time
 		return nil, err
 	}
 	r := &Resource{Kind: k, Path: path, ID: api.ResourceID(s.host.Draw("resource id", path, now.UnixNano())), created: now, Body: body, uses: uses}
-	if k.Settle != nil {
-		if err := k.Settle(s, r); err != nil {
+	if k.complete != nil {
+		if err := k.complete(s, r); err != nil {
 			return nil, err
 		}
 	}
@@ -78,8 +78,8 @@ func (s *Store) Insert(k *Kind, scope string, body map[string]any, now time.Time
 	return r, nil
 }
 
-// Remove removes a resource that no other one refers to.
-func (s *Store) Remove(r *Resource) *api.Error {
+// remove removes a resource, unless another resource refers to it.
+func (s *Store) remove(r *Resource) *api.Error {
 	if users := s.usersOf(r.Path); len(users) > 0 {
 		return api.Refuse(http.StatusBadRequest, "resourceInUseByAnotherResource", "The %s resource 'projects/%s/%s' is already being used by 'projects/%s/%s'",
 			snake(r.Kind.Schema), s.host.URLs.Project, r.Path, s.host.URLs.Project, users[0])
@@ -88,43 +88,39 @@ func (s *Store) Remove(r *Resource) *api.Error {
 	return nil
 }
 
-// Change sets the fields of a resource, whose current fingerprint must be in the body. With keep, the fields that the body lacks stay
-// as they are, else they are removed.
-func (s *Store) Change(r *Resource, body map[string]any, keep bool) *api.Error {
+// update replaces the fields of a resource. The body must have the current fingerprint.
+func (s *Store) update(r *Resource, body map[string]any) *api.Error {
 	if api.Text(body["fingerprint"]) != s.fingerprint(r) {
 		return api.Refuse(http.StatusPreconditionFailed, "conditionNotMet", "Invalid fingerprint.")
-	}
-	base := map[string]any{}
-	if keep {
-		maps.Copy(base, r.Body)
 	}
 	for _, name := range []string{"fingerprint", "id", "kind", "selfLink", "creationTimestamp", "region"} {
 		delete(body, name)
 	}
-	body, uses, err := s.resolve(api.Overlay(base, body))
+	body, uses, err := s.resolve(body)
 	if err == nil {
 		r.Body, r.uses = body, uses
 	}
 	return err
 }
 
-// Within yields the resources whose paths have a prefix, by path.
-func (s *Store) Within(prefix string) iter.Seq[api.Item] {
+// Within yields the resources of a kind in a scope, by name.
+func (s *Store) Within(scope string, k *Kind) iter.Seq[api.Item] {
+	prefix := scope + "/" + k.Collection + "/"
 	return func(yield func(api.Item) bool) {
 		for _, path := range slices.Sorted(maps.Keys(s.all)) {
-			if strings.HasPrefix(path, prefix) && !yield(s.Describe(s.all[path])) {
+			if strings.HasPrefix(path, prefix) && !yield(s.describe(s.all[path])) {
 				return
 			}
 		}
 	}
 }
 
-// Lines returns a line for each resource: its path, and the VMs in it if it is an endpoint group.
+// Lines returns a line for each resource: its path, and the VMs of an endpoint group.
 func (s *Store) Lines() []string {
 	var out []string
 	for path, r := range s.all {
-		if r.Members != nil {
-			path = strings.Join(append([]string{path + ":"}, slices.Sorted(maps.Keys(r.Members))...), " ")
+		if r.members != nil {
+			path = strings.Join(append([]string{path + ":"}, slices.Sorted(maps.Keys(r.members))...), " ")
 		}
 		out = append(out, path)
 	}
@@ -132,9 +128,9 @@ func (s *Store) Lines() []string {
 }
 
 // kindAt returns the kind of the resource at a path; nil if there is no such kind.
-func (s *Store) kindAt(path string) *Kind {
+func kindAt(path string) *Kind {
 	parts := strings.Split(path, "/")
-	for _, k := range s.kinds {
+	for _, k := range Kinds {
 		want := strings.Split(k.Scope, "/")
 		if len(parts) == len(want)+2 && parts[0] == want[0] && parts[len(parts)-2] == k.Collection {
 			return k
@@ -143,13 +139,13 @@ func (s *Store) kindAt(path string) *Kind {
 	return nil
 }
 
-// resolve returns a body with its URLs in canonical form, and the paths of the resources that it refers to.
+// resolve returns a body with all URLs in canonical form, and the paths of the resources that it refers to.
 func (s *Store) resolve(body map[string]any) (map[string]any, []string, *api.Error) {
 	var uses []string
 	var missing *api.Error
 	out := api.MapStrings(body, func(value string) string {
 		path := s.host.URLs.Local(value)
-		k := s.kindAt(path)
+		k := kindAt(path)
 		switch {
 		case k == nil && strings.Contains(value, "/compute/v1/projects/"), k == nil && strings.HasPrefix(path, "global/networks/"):
 			return s.host.URLs.Canonical(value)
@@ -175,10 +171,10 @@ func (s *Store) usersOf(path string) []string {
 	return out
 }
 
-// Describe returns the JSON form of a resource.
-func (s *Store) Describe(r *Resource) api.Plain {
+// describe returns the JSON form of a resource.
+func (s *Store) describe(r *Resource) api.Plain {
 	out := api.Plain(maps.Clone(r.Body))
-	out["kind"] = "compute#" + Camel(r.Kind.Schema)
+	out["kind"] = "compute#" + r.Kind.Type()
 	out["id"] = strconv.FormatUint(r.ID, 10)
 	out["creationTimestamp"] = s.host.Stamp(r.created)
 	out["selfLink"] = s.host.URLs.Link("%s", r.Path)
@@ -200,7 +196,7 @@ func (s *Store) Describe(r *Resource) api.Plain {
 	case "BackendService", "ForwardingRule":
 		out["fingerprint"] = s.fingerprint(r)
 	case "NetworkEndpointGroup":
-		out["size"] = len(r.Members)
+		out["size"] = len(r.members)
 	}
 	return out
 }
@@ -209,9 +205,6 @@ func (s *Store) Describe(r *Resource) api.Plain {
 func (s *Store) fingerprint(r *Resource) string {
 	return api.Fingerprint(s.host.Draw("resource", r.ID, api.JSON(r.Body)))
 }
-
-// Camel turns the name of a type into the form in kinds: backendService.
-func Camel(schema string) string { return strings.ToLower(schema[:1]) + schema[1:] }
 
 // snake turns the name of a type into the form in error messages: backend_service.
 func snake(schema string) string {

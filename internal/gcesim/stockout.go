@@ -3,35 +3,11 @@ package gcesim
 import (
 	"fmt"
 	"net/http"
-	"strings"
 
 	"prevmtable/internal/gcesim/api"
 )
 
-// opError is the error of an operation.
-type opError struct {
-	code    string
-	message string
-	details []any
-	status  int    // httpErrorStatusCode
-	text    string // httpErrorMessage
-}
-
-func (e *opError) json() map[string]any {
-	one := map[string]any{"code": e.code, "message": e.message}
-	if len(e.details) > 0 {
-		one["errorDetails"] = e.details
-	}
-	return map[string]any{"errors": []any{one}}
-}
-
-// preemptedAtStart returns the operation error of a VM that was preempted before it ran.
-func preemptedAtStart() *opError {
-	return &opError{code: "UNSUPPORTED_OPERATION", message: "Instance failed to start due to preemption.",
-		status: http.StatusBadRequest, text: "BAD REQUEST"}
-}
-
-// stockoutForms are the forms in which a full zone refuses.
+// stockoutForms are the forms in which a full zone refuses a creation.
 var stockoutForms = []struct{ name, about string }{
 	{"details", "operation error ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS, with errorDetails (the default)"},
 	{"operation", "operation error ZONE_RESOURCE_POOL_EXHAUSTED"},
@@ -40,13 +16,10 @@ var stockoutForms = []struct{ name, about string }{
 	{"gpu", "operation error GPU_STOCKOUT"},
 	{"message", "an operation error with STOCKOUT in its message only"},
 	{"http", "HTTP 503 insufficientCapacity; no operation, no instance"},
-	{"capacity", "an operation error with no word but \"sufficient capacity\" to tell it by"},
-	{"unavailable", "an operation error with no word but \"currently unavailable\" to tell it by"},
-	{"http-details", "HTTP 429 with RESOURCE_AVAILABILITY in error.details; no operation, no instance"},
 }
 
-// refusesCall reports whether a full zone refuses the call, not in the operation.
-func (z *zone) refusesCall() bool { return strings.HasPrefix(z.stockout, "http") }
+// refusesCall reports whether the call fails, not its operation, when the zone is full.
+func (z *zone) refusesCall() bool { return z.stockout == "http" }
 
 // stockout returns the operation error of a full zone.
 func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError {
@@ -68,10 +41,6 @@ func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError
 		e.code = "GPU_STOCKOUT"
 	case "message":
 		e.code, e.message = "RESOURCE_AVAILABILITY", stockout
-	case "capacity":
-		e.code, e.message = "UNKNOWN_REASON", fmt.Sprintf("The zone '%s' does not currently have sufficient capacity for the requested resources.", z.name)
-	case "unavailable":
-		e.code, e.message = "UNKNOWN_REASON", fmt.Sprintf("A %s VM instance is currently unavailable in the %s zone.", machineType, z.name)
 	default:
 		e.code, e.message = "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", stockout
 		e.details = append(e.details, p.stockoutDetails(z, machineType, p.othersWithRoom(z, kinds))...)
@@ -79,7 +48,7 @@ func (p *Project) stockout(z *zone, machineType string, kinds []string) *opError
 	return e
 }
 
-// stockoutDetails returns the further errorDetails of a full zone, which name the zones that have room.
+// stockoutDetails returns the errorDetails that name the zones with room.
 func (p *Project) stockoutDetails(z *zone, machineType, others string) []any {
 	return []any{
 		map[string]any{"localizedMessage": map[string]any{"locale": "en-US", "message": fmt.Sprintf(
@@ -91,12 +60,6 @@ func (p *Project) stockoutDetails(z *zone, machineType, others string) []any {
 
 // stockoutHTTP returns the error of a call to a full zone.
 func (p *Project) stockoutHTTP(z *zone) *api.Error {
-	if z.stockout == "http-details" {
-		e := api.Refuse(http.StatusTooManyRequests, "badRequest", "The request could not be fulfilled in %s.", z.name)
-		e.Details = []any{map[string]any{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "compute.googleapis.com",
-			"reason": "RESOURCE_AVAILABILITY", "metadata": map[string]any{"zone": z.name}}}
-		return e
-	}
 	return api.Refuse(http.StatusServiceUnavailable, "insufficientCapacity",
 		"The zone 'projects/%s/zones/%s' does not have enough resources available to fulfill the request.  Try a different zone, or try again later.", p.urls.Project, z.name)
 }
