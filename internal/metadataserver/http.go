@@ -91,44 +91,27 @@ func (s *Server) serveTree(w http.ResponseWriter, r *http.Request) {
 		timeout = timer.C
 	}
 	for seen := q.lastETag; ; {
-		a, changed, next := s.look(q)
+		a, changed := s.look(q)
 		if a.status != http.StatusOK || !q.wait || (seen != "" && a.etag != seen) {
 			a.write(w, r)
 			return
 		}
 		seen = a.etag // without last_etag, wait until the present answer changes
-		timer, stop := timerAt(next)
 		select {
 		case <-changed:
-		case <-timer:
 		case <-timeout:
 			q.wait = false
 		case <-r.Context().Done():
-			stop()
 			return
 		}
-		stop()
 	}
 }
 
-// timerAt returns a channel that fires at t, or never if t is zero, and a function that stops the timer.
-func timerAt(t time.Time) (<-chan time.Time, func()) {
-	if t.IsZero() {
-		return nil, func() {}
-	}
-	timer := time.NewTimer(time.Until(t))
-	return timer.C, func() { timer.Stop() }
-}
-
-// look returns the present answer, a channel that is closed at the next change, and the time of the next planned change, if any.
-func (s *Server) look(q query) (a answer, changed <-chan struct{}, next time.Time) {
+// look returns the present answer and a channel that is closed at the next change.
+func (s *Server) look(q query) (a answer, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.catchUp(time.Now())
-	if len(s.planned) > 0 {
-		next = s.planned[0].at
-	}
-	return s.answer(q), s.changed, next
+	return s.answer(q), s.changed
 }
 
 // An answer is the response to a query.

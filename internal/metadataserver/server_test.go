@@ -143,8 +143,6 @@ func TestWaitForChange(t *testing.T) {
 		{"change before the time-out", "&timeout_sec=5", time.Second, func(s *metadataserver.Server) { s.Set(key, "new") }, "1s 200 new"},
 		{"removed", "", time.Minute, func(s *metadataserver.Server) { s.Remove(key) }, "1m0s 404"},
 		{"change of another", "&timeout_sec=9", time.Second, func(s *metadataserver.Server) { s.Set("project/x", "y") }, "9s 200 a <b>\n"},
-		{"planned change", "", time.Second, func(s *metadataserver.Server) { s.SetAfter(key, "later", 3*time.Second) }, "4s 200 later"},
-		{"planned removal", "", time.Second, func(s *metadataserver.Server) { s.RemoveAfter(key, time.Second) }, "2s 404"},
 		{"broken odd time-out", "&timeout_sec=x", time.Second, func(s *metadataserver.Server) { s.Set(key, "new") }, "1s 200 new"},
 	}
 	for _, test := range tests {

@@ -35,7 +35,6 @@ type Server struct {
 	mu      sync.Mutex
 	root    *node
 	changed chan struct{} // closed and replaced at each change
-	planned []plannedSet  // by time
 }
 
 // A node is a directory if children is not nil, else a value.
@@ -43,12 +42,6 @@ type node struct {
 	children map[string]*node
 	text     string // the value as it is served by default
 	json     string // its JSON form; empty means text as a JSON string
-}
-
-type plannedSet struct {
-	at   time.Time
-	path string
-	leaf *node // nil means remove
 }
 
 // New returns a server without values. It has the directories for attributes of instance and project.
@@ -68,14 +61,6 @@ func (s *Server) Set(path, value string) { s.setLeaf(path, &node{text: value}) }
 // text unless the client asks for JSON.
 func (s *Server) SetJSON(path, text, json string) { s.setLeaf(path, &node{text: text, json: json}) }
 
-// SetAfter sets a value after a delay. On Compute Engine a changed project attribute takes some seconds to reach each zone.
-func (s *Server) SetAfter(path, value string, delay time.Duration) {
-	s.plan(path, &node{text: value}, delay)
-}
-
-// RemoveAfter removes a path after a delay.
-func (s *Server) RemoveAfter(path string, delay time.Duration) { s.plan(path, nil, delay) }
-
 // MakeDir makes an empty directory, so that listing it is not a 404.
 func (s *Server) MakeDir(path string) {
 	s.mu.Lock()
@@ -88,7 +73,6 @@ func (s *Server) MakeDir(path string) {
 func (s *Server) Remove(path string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.catchUp(time.Now())
 	return s.apply(path, nil)
 }
 
@@ -96,7 +80,6 @@ func (s *Server) Remove(path string) bool {
 func (s *Server) Get(path string) (value string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.catchUp(time.Now())
 	n := s.find(split(path))
 	if n == nil || n.children != nil {
 		return "", false
@@ -107,30 +90,7 @@ func (s *Server) Get(path string) (value string, ok bool) {
 func (s *Server) setLeaf(path string, leaf *node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.catchUp(time.Now())
 	s.apply(path, leaf)
-}
-
-func (s *Server) plan(path string, leaf *node, delay time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	s.catchUp(now)
-	if delay <= 0 {
-		s.apply(path, leaf)
-		return
-	}
-	s.planned = append(s.planned, plannedSet{at: now.Add(delay), path: path, leaf: leaf})
-	slices.SortStableFunc(s.planned, func(a, b plannedSet) int { return a.at.Compare(b.at) })
-	s.signal() // waiting requests must set their timers again
-}
-
-// catchUp applies the planned changes that are due. The caller holds mu.
-func (s *Server) catchUp(now time.Time) {
-	for len(s.planned) > 0 && !s.planned[0].at.After(now) {
-		s.apply(s.planned[0].path, s.planned[0].leaf)
-		s.planned = s.planned[1:]
-	}
 }
 
 // apply sets a path, or removes it if leaf is nil, and wakes waiting requests. It reports whether there was a change. The caller
