@@ -9,7 +9,7 @@ import (
 	"prevmtable/internal/gce"
 )
 
-// apply applies an observation to a row, and carries out the outcome.
+// apply passes an observation to a row, and carries out the outcome.
 func (p *Pool) apply(z *zone, v *vm, o observation) {
 	o.rest = p.config.Rest
 	from, began, wasLive := v.phase, v.mutation.begun, !v.lastLive.IsZero()
@@ -50,11 +50,12 @@ func (p *Pool) apply(z *zone, v *vm, o observation) {
 		p.fire("delete", v, "")
 	case deletionFailed:
 		p.handleFailedDeletion(z, v, o.at, began)
+	case isLost: // explain reports it after the list or the lookups
 	}
 }
 
-// handleFailedDeletion reports a failed deletion. If the last update allowed it, the next plan may choose another VM, unless
-// Google forbids deletions.
+// handleFailedDeletion reports a failed deletion. If the last update allowed it, the next plan may choose another VM, unless Google forbids
+// deletions.
 func (p *Pool) handleFailedDeletion(z *zone, v *vm, now, began time.Time) {
 	f := v.failure
 	p.finishOperation(v, now)

@@ -25,7 +25,7 @@ func (p *Pool) fire(kind string, v *vm, reason Reason) {
 	}
 	if !p.hooks.Push(e) {
 		p.emit(Event{Level: slog.LevelError, Kind: HookDropped, Hook: kind, Zone: v.zone, Name: v.name})
-		p.handleDrain(v, errHookDropped)
+		p.handleDrain(v, errHookDropped) // a drain hook that never runs counts as a refusal
 	}
 	p.runHooks()
 }

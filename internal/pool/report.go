@@ -11,14 +11,14 @@ import (
 func (p *Pool) report(s situation, plan plan, now time.Time) {
 	t := s.totals()
 	var unlistedZones, heldZones []string
-	refused := true
+	allRefused := true
 	for _, z := range s.zones {
 		if z.view == ViewUnlisted {
 			unlistedZones = append(unlistedZones, z.name)
 		}
 		if f, held := p.heldFor(z.name, now); held {
 			heldZones = append(heldZones, z.name)
-			refused = refused && f != nil && f.Class.Lasting()
+			allRefused = allRefused && f != nil && f.Class.Lasting()
 		}
 	}
 	starting := t.starting
@@ -33,7 +33,7 @@ func (p *Pool) report(s situation, plan plan, now time.Time) {
 		level, state = slog.LevelInfo, OnItsWay
 	case len(unlistedZones) > 0:
 		state = Unlisted
-	case len(heldZones) == len(s.zones) && refused:
+	case len(heldZones) == len(s.zones) && allRefused:
 		state = AllRefusing
 	case len(heldZones) == len(s.zones):
 		state = AllHeld
