@@ -99,16 +99,19 @@ func (m *monitor) countStopped() (n int) {
 	return n
 }
 
-// countUndeletable counts the live members that nobody can delete, because of endless operations.
-func (m *monitor) countUndeletable() (n int) {
+// countUndeletable counts the live members that nobody can delete, because of endless operations, and those of them that are drained.
+func (m *monitor) countUndeletable() (n, drained int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k := range m.endless() {
 		if vm, ok := m.w.sim.VM(k.zone, k.name); ok && lives(vm.Status) && m.config != nil && m.isMember(k) {
 			n++
+			if m.vm(k).drained {
+				drained++
+			}
 		}
 	}
-	return n
+	return n, drained
 }
 
 // endless returns the VMs with an operation that never ends.

@@ -199,7 +199,7 @@ func newScenario(seed uint64, days float64, zones []string, vms int) *scenario {
 }
 
 // keepApart drops episodes that make a daemon start, a zone new or a VM live again while lists hide VMs, lists of operations are late, or calls
-// take effect late: the daemon could not know better. Late lists of VMs alone are no reason.
+// take effect late: the daemon could not know better. Late lists of VMs alone are no reason. A configuration is not removed twice.
 func (s *scenario) keepApart() {
 	blind := func(e episode) bool { return e.kind == "lists" || e.kind == "late effect" }
 	starts := func(e episode) bool {
@@ -210,7 +210,8 @@ func (s *scenario) keepApart() {
 	for _, e := range s.episodes {
 		clash := slices.ContainsFunc(kept, func(o episode) bool {
 			zones := func(e episode) bool { return e.kind == "zones" || e.kind == "called off" }
-			both := blind(e) && (starts(o) || o.kind == "late lists") || (starts(e) || e.kind == "late lists") && blind(o) || away(e) && away(o) || zones(e) && zones(o)
+			both := blind(e) && (starts(o) || o.kind == "late lists") || (starts(e) || e.kind == "late lists") && blind(o) || away(e) && away(o) || zones(e) && zones(o) ||
+				e.kind == o.kind && e.kind == "broken configuration"
 			return both && e.begin < o.end+2*time.Minute && o.begin < e.end+2*time.Minute
 		})
 		if !clash {

@@ -18,10 +18,11 @@ func (m *monitor) settle() error {
 	live, left := 0, 0
 	s := m.waitFor(begun.Add(limit), func(s *State) bool {
 		live, left = m.w.sim.Live(s.Prefix, zoneNames(s)...), m.countStopped()
-		if undeletable := m.countUndeletable(); undeletable > s.Target {
+		undeletable, drained := m.countUndeletable()
+		if undeletable > s.Target {
 			return live == undeletable && left == 0
 		}
-		return s.Summary == AtTarget && live == s.Target && left == 0
+		return s.Summary == AtTarget && live-drained == s.Target && left == 0
 	})
 	if s == nil {
 		s = m.w.state.Load()

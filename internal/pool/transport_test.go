@@ -52,7 +52,9 @@ func (m mortal) call(r *http.Request) (*http.Response, error) {
 	}
 	if late, how := m.network.late(r.Method); how != "" {
 		time.AfterFunc(late, func() {
-			if resp, err := m.RoundTripper.RoundTrip(r.WithContext(context.WithoutCancel(r.Context()))); err == nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callTime)
+			defer cancel()
+			if resp, err := m.RoundTripper.RoundTrip(r.WithContext(ctx)); err == nil {
 				resp.Body.Close()
 			}
 		})

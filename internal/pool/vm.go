@@ -139,8 +139,8 @@ const (
 // [1] RUNNING means isLive while the operation's name is unknown. Nothing less proves success: a VM whose creation will fail is listed
 // briefly, too.
 // [2] Nothing if Google has finished its deletion.
-// [3] RUNNING means isLive if the operation's name is unknown or the operation is overdue. After creationTime, any other status means
-// creationFailed.
+// [3] RUNNING means isLive if the operation's name is unknown or the operation is overdue. A stopped VM means creationFailed if the
+// operation is overdue, and so does any status after creationTime.
 // [4] deletionFailed if Google has finished or refused the deletion, or the operation is overdue. live if the outcome is still unknown
 // when no call can take effect any more. A stopped VM counts as leaving, unless it was stopped before the deletion.
 // [5] creationFailed if Google has refused a repeated call. forget if the outcome is still unknown when no call can take effect any more.
@@ -211,6 +211,8 @@ func (v *vm) observeCreation(o observation) outcome {
 			v.accept(observation{at: o.at})
 		case running && (v.overdue(o.at) || v.operation == ""):
 			return v.finishCreation(o)
+		case v.overdue(o.at) && o.vm.Stopped():
+			return v.failCreation(o, stoppedEarly)
 		case !o.at.Before(v.accepted.Add(creationTime)):
 			return v.failCreation(o, tookTooLong)
 		}
@@ -435,6 +437,7 @@ const (
 
 var (
 	tookTooLong   = &gce.Failure{Class: gce.Transient, Message: "the creation has not ended within an hour, and the VM is not running"}
+	stoppedEarly  = &gce.Failure{Class: gce.Transient, Message: "Google says nothing of the creation, and the VM is stopped"}
 	cameToNothing = &gce.Failure{Class: gce.Transient, Message: "Google says nothing of the creation, and the VM does not exist"}
 	livesOn       = &gce.Failure{Class: gce.Transient, Message: "Google calls the deletion finished, and the VM lives on"}
 	stillThere    = &gce.Failure{Class: gce.Transient, Message: "Google says nothing of the deletion, and the VM lives on"}

@@ -180,6 +180,8 @@ func TestObserveNotes(t *testing.T) {
 		{"[3] not running before the hour is over", in(making), see("found live", after(time.Hour-time.Second)), "–", ""},
 		{"[3] not running after an hour", in(making), see("found live", after(time.Hour)), "creationFailed", gce.Transient},
 		{"[3] leaving after an hour", in(making), see("found leaving", after(time.Hour)), "creationFailed", gce.Transient},
+		{"[3] stopped, silence", in(making), see("found stopped", after(10*time.Minute)), "creationFailed", gce.Transient},
+		{"[3] stopped before the silence is over", in(making), see("found stopped", after(10*time.Minute-time.Second)), "–", ""},
 		{"[3] stopped after an hour", in(making), see("found stopped", after(time.Hour)), "creationFailed", gce.Transient},
 		{"not found, creation accepted", in(making), see("not found"), "creationFailed", gce.Transient},
 
