@@ -61,11 +61,11 @@ func (m *monitor) sent(r *http.Request) wireCall {
 func (m *monitor) checkMember(c wireCall) {
 	switch {
 	case m.config == nil:
-		m.violation("%s of %s in %s is asked for without a configuration", c.kind, c.key.name, c.key.zone)
+		m.violation("%s of %s in %s without a configuration", c.kind, c.key.name, c.key.zone)
 	case m.paused && m.pausedAt.Before(c.begun):
-		m.violation("%s of %s in %s is asked for, %v after the configuration was taken away", c.kind, c.key.name, c.key.zone, time.Since(m.pausedAt))
+		m.violation("%s of %s in %s, %v after the configuration was removed", c.kind, c.key.name, c.key.zone, time.Since(m.pausedAt))
 	case !m.isMember(c.key) && m.configSince.Before(c.begun):
-		m.violation("%s of %s in %s is asked for, %v after a configuration came into force by which it is no member", c.kind, c.key.name, c.key.zone,
+		m.violation("%s of %s in %s, %v after a configuration came into force by which it is no member", c.kind, c.key.name, c.key.zone,
 			time.Since(m.configSince))
 	}
 }

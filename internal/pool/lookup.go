@@ -69,8 +69,8 @@ func (p *Pool) lookUp(z *zone, now time.Time) {
 	})
 }
 
-// handleLookups updates the rows of VMs that were looked up. It goes on with what the last list lacked as long as losses are found. The
-// others can wait for the next update.
+// handleLookups updates the rows of VMs that were looked up. After a list it looks up more VMs only as long as it finds losses. The others
+// wait for the next update.
 func (p *Pool) handleLookups(e lookupsEnded, now time.Time) {
 	z := e.zone
 	z.lookingUp = false

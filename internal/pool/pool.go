@@ -245,7 +245,7 @@ type (
 	}
 	listEnded struct { // a list of a zone
 		zone *zone
-		past []gce.Operation // of the last hour, if they were asked for
+		past []gce.Operation // the zone's, if they were listed too
 		vms  []gce.VM
 		err  error
 	}
@@ -253,7 +253,7 @@ type (
 		zone      *zone
 		verifying bool              // a list waits for them
 		wasLive   map[string]bool   // the VMs that were live
-		ended     map[string]ending // what the zone's operations say, if they were asked for
+		ended     map[string]ending // what the zone's operations say, if they were listed
 		answers   []answer
 	}
 	callEnded struct { // an insert or a delete

@@ -164,8 +164,8 @@ func TestObserveNotes(t *testing.T) {
 		want  string
 		class gce.Class // of the row's failure, if any
 	}{
-		{"[1] RUNNING, creation asked for", in(asked), see("listed live", isRunning), "isLive", ""},
-		{"[1] RUNNING, creation asked for, list stale", in(asked), see("listed live", isRunning, stale), "isLive", ""},
+		{"[1] RUNNING, creation asked", in(asked), see("listed live", isRunning), "isLive", ""},
+		{"[1] RUNNING, creation asked, list stale", in(asked), see("listed live", isRunning, stale), "isLive", ""},
 		{"[1] RUNNING, operation unknown", in(making, nameless), see("listed live", isRunning), "isLive", ""},
 		{"[1] RUNNING, operation known", in(making), see("listed live", isRunning), "–", ""},
 

@@ -73,7 +73,7 @@ func TestAnswerAfterAcceptance(t *testing.T) {
 	}
 }
 
-// An operation that has the name asked for, but the target of another VM, changes nothing.
+// An operation of the right name, but of another VM, changes nothing.
 func TestOperationOfAnotherVM(t *testing.T) {
 	p := tablePool(t, fiveZonesConfig(30, 120))
 	z := p.zones["us-central1-a"]
