@@ -21,15 +21,13 @@ type templateChecker struct {
 func (c *templateChecker) check() {
 	source := c.root.child("SourceInstanceTemplate")
 	if (source == nil || source.text == "") && c.instance.SourceMachineImage == "" {
-		for field, missing := range map[string]bool{
-			"machineType":       c.instance.MachineType == "",
-			"disks":             len(c.instance.Disks) == 0,
-			"networkInterfaces": len(c.instance.NetworkInterfaces) == 0,
-		} {
-			if missing {
+		for field, kind := range map[string]kind{"machineType": str, "disks": list, "networkInterfaces": list} {
+			value, _ := c.root.find("Instance." + field)
+			if value == nil || value.kind == kind && value.text == "" && len(value.members) == 0 {
 				c.warnField("Instance."+field, "missing, and Google makes no VM without it")
 			}
 		}
+		c.checkBootDisk()
 	}
 	if c.instance.DeletionProtection {
 		c.warnField("Instance.deletionProtection", "true keeps prevmtable from deleting the VM")
@@ -47,6 +45,19 @@ func (c *templateChecker) check() {
 	c.root.child("Instance").walk("Instance", c.checkValue)
 	if source != nil {
 		c.checkValue("SourceInstanceTemplate", source)
+	}
+}
+
+func (c *templateChecker) checkBootDisk() {
+	if len(c.instance.Disks) == 0 {
+		return
+	}
+	disk := c.instance.Disks[0]
+	from := disk.InitializeParams
+	if boot, _ := c.root.find("Instance.disks[0].boot"); !disk.Boot && (boot == nil || boot.kind == boolean) {
+		c.warnField("Instance.disks[0].boot", "not true, and Google wants the boot disk first")
+	} else if disk.Boot && disk.Source == "" && (from == nil || from.SourceImage == "" && from.SourceSnapshot == "") {
+		c.warnField("Instance.disks[0].initializeParams.sourceImage", "missing, and no VM boots from an empty disk")
 	}
 }
 
@@ -128,6 +139,13 @@ func (c *templateChecker) checkValue(path string, n *node) bool {
 		if slices.Contains(uniqueFields, field) && !strings.HasPrefix(n.text, "/") {
 			c.warnShared(path, n)
 		}
+		capitals, small := strings.ToUpper(n.text), strings.ToLower(field+n.text)
+		switch {
+		case slices.Contains(enums, field) && n.text != capitals:
+			c.warn(n.at, path, "Google wants capitals: %.40q", capitals)
+		case (field == "tags.items" || strings.HasPrefix(field, "labels")) && field+n.text != small:
+			c.warn(n.at, path, "Google allows no capitals in labels and tags")
+		}
 		c.checkURL(path, field, n)
 	}
 	return true
@@ -175,7 +193,15 @@ var addresses = map[string]string{
 	"networkInterfaces.subnetwork":          "regions/{region}/subnetworks",
 	"sourceMachineImage":                    "global/machineImages",
 	"SourceInstanceTemplate":                "global/instanceTemplates",
+	"serviceAccounts.scopes":                "https://www.googleapis.com/auth", // gcloud has short names
 }
+
+// enums are fields whose values Google writes in capitals.
+var enums = strings.Fields(`
+	disks.interface disks.mode disks.type
+	networkInterfaces.accessConfigs.networkTier networkInterfaces.accessConfigs.type networkInterfaces.nicType networkInterfaces.stackType
+	reservationAffinity.consumeReservationType
+	scheduling.instanceTerminationAction scheduling.onHostMaintenance scheduling.provisioningModel`)
 
 // uniqueFields hold what only one VM can have.
 var uniqueFields = strings.Fields(`
