@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"prevmtable/internal/config"
+	"prevmtable/internal/hook"
 )
 
 // someProject is what -check puts in place of the project, which it does not know.
@@ -47,6 +48,11 @@ func check(name string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if c == nil {
 		fmt.Fprintf(stdout, "refused: %s, %s\n", plural(errorCount, "error"), plural(len(warnings), "warning"))
 		return 1
+	}
+	if c.Hooks != (config.Hooks{}) {
+		if err := new(hook.Runner).Check(); err != nil {
+			fmt.Fprintln(stderr, "prevmtable: -check: hooks cannot run on this machine:", err)
+		}
 	}
 	printVMs(stdout, c)
 	status, verdict := 0, "ok"
