@@ -127,7 +127,7 @@ var refusals = []struct{ name, old, new, want string }{
 	{"alternative of a wrong type", "prefix:", `alternatives: [7], prefix:`, "line 2, column 18: Alternatives[0]: want an object, not a number"},
 	{"null alternative", "prefix:", `alternatives: [null], prefix:`, "line 2, column 18: Alternatives[0]: null in a list; take it out"},
 	{"alternative template of a wrong type", "prefix:", `alternatives: [{instance: "x"}], prefix:`, "line 2, column 29: Alternatives[0].Instance: want an object, not a string"},
-	{"script for the drain hook", `create: "on-create"`, `drain: "#!/bin/sh"`, `line 5, column 18: Hooks.Drain: "#!/bin/sh" cannot be the name of a metadata attribute`},
+	{"script for the drain hook", `create: "on-create"`, `drain: "#!/bin/sh\nexport PASSWORD=x"`, `line 5, column 18: Hooks.Drain: "#!/bin/sh" cannot be the name of a metadata attribute`},
 	{"template of a wrong type in one field", `"zones/{zone}/machineTypes/e2-micro"`, "[1]", "line 7, column 18: Instance.machineType: want a string, not a list"},
 
 	// Negative numbers.
@@ -241,7 +241,7 @@ func TestWarnings(t *testing.T) {
 		{"field of the Go type that JSON leaves out", "machineType:", `"-": {}, machineType:`, `line 7, column 5: Instance["-"]: unknown field, dropped; a newer prevmtable may know it`},
 		{"unknown field with an odd name", "prefix:", `"a b\n": 1, prefix:`, `line 2, column 3: ["a b\n"]: unknown field, ignored`},
 		{"zone named twice", `"europe-west4-a"`, `"us-central1-b"`, "line 3, column 35: AllowedZones[1]: us-central1-b is named twice and counts once"},
-		{"script for a hook", `"on-create"`, `"#!/bin/sh"`, `line 5, column 19: Hooks.Create: "#!/bin/sh" cannot be the name of a metadata attribute; this hook is off`},
+		{"script for a hook", `"on-create"`, `"#!/bin/sh\nexport PASSWORD=x"`, `line 5, column 19: Hooks.Create: "#!/bin/sh" cannot be the name of a metadata attribute; this hook is off`},
 		{"long hook", `create: "on-create"`, `vanished: "` + strings.Repeat("v", 129) + `"`,
 			`line 5, column 21: Hooks.Vanished: "` + strings.Repeat("v", 80) + `" cannot be the name of a metadata attribute; this hook is off`},
 		{"field given twice", "prefix:", `PREFIX: "old-", prefix:`, "line 2, column 3: Prefix: given again on line 2, and only that counts; lost: old-"},
