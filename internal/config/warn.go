@@ -33,6 +33,7 @@ func (c *templateChecker) check() {
 		c.warnField("Instance.deletionProtection", "true keeps prevmtable from deleting the VM")
 	}
 	c.checkScheduling()
+	c.checkMetadataKeys()
 	for i, disk := range c.instance.Disks {
 		path := fmt.Sprintf("Instance.disks[%d]", i)
 		if disk.Source == "" && !disk.AutoDelete {
@@ -58,6 +59,27 @@ func (c *templateChecker) checkBootDisk() {
 		c.warnField("Instance.disks[0].boot", "not true, and Google wants the boot disk first")
 	} else if disk.Boot && disk.Source == "" && (from == nil || from.SourceImage == "" && from.SourceSnapshot == "") {
 		c.warnField("Instance.disks[0].initializeParams.sourceImage", "missing, and no VM boots from an empty disk")
+	}
+}
+
+func (c *templateChecker) checkMetadataKeys() {
+	items, _ := c.root.find("Instance.metadata.items")
+	if items == nil || items.kind != list {
+		return
+	}
+	seen := map[string]bool{}
+	for i := range items.members {
+		path := fmt.Sprintf("Instance.metadata.items[%d].key", i)
+		key, _ := c.root.find(path)
+		switch {
+		case key == nil || key.kind != str || strings.Contains(key.text, "{"): // refused, or not known yet
+		case !IsAttribute(key.text):
+			c.warnField(path, "Google takes letters, digits, - and _, 128 at most")
+		case seen[key.text]:
+			c.warnField(path, "given again, and Google makes no VM with a key given twice")
+		default:
+			seen[key.text] = true
+		}
 	}
 }
 

@@ -212,6 +212,8 @@ func TestTraps(t *testing.T) {
 				"4:39: labels[\"a-B/c\"]: Google allows no capitals in labels and tags\n4:60: tags.items[0]: Google allows no capitals in labels and tags", nil},
 		{"scopes as gcloud writes them", "machineType:", `serviceAccounts: [{email: "default", scopes: ["cloud-platform", "https://www.googleapis.com/auth/cloud-platform"]}], machineType:`,
 			"4:51: serviceAccounts[0].scopes[0]: Google wants a URL here, as in https://www.googleapis.com/auth/cloud-platform", nil},
+		{"keys of metadata", "machineType:", `metadata: {items: [{key: "a", value: "x"}, {key: "{name}", value: "x"}, {key: "a b", value: "x"}, {key: "a", value: "y"}]}, machineType:`,
+			"4:109: metadata.items[3].key: given again, and Google makes no VM with a key given twice\n4:83: metadata.items[2].key: Google takes letters, digits, - and _, 128 at most", nil},
 		{"name of a disk", "initializeParams: {", `initializeParams: {diskName: "d", `, "5:73: disks[0].initializeParams.diskName: the VMs would share this, and only one of them can have it", nil},
 		{"addresses", `{network:`, `{networkIP: "10.0.0.2", ipv6Address: "::1", aliasIpRanges: [{ipCidrRange: "10.1.0.0/28"}, {ipCidrRange: "/28"}], accessConfigs: [{natIP: "192.0.2.1"}, {natIP: ""}], ipv6AccessConfigs: [{externalIpv6: "::2"}], network:`,
 			"6:162: networkInterfaces[0].accessConfigs[0].natIP: the VMs would share this, and only one of them can have it\n" +
