@@ -163,31 +163,13 @@ make_master() {
 		--metadata=google-logging-enabled=true --metadata-from-file=user-data="$work/user-data"
 }
 
-# outside lists the running VMs that are not behind the load balancer.
-outside() {
-	local found members='' zone name
-	found=$(look gcloud compute instances list --filter="name~^$POOL AND status=RUNNING" --format='value(zone.basename(),name)') || return
-	for zone in $ZONES; do
-		members+=$(look gcloud compute network-endpoint-groups list-network-endpoints "$PREFIX" --zone="$zone" \
-			--format='value(networkEndpoint.instance.basename())')$'\n' || return
-	done
-	while read -r zone name; do
-		[[ ! $name ]] || grep --quiet --line-regexp --fixed-strings -- "$name" <<<"$members" || echo "$zone $name"
-	done <<<"$found"
-}
-
-# join_late puts VMs behind the load balancer whose create hook was lost when a daemon ended. A VM that its drain hook has just taken out
-# looks the same, but it is soon deleted.
+# join_late puts VMs behind the load balancer whose create hook was lost when a daemon ended.
 join_late() {
 	step "VMs that are not behind the load balancer yet"
-	local before found zone name said
-	before=$(outside)
-	[[ $before ]] || return 0
-	sleep 20
-	found=$(outside)
+	local found zone name said
+	found=$(look gcloud compute instances list --filter="name~^$POOL AND status=RUNNING" --format='value(zone.basename(),name)')
 	while read -r zone name; do
 		[[ $name ]] || continue
-		grep --quiet --line-regexp --fixed-strings -- "$zone $name" <<<"$before" || continue
 		said=$(PROJECT=$PROJECT ZONE=$zone NAME=$name "$misc/hooks/web-join.sh") || stop "$name in $zone could not be put behind the load balancer"
 		note "$said"
 	done <<<"$found"
