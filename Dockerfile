@@ -1,7 +1,8 @@
 # The daemon, with bash and gcloud for its hooks. See misc/GUIDE.md, "On a VM, from a container".
 #
 # It needs no BuildKit. Both base images can be replaced: --build-arg BASE_IMAGE=… takes any image with bash and Debian's apt-get, and
-# GO_IMAGE any with Go. misc/pin-images.bash pins them by digest. GOPROXY names another module proxy. VERSION and REVISION are for
+# GO_IMAGE any with Go. They are pinned by tag alone, and a tag can be moved: misc/pin-images.bash asks their registries and adds the
+# digests. The version of tini is not pinned. GOPROXY names another module proxy. VERSION and REVISION are for
 # "prevmtable -version", since there is no repository in the image.
 ARG GO_IMAGE=docker.io/library/golang:1.26.8-bookworm
 ARG BASE_IMAGE=gcr.io/google.com/cloudsdktool/google-cloud-cli:586.0.0-slim

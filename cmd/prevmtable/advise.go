@@ -19,8 +19,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
 )
@@ -72,11 +70,7 @@ func adviceClient(ctx context.Context, o options) (api *gce.Client, project stri
 	}
 	endpoint := strings.TrimSuffix(cmp.Or(o.endpoint, "https://compute.googleapis.com/compute/v1"), "/")
 	endpoint = strings.TrimSuffix(endpoint, "/v1") + "/beta"
-	tokens, err := env.tokens()
-	if err != nil {
-		return nil, "", err
-	}
-	client := &http.Client{Transport: &oauth2.Transport{Base: withoutVersion{computeTransport()}, Source: tokens}}
+	client := &http.Client{Transport: gce.WithToken(withoutVersion{computeTransport()}, env.tokens)}
 	api, err = gce.New(ctx, client, endpoint, env.project, func() time.Duration { return rand.N(5 * time.Second) })
 	return api, env.project, err
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"regexp"
-	"strings"
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
@@ -52,7 +51,7 @@ func vmEnvironment(ctx context.Context, o options, meta *metadata.Client, log *s
 		project: project,
 		tokens:  func() (oauth2.TokenSource, error) { return gce.ServiceAccount(meta), nil },
 		watch: func(ctx context.Context, _ *gce.Client, send func(config.Document)) {
-			config.Watch(ctx, &http.Client{Transport: onlyMetadata{metadataTransport()}}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
+			config.Watch(ctx, &http.Client{Transport: onlyMetadata{gce.Limit(metadataTransport(), maxMetadata)}}, "http://"+host+"/computeMetadata/v1/", o.attribute, send)
 		},
 		fetch: func(ctx context.Context, _ *gce.Client, attribute string) ([]byte, error) {
 			script, err := meta.ProjectAttributeValueWithContext(ctx, attribute)
@@ -188,9 +187,6 @@ func computeTransport() *http.Transport {
 // maxMetadata bounds one answer of the metadata server, whose attributes have up to 256 KiB.
 const maxMetadata = 1 << 20
 
-// maxFailure bounds the text of one failure in the log.
-const maxFailure = 500
-
 // maxHeader bounds the header of any answer.
 const maxHeader = 64 << 10
 
@@ -209,9 +205,6 @@ type onlyMetadata struct{ base http.RoundTripper }
 func (o onlyMetadata) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := o.base.RoundTrip(r)
 	if err != nil {
-		if text := err.Error(); len(text) > maxFailure { // the error may quote the answer
-			err = errors.New(strings.ToValidUTF8(text[:maxFailure], ""))
-		}
 		return nil, err
 	}
 	retried := response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests // Google's client retries these

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +21,7 @@ import (
 
 	"cloud.google.com/go/compute/metadata"
 
+	"prevmtable/internal/config"
 	"prevmtable/internal/gce"
 )
 
@@ -263,5 +267,61 @@ func TestProjectName(t *testing.T) {
 		}
 		cancel()
 		server.Close()
+	}
+}
+
+// An answer that is not HTTP may hold a token, a script or the configuration. No error quotes it.
+func TestMalformedMetadata(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/project-id") {
+			w.Header().Set("Metadata-Flavor", "Google")
+			fmt.Fprint(w, "demo")
+			return
+		}
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer connection.Close()
+		fmt.Fprint(connection, "{\"access_token\": \"secret\", \"value\": \"secret\"}\r\n\r\n")
+	}))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	t.Setenv("GCE_METADATA_HOST", host)
+	file := filepath.Join(t.TempDir(), "credentials.json")
+	if err := os.WriteFile(file, serviceAccountKey(t, "a@b", server.URL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	meta := metadataClient(metadataTransport())
+	asked := map[string]func(context.Context, *metadata.Client) error{
+		"configuration": func(ctx context.Context, meta *metadata.Client) error {
+			env, err := vmEnvironment(ctx, options{attribute: "prevmtable"}, meta, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithCancel(ctx)
+			env.watch(ctx, nil, func(d config.Document) {
+				err = d.Err
+				cancel()
+			})
+			return err
+		},
+		"key file": func(_ context.Context, meta *metadata.Client) error {
+			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
+			_, err := defaultToken(meta)
+			return err
+		},
+	}
+	maps.Copy(asked, asking)
+	for what, ask := range asked {
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+		t.Setenv("HOME", t.TempDir())
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		err := ask(ctx, meta)
+		cancel()
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "malformed HTTP") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

@@ -19,7 +19,8 @@ import (
 // the metadata server each time. Google's libraries look only once, but in Kubernetes it may start some seconds after the daemon.
 func defaultCredentials(meta *metadata.Client) (oauth2.TokenSource, error) {
 	if credentialsFile() {
-		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Timeout: gce.TokenTimeout})
+		client := &http.Client{Timeout: gce.TokenTimeout, Transport: gce.Limit(http.DefaultTransport, maxMetadata)}
+		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, client)
 		return google.DefaultTokenSource(ctx, compute.ComputeScope)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), gce.TokenTimeout)

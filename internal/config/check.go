@@ -118,13 +118,19 @@ func (c *checker) checkHooks() {
 		"Hooks.Exhausted": &hooks.Exhausted,
 	} {
 		if *attribute != "" && !IsAttribute(*attribute) {
-			c.warnField(path, "%.80q cannot be the name of a metadata attribute; this hook is off", *attribute)
+			c.warnField(path, "%.80q cannot be the name of a metadata attribute; this hook is off", firstLine(*attribute))
 			*attribute = ""
 		}
 	}
 	if hooks.Drain != "" && !IsAttribute(hooks.Drain) {
-		c.refuseField("Hooks.Drain", "%.80q cannot be the name of a metadata attribute", hooks.Drain)
+		c.refuseField("Hooks.Drain", "%.80q cannot be the name of a metadata attribute", firstLine(hooks.Drain))
 	}
+}
+
+// firstLine is all that a message quotes of a script that stands where its attribute's name belongs: the rest may be secret.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }
 
 // IsAttribute reports whether a metadata attribute can have this name.

@@ -133,6 +133,10 @@ func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
 		p.warn(at, path, "dropped; %s belongs beside Instance, not in it", outer.name)
 	case t == config && inner.name != "":
 		p.warn(at, path, "ignored; %s belongs in Instance, not beside it", inner.name)
+	case t == reflect.TypeFor[alternative]() && inner.name != "":
+		p.warn(at, path, "ignored; %s belongs in the alternative's Instance", inner.name)
+	case meant(t, key) != "":
+		p.warn(at, path, "unknown field, dropped; write %s", meant(t, key))
 	case t.PkgPath() == config.PkgPath():
 		p.warn(at, path, "unknown field, ignored")
 	default:
@@ -141,6 +145,11 @@ func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
 	for i := range p.warnings[others:] {
 		p.warnings[others+i].Unknown = true
 	}
+}
+
+// meant returns the field of type t that a key names in another notation, such as machine_type or machine-type; empty if there is none.
+func meant(t reflect.Type, key string) string {
+	return fields[t][strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(key))].name
 }
 
 // holdsInstance reports whether a key is one under which an instance template's JSON or that of a bulk insertion has the instance.
@@ -194,12 +203,14 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 		v.SetBool(n.text == "true")
 	case reflect.Uint64:
 		i, err := strconv.ParseUint(n.text, 10, 64)
-		d.whole(n, path, i, err)
-		v.SetUint(i)
+		if d.whole(n, path, i, err) {
+			v.SetUint(i)
+		}
 	default:
 		i, err := strconv.ParseInt(n.text, 10, v.Type().Bits())
-		d.whole(n, path, i, err)
-		v.SetInt(i)
+		if d.whole(n, path, i, err) {
+			v.SetInt(i)
+		}
 	}
 }
 
@@ -210,14 +221,15 @@ func (d *decoder) string(path, raw, text string) string {
 	return d.expand(path, raw, text)
 }
 
-// whole refuses what strconv has not taken; nearest is the number it gave instead.
-func (d *decoder) whole(n *node, path string, nearest any, err error) {
+// whole refuses what strconv has not taken, and reports false; nearest is the number it gave instead.
+func (d *decoder) whole(n *node, path string, nearest any, err error) bool {
 	switch {
 	case errors.Is(err, strconv.ErrRange):
 		d.refuse(n.at, path, "%.40s is out of range; the limit is %d", n.text, nearest)
 	case err != nil:
 		d.refuse(n.at, path, "%.40q is not a whole number", n.text)
 	}
+	return err == nil
 }
 
 func (d *decoder) fields(n *node, v reflect.Value, path string) {

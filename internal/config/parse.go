@@ -140,7 +140,10 @@ func (p *parser) members(n *node, closing byte, t reflect.Type, path string, dep
 		}
 		m := member{key: strconv.Itoa(len(n.members))}
 		var err error
-		if n.kind == object {
+		switch {
+		case p.peek() == ',':
+			err = p.here().problem(path, "one comma too many: a comma or the end of the line has already ended the value before it")
+		case n.kind == object:
 			m, err = p.key(path)
 		}
 		if err == nil {
@@ -213,9 +216,6 @@ func (p *parser) key(path string) (m member, err error) {
 	} else if m.key = p.word(); !barePattern.MatchString(m.key) {
 		p.next -= len(m.key)
 		err = p.unexpected(`a field name (in "double quotes" unless it has only letters, digits, _ and -)`, path)
-		if p.peek() == ',' {
-			err = m.at.problem(path, "one comma too many: a comma or the end of the line has already ended the field before it")
-		}
 	}
 	if err != nil {
 		return m, err
@@ -285,6 +285,8 @@ func (p *parser) unexpected(want, path string) error {
 		return at.problem(path, "comments are not allowed")
 	case c == '\uFEFF':
 		return at.problem(path, "a byte order mark is not allowed; save the text without it")
+	case bytes.HasPrefix(rest, []byte("\xff\xfe")), bytes.HasPrefix(rest, []byte("\xfe\xff")):
+		return at.problem(path, "the text is UTF-16; save it as UTF-8")
 	case strings.ContainsRune("'`‘’“”", c):
 		hint = `; text belongs in "double quotes"`
 	case p.next > 0 && p.text[p.next-1] == '"' && strings.Contains(p.lines[at.line-1][at.column:], `"`):

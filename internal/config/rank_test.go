@@ -69,6 +69,7 @@ func TestProblemsOfAlternatives(t *testing.T) {
 	tests := []struct{ name, alternative, want string }{
 		{"nothing", `{instance: {machineType: "zones/{zone}/machineTypes/e2-medium"}}`, ""},
 		{"unknown field of an entry", `{prefix: "x", instance: {labels: {a: "b"}}}`, "line 6, column 2: Alternatives[0].prefix: unknown field, ignored"},
+		{"field beside the template of an entry", `{machineType: "m", instance: {labels: {a: "b"}}}`, "line 6, column 2: Alternatives[0].machineType: ignored; machineType belongs in the alternative's Instance"},
 		{"unknown field", `{instance: {disk: []}}`, "line 6, column 13: Alternatives[0].Instance.disk: unknown field, dropped; a newer prevmtable may know it"},
 		{"wrong type", `{instance: {disks: [{boot: 1}]}}`, "refused: line 6, column 28: Alternatives[0].Instance.disks[0].boot: want true or false, not a number\n" +
 			"line 6, column 29: Alternatives[0].Instance.disks[0].autoDelete: is not true, so every VM leaves its disk behind"},
@@ -76,8 +77,10 @@ func TestProblemsOfAlternatives(t *testing.T) {
 		{"name", `{instance: {name: "web", description: "x"}}`, `refused: line 6, column 19: Alternatives[0].Instance.name: "web" would not be the name that the VM has in the pool; leave it out, or write "{name}"`},
 		{"removed machine type", `{instance: {machineType: null}}`, "line 6, column 30: Alternatives[0].Instance.machineType: missing, and Google makes no VM without it"},
 		{"bare machine type", `{instance: {machineType: "e2-medium"}}`, "line 6, column 26: Alternatives[0].Instance.machineType: Google wants a URL here, as in zones/{zone}/machineTypes/e2-medium"},
-		{"another zone", `{instance: {disks: [{autoDelete: true, initializeParams: {diskType: "zones/us-central1-a/diskTypes/pd-ssd"}}]}}`,
-			"line 6, column 69: Alternatives[0].Instance.disks[0].initializeParams.diskType: is in the zone us-central1-a, but the VMs of us-central1-b need it too; write {zone}"},
+		{"another zone", `{instance: {disks: [{boot: true, autoDelete: true, initializeParams: {sourceImage: "global/images/i", diskType: "zones/us-central1-a/diskTypes/pd-ssd"}}]}}`,
+			"line 6, column 113: Alternatives[0].Instance.disks[0].initializeParams.diskType: is in the zone us-central1-a, but the VMs of us-central1-b need it too; write {zone}"},
+		{"disks without image", `{instance: {disks: [{boot: true, autoDelete: true, initializeParams: {diskType: "zones/{zone}/diskTypes/pd-ssd"}}]}}`,
+			"line 6, column 112: Alternatives[0].Instance.disks[0].initializeParams.sourceImage: missing, and no VM boots from an empty disk"},
 		{"standard", `{instance: {scheduling: {provisioningModel: "STANDARD"}}}`, ""},
 		{"standard with accelerators", `{instance: {guestAccelerators: [{}], scheduling: {provisioningModel: "STANDARD"}}}`,
 			`line 6, column 80: Alternatives[0].Instance.scheduling.onHostMaintenance: VMs with accelerators cannot migrate; write "TERMINATE"`},

@@ -21,20 +21,19 @@ type templateChecker struct {
 func (c *templateChecker) check() {
 	source := c.root.child("SourceInstanceTemplate")
 	if (source == nil || source.text == "") && c.instance.SourceMachineImage == "" {
-		for field, missing := range map[string]bool{
-			"machineType":       c.instance.MachineType == "",
-			"disks":             len(c.instance.Disks) == 0,
-			"networkInterfaces": len(c.instance.NetworkInterfaces) == 0,
-		} {
-			if missing {
+		for field, kind := range map[string]kind{"machineType": str, "disks": list, "networkInterfaces": list} {
+			value, _ := c.root.find("Instance." + field)
+			if value == nil || value.kind == kind && value.text == "" && len(value.members) == 0 {
 				c.warnField("Instance."+field, "missing, and Google makes no VM without it")
 			}
 		}
+		c.checkBootDisk()
 	}
 	if c.instance.DeletionProtection {
 		c.warnField("Instance.deletionProtection", "true keeps prevmtable from deleting the VM")
 	}
 	c.checkScheduling()
+	c.checkMetadataKeys()
 	for i, disk := range c.instance.Disks {
 		path := fmt.Sprintf("Instance.disks[%d]", i)
 		if disk.Source == "" && !disk.AutoDelete {
@@ -47,6 +46,40 @@ func (c *templateChecker) check() {
 	c.root.child("Instance").walk("Instance", c.checkValue)
 	if source != nil {
 		c.checkValue("SourceInstanceTemplate", source)
+	}
+}
+
+func (c *templateChecker) checkBootDisk() {
+	if len(c.instance.Disks) == 0 {
+		return
+	}
+	disk := c.instance.Disks[0]
+	from := disk.InitializeParams
+	if boot, _ := c.root.find("Instance.disks[0].boot"); !disk.Boot && (boot == nil || boot.kind == boolean) {
+		c.warnField("Instance.disks[0].boot", "not true, and Google wants the boot disk first")
+	} else if disk.Boot && disk.Source == "" && (from == nil || from.SourceImage == "" && from.SourceSnapshot == "") {
+		c.warnField("Instance.disks[0].initializeParams.sourceImage", "missing, and no VM boots from an empty disk")
+	}
+}
+
+func (c *templateChecker) checkMetadataKeys() {
+	items, _ := c.root.find("Instance.metadata.items")
+	if items == nil || items.kind != list {
+		return
+	}
+	seen := map[string]bool{}
+	for i := range items.members {
+		path := fmt.Sprintf("Instance.metadata.items[%d].key", i)
+		key, _ := c.root.find(path)
+		switch {
+		case key == nil || key.kind != str || strings.Contains(key.text, "{"): // refused, or not known yet
+		case !IsAttribute(key.text):
+			c.warnField(path, "Google takes letters, digits, - and _, 128 at most")
+		case seen[key.text]:
+			c.warnField(path, "given again, and Google makes no VM with a key given twice")
+		default:
+			seen[key.text] = true
+		}
 	}
 }
 
@@ -128,6 +161,13 @@ func (c *templateChecker) checkValue(path string, n *node) bool {
 		if slices.Contains(uniqueFields, field) && !strings.HasPrefix(n.text, "/") {
 			c.warnShared(path, n)
 		}
+		capitals, small := strings.ToUpper(n.text), strings.ToLower(field+n.text)
+		switch {
+		case slices.Contains(enums, field) && n.text != capitals:
+			c.warn(n.at, path, "Google wants capitals: %.40q", capitals)
+		case (field == "tags.items" || strings.HasPrefix(field, "labels")) && field+n.text != small:
+			c.warn(n.at, path, "Google allows no capitals in labels and tags")
+		}
 		c.checkURL(path, field, n)
 	}
 	return true
@@ -175,7 +215,15 @@ var addresses = map[string]string{
 	"networkInterfaces.subnetwork":          "regions/{region}/subnetworks",
 	"sourceMachineImage":                    "global/machineImages",
 	"SourceInstanceTemplate":                "global/instanceTemplates",
+	"serviceAccounts.scopes":                "https://www.googleapis.com/auth", // gcloud has short names
 }
+
+// enums are fields whose values Google writes in capitals.
+var enums = strings.Fields(`
+	disks.interface disks.mode disks.type
+	networkInterfaces.accessConfigs.networkTier networkInterfaces.accessConfigs.type networkInterfaces.nicType networkInterfaces.stackType
+	reservationAffinity.consumeReservationType
+	scheduling.instanceTerminationAction scheduling.onHostMaintenance scheduling.provisioningModel`)
 
 // uniqueFields hold what only one VM can have.
 var uniqueFields = strings.Fields(`

@@ -22,19 +22,19 @@ var rules = []rule{
 	// First, since a stock-out may come with status 429 and the codes of a rate limit.
 	{Exhausted, nil,
 		[]string{"resourcepoolexhausted", "stockout", "capacity", "resourceavailability", "vmmincountnotreached"},
-		regexp.MustCompile(`stockout|out of (capacity|resources)|(enough|sufficient|no more) (capacity|resources)|\bno capacity|` +
-			`(have|no|enough|without) available (capacity|resources)|currently unavailable in .*\bzone`)},
+		regexp.MustCompile(`stockout|resource_pool_exhausted|out of (capacity|resources)|(enough|sufficient|no more) (capacity|resources)|\bno capacity|` +
+			`(have|no|enough|without) available (capacity|resources)|currently unavailable in .*\bzone|capacity is (currently )?(not available|unavailable|exhausted)`)},
 	// Before quota, since the texts overlap: "Quota exceeded for quota metric 'Read requests' …".
 	{RateLimited, nil,
 		[]string{"ratelimit", "rateexceeded", "concurrentoperationsquota", "toomanyrequests"},
-		regexp.MustCompile(`rate limit exceeded|quota exceeded for quota (metric|group)|too many requests|too frequent operations|requests per (second|minute|\d+ seconds)`)},
-	{AddressSpace, nil, []string{"ipspaceexhausted"}, regexp.MustCompile(`ip space .*\bexhausted|no (free|available|more) ip\b`)},
-	{Quota, []string{"limitexceeded"}, []string{"quota"},
-		regexp.MustCompile(`exceeded\. limit: |\bquota '[\w-]+' exceeded|quota exceeded|quota limit|exceed\w* .*\bquota\b|insufficient .*\bquota\b`)},
+		regexp.MustCompile(`rate (limit )?exceeded|quota exceeded for quota (metric|group)|too many requests|too frequent operations|requests per (second|minute|\d+ seconds)`)},
+	{AddressSpace, nil, []string{"ipspaceexhausted"}, regexp.MustCompile(`ip space .*\bexhausted|\b(no|enough|insufficient) (free|available|more) ip\b`)},
+	{Quota, nil, []string{"quota", "limitexceeded"},
+		regexp.MustCompile(`exceeded\. limit: |exceeded limit '|\bquota '[\w-]+' exceeded|quota exceeded|quota limit|exceed\w* .*\bquota\b|insufficient .*\bquota\b`)},
 	// Before what is refused: these come with status 400 or 403 as well, but not because of the request.
 	{Transient, []string{"unsupportedoperation", "backenderror", "internalerror", "internal", "unavailable", "aborted"},
 		[]string{"notready", "inusebyanother", "serviceunavailable", "canceled", "cancelled", "timeout", "deadlineexceeded", "preempted"},
-		regexp.MustCompile(`due to preemption|was preempted|internal error\.|operation was cancell?ed`)},
+		regexp.MustCompile(`due to preemption|was preempted|internal error|operation was cancell?ed`)},
 	{NotFound, []string{"notfound", "resourcenotfound"}, nil, nil},
 	{Exists, []string{"alreadyexists", "resourcealreadyexists"}, nil, nil},
 	{Forbidden, []string{"forbidden", "unauthenticated", "accessnotconfigured"},
@@ -74,13 +74,16 @@ func (s *statement) class() Class {
 	return Transient
 }
 
+// quotedValue matches a field's value as Google quotes it. The user's words say nothing about the failure.
+var quotedValue = regexp.MustCompile(`(Invalid value for field '[^']*': ').*?('\.)`)
+
 // ruled returns the class that the rules give, if any.
 func (s *statement) ruled() Class {
 	codes := slices.Concat(s.codes, s.facts)
 	for i, code := range codes {
 		codes[i] = strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(code))
 	}
-	texts := strings.ToLower(strings.Join(s.texts, "\n"))
+	texts := strings.ToLower(quotedValue.ReplaceAllString(strings.Join(s.texts, "\n"), "$1$2"))
 	for _, r := range rules {
 		matches := func(code string) bool {
 			return slices.Contains(r.codes, code) || slices.ContainsFunc(r.parts, func(part string) bool { return strings.Contains(code, part) })

@@ -98,7 +98,7 @@ func (c *Client) read(ctx context.Context, zone, method string, do func(context.
 
 // call makes one call within its deadline.
 func (c *Client) call(ctx context.Context, zone, method string, m Mutation, do func(context.Context) error) error {
-	x := new(exchange)
+	x := &exchange{reads: m == reading}
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), CallTimeout)
 	defer cancel()
 	begun := time.Now()

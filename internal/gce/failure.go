@@ -119,7 +119,7 @@ func (c *Client) callFailure(err error, x *exchange) *Failure {
 		f.retryAfter = retryAfter(e.Header.Get("Retry-After"), c.Now())
 		f.fill(s, c.secrets.mask)
 		settled := f.Class == RateLimited || f.Class == Exhausted || f.Class.Regional()
-		if (f.Status >= 500 || f.Status == http.StatusRequestTimeout) && !settled {
+		if (f.Status >= 499 || f.Status == http.StatusRequestTimeout) && !settled { // 499 is Google's status for CANCELLED
 			f.Class = Uncertain
 		}
 		return f
@@ -160,13 +160,16 @@ func (f *Failure) fill(s statement, mask func(string) string) {
 	if code != "" {
 		f.Code = mask(code[:min(len(code), 200)])
 	}
-	f.Global = f.Class == Quota && (strings.Contains(message, "globally") || strings.Contains(message, "ALL_REGIONS"))
+	f.Global = f.Class == Quota && globalQuota.MatchString(strings.Join(s.texts, "\n"))
 	for _, zone := range s.zones {
 		if mask(zone) == zone {
 			f.ZonesAvailable = append(f.ZonesAvailable, zone)
 		}
 	}
 }
+
+// globalQuota matches what Google says of a quota that is not of one region.
+var globalQuota = regexp.MustCompile(`\bglobally\b|ALL[-_]REGIONS`)
 
 // A statement is what Google says of a failure, wherever it stands in the answer.
 type statement struct {
@@ -234,7 +237,7 @@ func (s *statement) addDetails(details any) {
 				s.addDetails(v[key])
 			case key == "reason", key == "code":
 				s.codes = append(s.codes, text)
-			case key == "message":
+			case key == "message", key == "limitName":
 				s.texts = append(s.texts, text)
 			case key == "zonesAvailable":
 				s.addZones(text)

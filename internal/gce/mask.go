@@ -1,6 +1,7 @@
 package gce
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"html"
 	"iter"
@@ -120,6 +121,30 @@ func (s *secrets) maskLine(text string) string {
 			text = quote.ReplaceAllString(text, "${1}"+masked+"${2}")
 		}
 	}
+	return s.maskRuns(encoded.ReplaceAllStringFunc(text, s.maskEncoded))
+}
+
+// encoded matches what may be base64, in either alphabet.
+var encoded = regexp.MustCompile(`[A-Za-z0-9+/_-]{11,}`)
+
+// maskEncoded returns a text without change if it is not base64 of a secret. The text may be cut in front.
+func (s *secrets) maskEncoded(text string) string {
+	standard := strings.NewReplacer("-", "+", "_", "/").Replace(text)
+	for skip := range 4 {
+		part := standard[skip:]
+		if len(part)%4 == 1 { // cut at the end, too
+			part = part[:len(part)-1]
+		}
+		plain, err := base64.RawStdEncoding.DecodeString(part)
+		if line := oneLine(string(plain)); err == nil && s.maskRuns(line) != line {
+			return masked
+		}
+	}
+	return text
+}
+
+// maskRuns masks the runs of characters in one line that a secret has too.
+func (s *secrets) maskRuns(text string) string {
 	var b strings.Builder
 	written, start, end := 0, 0, -1 // the last run is text[start:end]
 	write := func() {

@@ -1,11 +1,13 @@
 package gce
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,6 +50,9 @@ var forms = map[string]func(string) string{
 	"one line":       func(s string) string { return strings.Join(strings.Fields(s), " ") },
 	"cut at the end": func(s string) string { return s[:len(s)*3/4] + "…" },
 	"cut in front":   func(s string) string { return "…" + s[len(s)/4:] },
+	"base64":         func(s string) string { return base64.StdEncoding.EncodeToString([]byte("x" + s)) },
+	"base64 in URLs": func(s string) string { return "request=" + base64.RawURLEncoding.EncodeToString([]byte(s)) + "&" },
+	"base64, cut":    func(s string) string { return "…" + base64.StdEncoding.EncodeToString([]byte(s))[3:] },
 	"in a line":      func(s string) string { return "Line 1: [" + s + "] is bad" },
 }
 
@@ -62,6 +67,12 @@ func shows(text string) string {
 		}
 		if plain, err := strconv.Unquote(`"` + strings.ReplaceAll(last, `"`, `\"`) + `"`); err == nil {
 			texts = append(texts, plain)
+		}
+	}
+	for _, run := range regexp.MustCompile(`[A-Za-z0-9+/]{8,}`).FindAllString(strings.NewReplacer("-", "+", "_", "/").Replace(text), -1) {
+		for skip := range 4 {
+			plain, _ := base64.RawStdEncoding.DecodeString(run[skip:])
+			texts = append(texts, string(plain))
 		}
 	}
 	for _, t := range texts {

@@ -105,11 +105,24 @@ func (c *Client) Operations(ctx context.Context, zone, prefix string, since time
 		}
 		return len(page.Items), next, nil
 	})
-	slices.SortStableFunc(ops, func(a, b Operation) int { return b.Inserted.Compare(a.Inserted) })
+	slices.SortStableFunc(ops, newestFirst)
 	if err != nil {
 		return ops, fmt.Errorf("list operations of %s: %w", zone, err)
 	}
 	return ops, nil
+}
+
+// newestFirst orders operations. Within a millisecond, a VM's creation comes before all else that happens to it.
+func newestFirst(a, b Operation) int {
+	switch order := b.Inserted.Compare(a.Inserted); {
+	case order != 0 || a.Kind == b.Kind:
+		return order
+	case a.Kind == Creation:
+		return 1
+	case b.Kind == Creation:
+		return -1
+	}
+	return 0
 }
 
 // Operation returns one operation; found is false if Google no longer knows of it, which says nothing about its VM.

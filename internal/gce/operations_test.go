@@ -82,3 +82,22 @@ func TestImproperOperations(t *testing.T) {
 		t.Errorf("%+v, %v", ops, err)
 	}
 }
+
+// Google's times have milliseconds. A VM that is deleted in the millisecond of its creation is deleted afterwards, in whatever order a server
+// has the two.
+func TestOperationsOfOneMillisecond(t *testing.T) {
+	kinds := []string{"insert", "compute.instances.preempted", "delete"}
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		var items []string
+		for _, i := range order {
+			items = append(items, fmt.Sprintf(`{"name": "operation-%d", "operationType": %q, "status": "DONE", "targetLink": "x/instances/pool-1", "insertTime": "2026-01-02T00:00:00.123Z"}`, i, kinds[i]))
+		}
+		c := hostile(t, func(*http.Request) (*http.Response, error) {
+			return answered(200, `{"items": [`+strings.Join(items, ",")+"]}"), nil
+		})
+		ops, err := c.Operations(t.Context(), "us-central1-b", "pool-", epoch)
+		if err != nil || len(ops) != 3 || ops[2].Kind != Creation {
+			t.Errorf("%v: %+v, %v", order, ops, err)
+		}
+	}
+}

@@ -59,7 +59,7 @@ func TestPayloads(t *testing.T) {
 			}
 		})
 	}
-	if rows < 40 {
+	if rows < 100 {
 		t.Errorf("only %d rows", rows)
 	}
 }
@@ -165,5 +165,22 @@ func TestWholeMessage(t *testing.T) {
 	f = failureOf(t, answer(t, 400, httpError(400, []string{"invalid"}, strings.Repeat("é", 10_000))))
 	if want := strings.Repeat("é", 4096) + "…"; f.Message != want {
 		t.Errorf("%d bytes: %.100q", len(f.Message), f.Message)
+	}
+}
+
+// Whether a quota is of one region or of the whole project, any text or the limit's name may say.
+func TestGlobalQuota(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"message": "Quota 'CPUS' exceeded.  Limit: 8.0 in region us-east1."}`:                                                               false,
+		`{"message": "Quota 'CPUS_ALL_REGIONS' exceeded.  Limit: 32.0 globally."}`:                                                            true,
+		`{"message": "Quota exceeded.", "details": [{"message": "Limit: 32.0 globally."}]}`:                                                   true,
+		`{"message": "Quota exceeded.", "details": [{"quotaInfo": {"limitName": "CPUS-ALL-REGIONS-per-project"}}]}`:                           true,
+		`{"message": "Quota exceeded.", "details": [{"quotaInfo": {"limitName": "CPUS-per-project-region"}}]}`:                                false,
+		`{"message": "Insufficient project quota to satisfy request: resource \"GPUS_ALL_REGIONS\": request requires '1.0'."}`:                true,
+		`{"message": "The zone does not have enough resources available, try the other zones globally.", "errors": [{"reason": "STOCKOUT"}]}`: false,
+	} {
+		if f := failureOf(t, answer(t, 403, `{"error": `+body+`}`)); f.Global != want {
+			t.Errorf("%s: %+v", body, f)
+		}
 	}
 }

@@ -27,8 +27,8 @@ const (
 	lastUse = 10 * time.Second
 )
 
-// WithToken adds a bearer token to each request. A GET waits for the token until its context ends. Any other request fails at
-// once if there is no valid token, since it must not leave late. The error of a request without a token says that it was not sent.
+// WithToken adds a bearer token to each request. A call that changes nothing waits for the token until its context
+// ends. Any other fails at once if there is no valid token, since it must not leave late. The error of a request without a token says that it was not sent.
 //
 // WithToken calls source for each new token, so that after a refusal neither a token that the source has cached nor an old version
 // of a credentials file is used again.
@@ -48,7 +48,7 @@ type tokenTransport struct {
 }
 
 func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	token, err := t.current(r.Context(), r.Method == http.MethodGet)
+	token, err := t.current(r.Context(), exchangeOf(r).reads)
 	if err != nil {
 		if r.Body != nil {
 			r.Body.Close()

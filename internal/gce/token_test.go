@@ -1,6 +1,7 @@
 package gce
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,9 +32,10 @@ func (s *tokenServer) Token() (*oauth2.Token, error) {
 	return &oauth2.Token{AccessToken: fmt.Sprint("token-", asked), Expiry: time.Now().Add(time.Hour)}, nil
 }
 
-// send makes one request with a token, and returns the header that it had.
+// send makes one request with a token, and returns the header that it had. A POST is a mutation.
 func send(t *testing.T, tokens http.RoundTripper, method string) (string, error) {
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://gce", nil)
+	ctx := context.WithValue(t.Context(), exchangeKey{}, &exchange{reads: method == "GET"})
+	r, err := http.NewRequestWithContext(ctx, method, "http://gce", nil)
 	if err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"time"
 )
 
@@ -14,6 +15,7 @@ const maxAnswer = 4 << 20
 
 // An exchange is what the transports record about a call.
 type exchange struct {
+	reads  bool   // the call changes nothing
 	unsent bool   // there was no token to send the call with
 	token  string // the token that the call was sent with
 	status int    // of the answer; 0 without an answer
@@ -53,7 +55,8 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // Limit bounds the answers that come through base: reading on after most bytes is an error, which says so. What base unpacks
-// counts as unpacked.
+// counts as unpacked. An error of base quotes no malformed answer, which may hold a
+// token or a script.
 func Limit(base http.RoundTripper, most int64) http.RoundTripper { return limited{base, most} }
 
 type limited struct {
@@ -63,10 +66,22 @@ type limited struct {
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := l.base.RoundTrip(r)
-	if err == nil {
-		response.Body = &limitedBody{response.Body, l.most, l.most}
+	if err != nil {
+		return nil, unquoted(err)
 	}
-	return response, err
+	response.Body = &limitedBody{response.Body, l.most, l.most}
+	return response, nil
+}
+
+// quotation matches an error of package net/http that quotes an answer, up to the quotation.
+var quotation = regexp.MustCompile(`^([^"]*\b(?:malformed|bad|invalid|unsupported)\b[^"]*?):? "`)
+
+// unquoted leaves out of an error what it quotes.
+func unquoted(err error) error {
+	if found := quotation.FindStringSubmatch(err.Error()); found != nil {
+		return errors.New(found[1])
+	}
+	return err
 }
 
 type limitedBody struct {

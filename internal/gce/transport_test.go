@@ -169,3 +169,32 @@ func dripping(begin string) func(context.Context, string, string) (net.Conn, err
 		return ours, nil
 	}
 }
+
+// An answer that is not HTTP may hold a token, a hook's script or the configuration. The error says what is wrong with it, and quotes nothing.
+func TestMalformedAnswers(t *testing.T) {
+	for begin, want := range map[string]string{
+		"canary\r\n\r\n":                                       "net/http: HTTP/1.x transport connection broken: malformed HTTP response",
+		"HTTP/1.1 canary\r\n\r\n":                              "net/http: HTTP/1.x transport connection broken: malformed HTTP status code",
+		"canary 200 OK\r\n\r\n":                                "net/http: HTTP/1.x transport connection broken: malformed HTTP version",
+		"HTTP/1.1 200 OK\r\ncanary\r\n\r\n":                    "net/http: HTTP/1.x transport connection broken: malformed MIME header: missing colon",
+		"HTTP/1.1 200 OK\r\n canary: x\r\n\r\n":                "net/http: HTTP/1.x transport connection broken: malformed MIME header initial line",
+		"HTTP/1.1 200 OK\r\n: canary\r\n\r\n":                  "net/http: HTTP/1.x transport connection broken: malformed MIME header line",
+		"HTTP/1.1 200 OK\r\nContent-Length: canary\r\n\r\n":    "net/http: HTTP/1.x transport connection broken: bad Content-Length",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: canary\r\n\r\n": "net/http: HTTP/1.x transport connection broken: unsupported transfer encoding",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Content-Length\r\n\r\n": "net/http: HTTP/1.x transport connection broken: bad trailer key",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			base := &http.Transport{DialContext: dripping(begin)}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://gce", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Limit(base, 100).RoundTrip(request)
+			if err == nil || err.Error() != want {
+				t.Errorf("%q: %v, want %s", begin, err, want)
+			}
+			base.CloseIdleConnections()
+			time.Sleep(time.Minute) // the server notices
+		})
+	}
+}
