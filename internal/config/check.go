@@ -193,7 +193,7 @@ func onlyOf(entry *node, path string, problems, first []Problem) (added []Proble
 // checkTemplate checks and keeps the template of one rank. The variant is the document with the alternative laid over it.
 func (c *checker) checkTemplate(variant *node, after int32) problems {
 	root := variant.child("Instance")
-	if root.kind != object || slices.ContainsFunc(root.members, func(m member) bool { return holdsInstance(m.key) }) {
+	if root.kind != object || slices.ContainsFunc(root.members, func(m member) bool { return wrapsInstance(m.key) }) {
 		return problems{} // refused for what it is
 	}
 	var instance compute.Instance

@@ -125,7 +125,7 @@ func (p *problems) unknownField(at position, t reflect.Type, path, key string) {
 	inner, _ := fields[instance][strings.ToLower(key)]
 	others := len(p.warnings)
 	switch {
-	case t == instance && holdsInstance(key):
+	case t == instance && wrapsInstance(key):
 		p.refuse(at, path, "this is an instance template's JSON; the object in %s belongs here instead, with machineType and the like as URLs", key)
 	case metadataHint(path) != "":
 		p.refuse(at, path, "unknown field%s", metadataHint(path))
@@ -152,8 +152,8 @@ func meant(t reflect.Type, key string) string {
 	return fields[t][strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(key))].name
 }
 
-// holdsInstance reports whether a key is one under which an instance template's JSON or that of a bulk insertion has the instance.
-func holdsInstance(key string) bool {
+// wrapsInstance reports whether instance templates or bulk insertions have the instance under a key.
+func wrapsInstance(key string) bool {
 	return strings.EqualFold(key, "properties") || strings.EqualFold(key, "instanceProperties")
 }
 
@@ -203,12 +203,12 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 		v.SetBool(n.text == "true")
 	case reflect.Uint64:
 		i, err := strconv.ParseUint(n.text, 10, 64)
-		if d.whole(n, path, i, err) {
+		if d.checkInteger(n, path, i, err) {
 			v.SetUint(i)
 		}
 	default:
 		i, err := strconv.ParseInt(n.text, 10, v.Type().Bits())
-		if d.whole(n, path, i, err) {
+		if d.checkInteger(n, path, i, err) {
 			v.SetInt(i)
 		}
 	}
@@ -221,8 +221,8 @@ func (d *decoder) string(path, raw, text string) string {
 	return d.expand(path, raw, text)
 }
 
-// whole refuses what strconv has not taken, and reports false; nearest is the number it gave instead.
-func (d *decoder) whole(n *node, path string, nearest any, err error) bool {
+// checkInteger adds a refusal if strconv returned an error, and reports whether it did not. nearest is the number that strconv returned.
+func (d *decoder) checkInteger(n *node, path string, nearest any, err error) bool {
 	switch {
 	case errors.Is(err, strconv.ErrRange):
 		d.refuse(n.at, path, "%.40s is out of range; the limit is %d", n.text, nearest)

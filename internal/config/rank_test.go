@@ -75,7 +75,7 @@ func TestProblemsOfAlternatives(t *testing.T) {
 			"line 6, column 29: Alternatives[0].Instance.disks[0].autoDelete: is not true, so every VM leaves its disk behind"},
 		{"null instance", `{instance: null}`, "refused: line 6, column 1: Alternatives[0].Instance: null removes the whole template; leave Instance out to change nothing in it"},
 		{"name", `{instance: {name: "web", description: "x"}}`, `refused: line 6, column 19: Alternatives[0].Instance.name: "web" would not be the name that the VM has in the pool; leave it out, or write "{name}"`},
-		{"removed machine type", `{instance: {machineType: null}}`, "line 6, column 30: Alternatives[0].Instance.machineType: missing, and Google makes no VM without it"},
+		{"removed machine type", `{instance: {machineType: null}}`, "line 6, column 30: Alternatives[0].Instance.machineType: missing, and Google creates no VM without it"},
 		{"bare machine type", `{instance: {machineType: "e2-medium"}}`, "line 6, column 26: Alternatives[0].Instance.machineType: Google wants a URL here, as in zones/{zone}/machineTypes/e2-medium"},
 		{"another zone", `{instance: {disks: [{boot: true, autoDelete: true, initializeParams: {sourceImage: "global/images/i", diskType: "zones/us-central1-a/diskTypes/pd-ssd"}}]}}`,
 			"line 6, column 113: Alternatives[0].Instance.disks[0].initializeParams.diskType: is in the zone us-central1-a, but the VMs of us-central1-b need it too; write {zone}"},

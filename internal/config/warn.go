@@ -24,7 +24,7 @@ func (c *templateChecker) check() {
 		for field, kind := range map[string]kind{"machineType": str, "disks": list, "networkInterfaces": list} {
 			value, _ := c.root.find("Instance." + field)
 			if value == nil || value.kind == kind && value.text == "" && len(value.members) == 0 {
-				c.warnField("Instance."+field, "missing, and Google makes no VM without it")
+				c.warnField("Instance."+field, "missing, and Google creates no VM without it")
 			}
 		}
 		c.checkBootDisk()
@@ -76,7 +76,7 @@ func (c *templateChecker) checkMetadataKeys() {
 		case !IsAttribute(key.text):
 			c.warnField(path, "Google takes letters, digits, - and _, 128 at most")
 		case seen[key.text]:
-			c.warnField(path, "given again, and Google makes no VM with a key given twice")
+			c.warnField(path, "given twice, and Google creates no VM with such metadata")
 		default:
 			seen[key.text] = true
 		}
@@ -225,7 +225,7 @@ var enums = strings.Fields(`
 	reservationAffinity.consumeReservationType
 	scheduling.instanceTerminationAction scheduling.onHostMaintenance scheduling.provisioningModel`)
 
-// uniqueFields hold what only one VM can have.
+// uniqueFields are the fields whose value only one VM can have.
 var uniqueFields = strings.Fields(`
 	disks.initializeParams.diskName networkInterfaces.accessConfigs.natIP networkInterfaces.aliasIpRanges.ipCidrRange
 	networkInterfaces.ipv6AccessConfigs.externalIpv6 networkInterfaces.ipv6Address networkInterfaces.networkIP`)

@@ -47,7 +47,7 @@ var rules = []rule{
 
 // class is the only place that decides what a failure means: by its codes and texts, then by its HTTP status.
 func (s *statement) class() Class {
-	class := s.ruled()
+	class := s.classByRules()
 	if s.status == http.StatusUnauthorized && class != RateLimited && class != Quota {
 		return Forbidden // the code may be "required", which otherwise means a missing field
 	}
@@ -77,8 +77,8 @@ func (s *statement) class() Class {
 // quotedValue matches a field's value as Google quotes it. The user's words say nothing about the failure.
 var quotedValue = regexp.MustCompile(`(Invalid value for field '[^']*': ').*?('\.)`)
 
-// ruled returns the class that the rules give, if any.
-func (s *statement) ruled() Class {
+// classByRules returns the class of the first rule that matches a code or a text; empty if none does.
+func (s *statement) classByRules() Class {
 	codes := slices.Concat(s.codes, s.facts)
 	for i, code := range codes {
 		codes[i] = strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(code))

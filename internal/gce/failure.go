@@ -118,8 +118,8 @@ func (c *Client) callFailure(err error, x *exchange) *Failure {
 		s.addAnswer(e)
 		f.retryAfter = retryAfter(e.Header.Get("Retry-After"), c.Now())
 		f.fill(s, c.secrets.mask)
-		settled := f.Class == RateLimited || f.Class == Exhausted || f.Class.Regional()
-		if (f.Status >= 499 || f.Status == http.StatusRequestTimeout) && !settled { // 499 is Google's status for CANCELLED
+		hadNoEffect := f.Class == RateLimited || f.Class == Exhausted || f.Class.Regional()
+		if (f.Status >= 499 || f.Status == http.StatusRequestTimeout) && !hadNoEffect { // 499 is Google's status for CANCELLED
 			f.Class = Uncertain
 		}
 		return f
@@ -171,7 +171,7 @@ func (f *Failure) fill(s statement, mask func(string) string) {
 // globalQuota matches what Google says of a quota that is not of one region.
 var globalQuota = regexp.MustCompile(`\bglobally\b|ALL[-_]REGIONS`)
 
-// A statement is what Google says of a failure, wherever it stands in the answer.
+// A statement collects what an answer says about a failure, from all the places where Google puts codes and messages.
 type statement struct {
 	status int      // HTTP status
 	codes  []string // the most telling one first

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// maxAnswer bounds one answer of the API; Google's client would read on without end. The largest has one or two megabytes: a page of
-// 500 operations with their errors, or the project's metadata, which have 512 KB before they are quoted.
+// maxAnswer bounds one answer of the API, in bytes. Google's client has no limit. The largest answers have one or two megabytes: a page of
+// 500 operations with their errors, or the project's metadata.
 const maxAnswer = 4 << 20
 
 // An exchange is what the transports record about a call.
@@ -54,9 +54,8 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// Limit bounds the answers that come through base: reading on after most bytes is an error, which says so. What base unpacks
-// counts as unpacked. An error of base quotes no malformed answer, which may hold a
-// token or a script.
+// Limit returns base with a limit on the length of each answer, in bytes after decompression. Reading beyond the limit is an error. Errors
+// of base lose their quotation of a malformed answer, which may hold a token or a script.
 func Limit(base http.RoundTripper, most int64) http.RoundTripper { return limited{base, most} }
 
 type limited struct {

@@ -1,4 +1,4 @@
-// Package cli has what the project's commands share: how they parse flags, and what version they are.
+// Package cli parses flags and prints the version, in the same way for each of the project's commands.
 package cli
 
 import (
