@@ -152,7 +152,7 @@ func TestPlot(t *testing.T) {
 	if len(p.YTicks) != 4 || p.YTicks[3].Text != "15" || len(p.XTicks) != 3 || p.XTicks[0].Text != "12:00:15" {
 		t.Errorf("ticks %+v, %+v", p.YTicks, p.XTicks)
 	}
-	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now 12 of 12. 3 vanished, 1 creation found no room."; p.Text != want {
+	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now 12 of 12. 3 vanished, 1 creation without capacity."; p.Text != want {
 		t.Errorf("%s, want %s", p.Text, want)
 	}
 	for most, want := range map[int]int{0: 1, 1: 1, 4: 1, 5: 2, 12: 5, 21: 10, 10_000: 5000} {
@@ -166,7 +166,7 @@ func TestPlot(t *testing.T) {
 	if want := "M40 166H173.6V60.4H307.2M440.8 86.8H574.4"; p.Live != want || p.Gaps != "M307.2 34H440.8V166H307.2zM574.4 34H708V166H574.4z" {
 		t.Errorf("live %s, want %s, gaps %s", p.Live, want, p.Gaps)
 	}
-	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now not to be seen. 3 vanished, 1 creation found no room."; p.Text != want {
+	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now not seen. 3 vanished, 1 creation without capacity."; p.Text != want {
 		t.Errorf("%s, want %s", p.Text, want)
 	}
 	// A time too near to the edge would be cut off.

@@ -153,10 +153,10 @@ func TestPageForScreenReaders(t *testing.T) {
 			`role="group" aria-label="From 00:03:00 to 00:10:00 UTC: 13 to 15 VMs live, now 13 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`,
 			`role=img aria-label="00:03:56 to 00:04:04 UTC: 2 VMs vanished"`, `1 live when last seen, at 00:08:50`, `4 live when last seen, at 00:02:50`, `3 of rank 0, 1 of rank 1, 1 of another template`,
 			`The zone does not have enough resources available. (503 ZONE_RESOURCE_POOL_EXHAUSTED)`, `is refused:</p>`,
-			`the newest configuration is refused, and the one of 00:01:00 UTC stays in force</summary><pre>line 7, column 18: targetVMCount: -1 is negative</pre></details> <a href="guide#configuration-refused">`,
-			`the vanished and delete hooks failed when last run</summary><pre>00:08:00 pool-5</pre>`,
+			`the newest configuration is refused, and the one of 00:01:00 UTC stays in force <a href="guide#configuration-refused">what to do</a></summary><pre>line 7, column 18: targetVMCount: -1 is negative</pre></details>`,
+			`the vanished and delete hooks failed when last run <a href="guide#hook">what to do</a></summary><pre>00:08:00 pool-5</pre>`,
 			`gcloud compute instances delete --project=demo --zone=us-central1-a pool-7 pool-8`, `cannot be seen for 40 s; written off in 20 s`,
-			`<td>1 preempted 1 lost `, `<td>1 no room`,
+			`<td>1 preempted, 1 lost otherwise`, `<td>1 no capacity`,
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the page lacks %s", want)
