@@ -38,6 +38,7 @@ func (m *metrics) expect(zone string) {
 	for _, reason := range []pool.Reason{pool.Preempted, pool.DeletedByHand, pool.StoppedByHand, pool.NoReason} {
 		m.vanished.WithLabelValues(zone, string(reason))
 	}
+	m.lifetimes.WithLabelValues(zone, string(pool.Preempted)) // other reasons are rare
 	m.creates.WithLabelValues(zone, "created")
 	for _, class := range notCreated {
 		m.creates.WithLabelValues(zone, label(string(class)))

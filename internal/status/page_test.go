@@ -150,7 +150,7 @@ func TestPageForScreenReaders(t *testing.T) {
 		text := string(body(t, troubled(), "/"))
 		for _, want := range []string{
 			`<html lang="en">`, `<th scope="col">Zone`, `<th scope="row">us-central1-a`, `5 live, 3 being created`,
-			`role="group" aria-label="From 00:03:00 to 00:10:00 UTC: 13 to 15 VMs live, now 13 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`,
+			`role="group" aria-label="From 00:03:00 to 00:10:00 UTC: 13 to 15 VMs live, now 13 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`, `<td>rank 0 held for 1 m 50 s: over quota<p>Quota`,
 			`role=img aria-label="00:03:56 to 00:04:04 UTC: 2 VMs vanished"`, `1 live when last seen, at 00:08:50`, `4 live when last seen, at 00:02:50`, `3 of rank 0, 1 of rank 1, 1 of another template`,
 			`The zone does not have enough resources available. (503 ZONE_RESOURCE_POOL_EXHAUSTED)`, `is refused:</p>`,
 			`the newest configuration is refused, and the one of 00:01:00 UTC stays in force <a href="guide#configuration-refused">what to do</a></summary><pre>line 7, column 18: targetVMCount: -1 is negative</pre></details>`,

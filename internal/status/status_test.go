@@ -119,7 +119,9 @@ func troubled() *Board {
 		{Name: "us-central1-b", View: pool.ViewKnown, Live: 2, Trial: true, Hold: &pool.Hold{
 			Class: gce.Exhausted, Message: stockout.Error(), Since: ago(20 * time.Second), Until: ago(-100 * time.Second),
 		}},
-		{Name: "us-central1-c", View: pool.ViewKnown, Live: 5, Starting: 3},
+		{Name: "us-central1-c", View: pool.ViewKnown, Live: 5, Starting: 3, Holds: []*pool.Hold{
+			{Class: gce.Quota, Message: "Quota 'CPUS' exceeded. (403 quotaExceeded)", Since: ago(10 * time.Second), Until: ago(-110 * time.Second)}, nil,
+		}},
 		{Name: "us-east1-b", View: pool.ViewUnknown, Live: 1, Seen: ago(70 * time.Second), Unknown: ago(40 * time.Second), WriteOff: ago(-20 * time.Second), Why: "list us-east1-b: backend error (500)"},
 		{Name: "us-east1-c", View: pool.ViewWrittenOff, Live: 4, Seen: ago(430 * time.Second), Unknown: ago(400 * time.Second), WriteOff: ago(340 * time.Second), Why: "list us-east1-c: no answer"},
 	}
