@@ -63,8 +63,7 @@ func drawState(t *rapid.T, now time.Time) pool.State {
 	return s
 }
 
-// What is shown agrees with itself in every state: headline, sentence, zones, plot, JSON and metrics say the same, and no better than what
-// is known.
+// In every state, headline, sentence, zones, plot, JSON and metrics agree with each other, and none says more than is known.
 func TestAgreement(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Now()
@@ -142,7 +141,7 @@ func checkAgreement(t interface {
 	if begin := regexp.MustCompile(`^\d+`).FindString(r.Sentence); (begin == "") != (r.Live == nil) || begin != "" && begin != want {
 		t.Errorf("live %s, sentence %s", want, r.Sentence)
 	}
-	// Only a pool that is seen as a whole, and at its target, is well.
+	// Only a pool that is at its target, and whose zones can all be seen, is shown as well.
 	if well := found[1] == "ok"; well && (seeable != len(s.Zones) || r.Live == nil || *r.Live != s.Target || s.Paused || r.State != "at-target") {
 		t.Errorf("shown as well: %s", r.Sentence)
 	}

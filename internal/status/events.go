@@ -43,7 +43,7 @@ type events struct {
 	batches []*batch   // oldest first
 }
 
-// unremarkable kinds of events say nothing that a later event does not say too.
+// unremarkable kinds of events announce another event, or say that nothing happens.
 var unremarkable = map[pool.Kind]bool{pool.Creating: true, pool.Deleting: true, pool.Draining: true, pool.WouldNothing: true}
 
 // add remembers an event.

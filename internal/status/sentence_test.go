@@ -12,7 +12,7 @@ import (
 	"prevmtable/internal/pool"
 )
 
-// TestSentence is what the top line says in all kinds of situations: how many, why, and what happens next. Each clause has a case.
+// TestSentence has a case for each clause of the sentence.
 func TestSentence(t *testing.T) {
 	synctest.Test(t, testSentence)
 }
@@ -33,7 +33,7 @@ func testSentence(t *testing.T) {
 		z.Holds[rank] = &pool.Hold{Class: class, Message: "no", Until: in(left)}
 		return z
 	}
-	// Unknown for a while, and written off two minutes after the beginning of it.
+	// Unknown for some time, and written off after two minutes.
 	unseenFor := func(d time.Duration, z pool.ZoneState) pool.ZoneState {
 		z.View, z.Seen, z.Unknown, z.WriteOff, z.Why = pool.ViewUnknown, in(-d-10*time.Second), in(-d), in(2*time.Minute-d), "list "+z.Name+": backend error (500)"
 		if d >= 2*time.Minute {
