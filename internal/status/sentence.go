@@ -31,6 +31,7 @@ var clauses = buildClauses()
 
 func buildClauses() []clause {
 	all := []clause{
+		{"", sayDryRun},
 		{"not-seen", sayBlind},
 		{"standing-by", sayStandingBy},
 		{"paused", sayPaused},
@@ -58,7 +59,6 @@ func buildClauses() []clause {
 		clause{"hook", sayHooks},
 		clause{"configuration-refused", sayRefusal},
 		clause{"configuration-unreadable", sayUnreadable},
-		clause{"", sayDryRun},
 	)
 }
 

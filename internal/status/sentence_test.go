@@ -142,7 +142,7 @@ func testSentence(t *testing.T) {
 		{"cannot be read", pool.State{Since: in(0), Newest: pool.Newest{Err: errors.New("no")}, Zones: []pool.ZoneState{zone("a", 15)}}, "at-target", "ok",
 			"15 of 15 VMs live; the configuration cannot be read, and the one of 00:00:00 UTC stays in force."},
 		{"dry run", pool.State{DryRun: true, Summary: pool.Short, Next: in(9 * time.Second), Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Live: 13, WouldCreate: 2}, {Name: "b", View: pool.ViewKnown, WouldDelete: 1}}},
-			"short", "dry", "13 of 15 VMs live; 2 missing; a dry run, which would create 2 in a and delete 1 in b."},
+			"short", "dry", "13 of 15 VMs live; a dry run, which would create 2 in a and delete 1 in b; 2 missing."},
 		{"dry run at the target", pool.State{DryRun: true, Zones: []pool.ZoneState{zone("a", 15)}}, "at-target", "dry", "15 of 15 VMs live; a dry run, which would change nothing now."},
 		{"none yet", pool.State{Version: "-"}, "waiting", "busy", "Waiting for a configuration in the project's metadata attribute prevmtable."},
 		{"none valid", pool.State{Version: "-", Newest: pool.Newest{Refusal: refusal}}, "waiting", "busy",
