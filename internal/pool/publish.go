@@ -189,8 +189,9 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 		if v.phase == stopped || v.phase == deleting && v.wasStopped {
 			s.StoppedNames = append(s.StoppedNames, name)
 		}
-		if v.failure == nil || v.phase == gone || v.phase == deleting || v.phase == draining && !v.waits() || now.Sub(v.retry) > p.config.Rest {
-			continue // it had its update, and was not chosen again
+		underWay := v.phase == deleting || v.phase == draining && !v.waits()
+		if v.failure == nil || v.phase == gone || underWay || now.Sub(v.retry) > p.config.Rest {
+			continue // in the last case it had its update, and was not chosen again
 		}
 		remaining := &s.Undeleted
 		if v.failure.Class == KeptByDrain {
