@@ -201,10 +201,11 @@ func (s *story) step() {
 		s.happens("a configuration that is refused")
 		s.sim.SetMetadata("prevmtable", `{"TargetVMCount": -1}`)
 	case 14:
-		s.set("absent", true)
-		s.set("refused", false)
-		s.happens("no configuration")
-		s.sim.RemoveMetadata("prevmtable")
+		if !s.is("absent") {
+			s.set("absent", true)
+			s.set("refused", false)
+			s.do("remove-metadata prevmtable")
+		}
 	case 15:
 		s.heal()
 	}
