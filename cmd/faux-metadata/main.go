@@ -14,6 +14,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -54,6 +55,8 @@ func parse(args []string) (options, error) {
 		err = fmt.Errorf("unexpected argument %q; see faux-metadata -help", f.Arg(0))
 	case o.project == "":
 		err = errors.New("-project is missing; see faux-metadata -help")
+	default:
+		err = cmp.Or(cli.CheckProject(o.project), cli.CheckAddress("addr", o.addr))
 	}
 	return o, err
 }

@@ -16,6 +16,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -28,6 +29,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -88,7 +90,32 @@ func parseFlags(args []string) (*options, error) {
 	for o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000)
 	}
-	return o, nil
+	return o, o.check()
+}
+
+var zoneName = regexp.MustCompile(`^[a-z]+-[a-z]+[0-9]+-[a-z]$`)
+
+// check checks what the flags' types let pass.
+func (o *options) check() error {
+	for zone := range strings.SplitSeq(o.zones, ",") {
+		if o.zones != "" && !zoneName.MatchString(zone) {
+			return fmt.Errorf("-zones: %q is not the name of a zone, as in us-central1-a", zone)
+		}
+	}
+	for _, path := range o.absent {
+		if _, err := gcesim.New(gcesim.Options{}).Do("absent " + path); err != nil {
+			return fmt.Errorf("-absent %s: %s", path, strings.TrimPrefix(err.Error(), "line 1: absent: "))
+		}
+	}
+	if err := cmp.Or(cli.CheckProject(o.project), cli.CheckAddress("addr", o.addr)); err != nil {
+		return err
+	}
+	// Whoever reaches the simulator has full control of it.
+	host, _, _ := net.SplitHostPort(o.addr)
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("-addr %s: not an address of the loopback interface", o.addr)
+	}
+	return nil
 }
 
 // run runs the program and returns its exit status.
@@ -116,7 +143,7 @@ func serve(o *options, logger *log.Logger) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	listener, err := listen(o.addr)
+	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return 0, err
 	}
@@ -163,18 +190,6 @@ func echoed(h http.Handler, logger *log.Logger) http.Handler {
 		}
 		h.ServeHTTP(w, r)
 	})
-}
-
-// listen listens on a loopback address. Whoever reaches the simulator has full control of it.
-func listen(addr string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("-addr %s: %w", addr, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("-addr %s: not an address of the loopback interface", addr)
-	}
-	return net.Listen("tcp", addr)
 }
 
 // wait prints the variables for other shells, and waits for a signal.

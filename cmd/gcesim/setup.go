@@ -41,7 +41,7 @@ func setUp(o *options) (*gcesim.Project, []gcesim.Step, error) {
 	project := gcesim.New(options)
 	for _, path := range o.absent {
 		if _, err := project.Do("absent " + path); err != nil {
-			return nil, nil, fmt.Errorf("-absent %s: %s", path, strings.TrimPrefix(err.Error(), "line 1: absent: "))
+			return nil, nil, err
 		}
 	}
 	return project, steps, nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -26,7 +25,7 @@ var descriptions = map[string]func(args []string) string{
 		switch {
 		case len(args) > 1:
 			return count(args[1]) + " of " + zones(args[0]) + " " + are(args[1]) + " preempted"
-		case zonePattern.MatchString(args[0]):
+		case args[0] == "*" || zoneName.MatchString(args[0]):
 			return "all VMs of " + zones(args[0]) + " are preempted"
 		}
 		return args[0] + " is preempted"
@@ -88,8 +87,6 @@ var descriptions = map[string]func(args []string) string{
 		return "somebody makes " + args[1] + " in " + args[0]
 	},
 }
-
-var zonePattern = regexp.MustCompile(`^(\*|[a-z]+-[a-z]+[0-9]+-[a-z])$`)
 
 func zones(name string) string {
 	if name == "*" {

@@ -5,11 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"prevmtable/cmd/internal/cli"
@@ -86,8 +84,6 @@ func parse(args, environ []string, stdout io.Writer) (options, error) {
 	switch {
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q; see prevmtable -help", fs.Arg(0))
-	case o.project != "" && !projectPattern.MatchString(o.project):
-		return o, fmt.Errorf("-project %q: the ID of a project is wanted, not its number, as in my-project-123", o.project)
 	case !config.IsAttribute(o.attribute):
 		return o, fmt.Errorf("-attribute %q: a metadata key has 1 to 128 letters, digits, dashes and underscores", o.attribute)
 	case o.parallelism < 1:
@@ -98,10 +94,18 @@ func parse(args, environ []string, stdout io.Writer) (options, error) {
 		return o, errors.New("-advise: want a file, or - for standard input")
 	case o.advise == "" && (o.json || given["advise-zones"]):
 		return o, errors.New("-advise-zones and -json go with -advise")
-	case o.http != "" && !isAddress(o.http):
-		return o, fmt.Errorf("-http %q: HOST:PORT or :PORT with a number from 0 to 65535, as in localhost:9797; empty for none", o.http)
 	case o.logFormat != "" && o.logFormat != "text" && o.logFormat != "json":
 		return o, fmt.Errorf("-log-format %q: want text or json", o.logFormat)
+	}
+	if o.project != "" {
+		if err := cli.CheckProject(o.project); err != nil {
+			return o, err
+		}
+	}
+	if o.http != "" {
+		if err := cli.CheckAddress("http", o.http); err != nil {
+			return o, fmt.Errorf("%w; empty for none", err)
+		}
 	}
 	if o.once {
 		o.http = ""
@@ -109,18 +113,7 @@ func parse(args, environ []string, stdout io.Writer) (options, error) {
 	return o, checkEndpoint(o.endpoint)
 }
 
-// projectPattern is the API's own pattern, without project numbers: the daemon compares the ID with the metadata server's.
-var projectPattern = regexp.MustCompile(`^(?:[-a-z0-9.]{1,127}:)?[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$`)
-
 var hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$`)
-
-func isAddress(s string) bool {
-	_, port, err := net.SplitHostPort(s)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	return err == nil
-}
 
 func checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)

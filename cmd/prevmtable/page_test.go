@@ -232,6 +232,18 @@ func TestPage(t *testing.T) {
 	b.until("no row too many", `Math.abs(document.querySelectorAll("#events tbody tr").length - window.events) < 5`)
 	b.picture("held-1280.png")
 
+	// Google's API is gone: numbers stay, marked as last seen, and the plot has a gap.
+	d.sim("zone * down")
+	b.until("the pool is blind", `/^6 \/ 9 VMs when last seen, at [0-9:]+; no zone can be seen now$/.test(document.querySelector("h1").innerText) && document.querySelector("h1").className === "warn"`)
+	b.holds("since when, in Google's words", `/^Google's API has shown no zone for \d+ s, and nothing is created or deleted/.test(document.querySelector("#problems li").innerText) &&
+		/503/.test(document.querySelector("#problems details[open] pre").innerText)`)
+	b.holds("every zone is hatched, with what was seen last", `[...document.querySelectorAll("#zones tbody tr")].every(tr => tr.className === "unseen" && /^[1-9] live.* when last seen, at/.test(tr.cells[1].innerText.trim()) && /cannot be seen for/.test(tr.cells[2].innerText))`)
+	b.holds("in the tab too", `document.title.startsWith("6/9 when last seen pool-")`)
+	b.until("a gap in the plot", `document.querySelector(".plot .gap")?.getBBox().width > 0`)
+	b.picture("blind-1280.png")
+	d.sim("zone * up")
+	b.until("it sees again", `!/when last seen/.test(document.querySelector("h1").innerText + document.getElementById("zones").querySelector("table").innerText)`)
+
 	// On a telephone.
 	b.look(360, 740, d.page)
 	b.until("it is there", `document.querySelector("h1").textContent.includes("every zone is held")`)

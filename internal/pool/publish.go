@@ -99,13 +99,21 @@ type ZoneState struct {
 	// WouldCreate and WouldDelete count the VMs in the plan of a dry run.
 	WouldCreate, WouldDelete int
 
-	// Undeleted counts VMs whose deletion has failed and will be retried. Obstacle is why, for the one that is retried first, at Retry.
-	Undeleted int
-	Obstacle  string
-	Retry     time.Time
+	// Undeleted are VMs that are to be deleted, and could not be. Kept are those that the drain hook keeps.
+	Undeleted, Kept Remaining
 
-	Hold  *Hold // nil if the zone is not held
-	Trial bool  // one creation at a time, until one succeeds
+	// Hold is why no VM can be created in the zone now; nil if one can. It ends when the first rank may be used there.
+	Hold *Hold
+	// Holds are the holds of the ranks, nil for a rank that is not held.
+	Holds []*Hold
+	Trial bool // one creation at a time, until one succeeds
+}
+
+// Remaining are VMs that are to be deleted, and are still there.
+type Remaining struct {
+	VMs   int
+	Why   string    // the last deletion of one of them failed
+	Retry time.Time // when that one is tried again
 }
 
 // A Hold says why, and for how long, a zone gets no VMs.
@@ -146,16 +154,16 @@ func (p *Pool) state(now time.Time) State {
 func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	s := ZoneState{
 		Name: z.name, View: p.view(z, now), Why: z.reason,
-		Seen: z.listedAt, Live: z.count[live], Starting: z.starting(allRanks), Stopped: z.count[stopped], Ranks: make([]int, len(p.config.Templates)+1),
+		Seen: z.listedAt, Starting: z.starting(allRanks), Stopped: z.count[stopped], Ranks: make([]int, len(p.config.Templates)+1),
 	}
 	if !z.unknownSince.IsZero() {
 		s.Unknown, s.WriteOff = z.unknownSince, z.unknownSince.Add(p.writeOffTime(z))
 	}
 	for name, v := range z.vms {
-		if v.phase == live {
-			s.Ranks[min(v.rank, len(s.Ranks)-1)]++
-		}
 		switch {
+		case v.phase == live, v.waits():
+			s.Ranks[min(v.rank, len(s.Ranks)-1)]++
+			s.Live++
 		case v.phase == draining, v.phase == deleting && !v.wasStopped:
 			s.Deleting++
 		case v.phase == deleting:
@@ -164,11 +172,16 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 		if v.phase == stopped || v.phase == deleting && v.wasStopped {
 			s.StoppedNames = append(s.StoppedNames, name)
 		}
-		if v.failure == nil || v.phase == gone || v.phase == deleting || now.Sub(v.retryAt) > p.config.Rest {
-			continue // the last plan did not choose it again
+		underWay := v.phase == deleting || v.phase == draining && !v.waits()
+		if v.failure == nil || v.phase == gone || underWay || now.Sub(v.retryAt) > p.config.Rest {
+			continue // in the last case, the last plan did not choose it again
 		}
-		if s.Undeleted++; s.Retry.IsZero() || v.retryAt.Before(s.Retry) {
-			s.Obstacle, s.Retry = v.failure.Error(), v.retryAt
+		remaining := &s.Undeleted
+		if v.failure.Class == KeptByDrain {
+			remaining = &s.Kept
+		}
+		if remaining.VMs++; remaining.Retry.IsZero() || v.retryAt.Before(remaining.Retry) {
+			remaining.Why, remaining.Retry = v.failure.Error(), v.retryAt
 		}
 	}
 	for _, c := range p.planned.create {
@@ -183,14 +196,58 @@ func (p *Pool) zoneState(z *zone, now time.Time) ZoneState {
 	}
 	slices.Sort(s.StoppedNames)
 	s.StoppedNames = s.StoppedNames[:min(len(s.StoppedNames), maxStopped)]
-	if _, held := p.heldFor(z.name, now); held && !z.absent {
-		h := p.longestHold(z.name, 0, now)
-		s.Hold = &Hold{Class: h.class, Message: h.failure.Error(), Since: h.since, Until: p.until(h)}
+	if !z.absent {
+		s.Hold, s.Holds = p.publishedHolds(z.name, now)
 	}
 	for _, h := range p.holds {
 		s.Trial = s.Trial || h.covers(z.name, 0) && !p.lasts(h, now)
 	}
 	return s
+}
+
+// waits reports whether the VM's drain hook has agreed, and its deletion has failed. Until that is tried again, nothing is under way.
+func (v *vm) waits() bool { return v.phase == draining && v.drained && v.failure != nil }
+
+// publishedHolds returns a zone's hold and those of its ranks. An alternative whose AfterSeconds are not over is not held, but keeps no
+// zone open either.
+func (p *Pool) publishedHolds(zone string, now time.Time) (whole *Hold, ranks []*Hold) {
+	isOpen := false
+	var opens time.Time // when the first rank may be used
+	for rank := range p.config.Templates {
+		var shown *Hold
+		end := p.closedUntil(rank, now)
+		if h := p.longestHold(zone, rank, now); h != nil {
+			shown = &Hold{Class: h.class, Message: h.failure.Error(), Since: h.since, Until: p.until(h)}
+			if whole == nil || shown.Until.Before(whole.Until) {
+				whole = shown
+			}
+			if end.Before(shown.Until) {
+				end = shown.Until
+			}
+		} else {
+			isOpen = isOpen || end.IsZero()
+		}
+		if rank == 0 || end.Before(opens) {
+			opens = end
+		}
+		ranks = append(ranks, shown)
+	}
+	if isOpen {
+		return nil, ranks
+	}
+	return &Hold{Class: whole.Class, Message: whole.Message, Since: whole.Since, Until: opens}, ranks
+}
+
+// closedUntil returns when the AfterSeconds of a rank are over; zero if they are. They begin when no better rank is open any more.
+func (p *Pool) closedUntil(rank int, now time.Time) time.Time {
+	since := now
+	if rank < len(p.unavailableSince) && !p.unavailableSince[rank].IsZero() {
+		since = p.unavailableSince[rank]
+	}
+	if end := since.Add(p.config.Templates[rank].After); end.After(now) {
+		return end
+	}
+	return time.Time{}
 }
 
 // askVMs is State.VMs.
@@ -217,7 +274,7 @@ func (p *Pool) listVMs() (vms []VM) {
 			switch {
 			case v.phase == asked, v.phase == making:
 				one.State = VMStarting
-			case v.phase == live:
+			case v.phase == live, v.waits():
 				one.State = VMLive
 			case v.phase == stopped, v.phase == deleting && v.wasStopped:
 				one.State = VMStopped

@@ -239,6 +239,37 @@ func TestStateOfHold(t *testing.T) {
 	})
 }
 
+// A zone that is held for one rank is published as that, and is open. It is held for good only if no other rank may be used there yet.
+func TestStateOfRankHolds(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play(`alternatives [{"Instance": {"machineType": "zones/{zone}/machineTypes/n2-standard-2"}}]`, "config SecondsForExhaustion=300",
+			"sim capacity us-central1-a 0 e2-micro", "start", "within 2m hooks create 6", "wait 2s")
+		z := w.state.Load().Zones[0]
+		if z.Hold != nil || len(z.Holds) != 2 || z.Holds[1] != nil || z.Holds[0] == nil || z.Holds[0].Class != "exhausted" || time.Until(z.Holds[0].Until) < time.Minute {
+			t.Errorf("held for rank 0: %+v", z)
+		}
+		if z := w.state.Load().Zones[1]; z.Hold != nil || len(z.Holds) != 2 || z.Holds[0] != nil || z.Holds[1] != nil {
+			t.Errorf("not held: %+v", z)
+		}
+	})
+	bubble(t, func(t *testing.T, w *world) {
+		w.play(`alternatives [{"AfterSeconds": 200, "Instance": {"machineType": "zones/{zone}/machineTypes/n2-standard-2"}}]`, "config SecondsForExhaustion=300",
+			"sim capacity * 0 e2-micro", "start", "wait 30s")
+		for _, z := range w.state.Load().Zones {
+			if z.Hold == nil || z.Hold.Class != "exhausted" || z.Holds[0] == nil || z.Holds[1] != nil || time.Until(z.Hold.Until) > 200*time.Second {
+				t.Errorf("held for rank 0, and rank 1 is closed: %+v", z)
+			}
+		}
+		until := w.state.Load().Zones[0].Hold.Until
+		w.play("expect live 0")
+		time.Sleep(time.Until(until))
+		w.play("within 1m live 6")
+		if z := w.state.Load().Zones[0]; z.Hold != nil || z.Holds[0] == nil {
+			t.Errorf("held for rank 0, and rank 1 is open: %+v", z)
+		}
+	})
+}
+
 // Absent, slow and unknown zones are published as such.
 func TestStateOfAbsentAndSlowZones(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
@@ -279,7 +310,7 @@ func TestStateOfUndeleted(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		undeleted := func() (n int) {
 			for _, z := range w.state.Load().Zones {
-				n += z.Undeleted
+				n += z.Undeleted.VMs
 			}
 			return n
 		}
@@ -290,6 +321,27 @@ func TestStateOfUndeleted(t *testing.T) {
 		w.play("within 1m hooks delete 1", "wait 90s") // another one
 		if n := undeleted(); n > 0 {
 			t.Errorf("at the target, and %d VMs are to be deleted", n)
+		}
+	})
+}
+
+// A drained VM whose deletion Google refuses is still live, and nothing is under way.
+func TestStateOfDrainedAndUndeleted(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("config Drain=dr", "start", "within 2m hooks create 6", "sim fault delete * status 403 forbidden", "config TargetVMCount=0", "wait 1m")
+		vms, _ := w.state.Load().VMs()
+		if z := w.state.Load().Zones[0]; z.Live != 2 || z.Ranks[0] != 2 || z.Deleting != 0 || z.Undeleted.VMs != 2 || z.Kept.VMs != 0 || len(vms) != 6 || vms[0].State != VMLive {
+			t.Errorf("%+v, VMs %+v", z, vms)
+		}
+	})
+}
+
+// VMs that the drain hook keeps are not taken for ones that Google refuses to delete.
+func TestStateOfKept(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.play("config Drain=dr", "keep us-central1-a", "start", "within 2m hooks create 6", "config TargetVMCount=0", "wait 1m")
+		if z := w.state.Load().Zones[0]; z.Kept.VMs != 2 || z.Undeleted.VMs != 0 || z.Kept.Why != "exit status 1: a job is running" || z.Kept.Retry.IsZero() {
+			t.Errorf("%+v", z)
 		}
 	})
 }

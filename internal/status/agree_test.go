@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ func drawState(t *rapid.T, now time.Time) pool.State {
 	if rarely("standing by") {
 		s.StandBy = now.Add(time.Minute)
 	}
+	ranks := rapid.IntRange(1, 2).Draw(t, "ranks")
 	for i := range rapid.IntRange(1, 4).Draw(t, "zones") {
 		z := pool.ZoneState{Name: fmt.Sprintf("us-east1-%c", 'a'+i)}
 		z.View = rapid.SampledFrom([]pool.View{pool.ViewKnown, pool.ViewKnown, pool.ViewUnknown, pool.ViewUnlisted, pool.ViewWrittenOff, pool.ViewAbsent}).Draw(t, "view")
@@ -43,18 +45,25 @@ func drawState(t *rapid.T, now time.Time) pool.State {
 		}
 		if z.View == pool.ViewKnown {
 			z.Trial = rarely("trial")
-			z.Undeleted = number("undeleted") / 5
+			z.Undeleted.VMs, z.Kept.VMs = number("undeleted")/5, number("kept")/5
 		}
-		if rarely("hold") {
-			z.Hold = &pool.Hold{Class: rapid.SampledFrom([]gce.Class{gce.Exhausted, gce.Quota, gce.Refused, gce.Transient}).Draw(t, "class"), Until: now.Add(time.Minute)}
+		for range ranks {
+			z.Holds = append(z.Holds, nil)
+		}
+		for rank := range z.Holds {
+			if rarely("hold") {
+				z.Holds[rank] = &pool.Hold{Class: rapid.SampledFrom([]gce.Class{gce.Exhausted, gce.Quota, gce.Refused, gce.Transient}).Draw(t, "class"), Until: now.Add(time.Minute)}
+			}
+		}
+		if !slices.Contains(z.Holds, nil) || z.Holds[0] != nil && rarely("rank closed") {
+			z.Hold = z.Holds[0]
 		}
 		s.Zones = append(s.Zones, z)
 	}
 	return s
 }
 
-// What is shown agrees with itself in every state: headline, sentence, zones, plot, JSON and metrics say the same, and no better than what
-// is known.
+// In every state, headline, sentence, zones, plot, JSON and metrics agree with each other, and none says more than is known.
 func TestAgreement(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Now()
@@ -88,7 +97,7 @@ func checkAgreement(t interface {
 	if r.Live != nil {
 		want = strconv.Itoa(*r.Live)
 	}
-	seen, seeable, openZones := 0, 0, 0
+	seen, seeable, openZones, heldZones, heldRanks := 0, 0, 0, 0.0, 0.0
 	for i, z := range r.Zones {
 		if z.Live != nil {
 			sum, anyLive = sum+*z.Live, true
@@ -107,6 +116,20 @@ func checkAgreement(t interface {
 		if never := published.Seen.IsZero() && outOfSight(published); never && (z.Live != nil || p.Rows[i].Number != "not known") {
 			t.Errorf("%s was never seen, and shows %v and %q", z.Zone, z.Live, p.Rows[i].Number)
 		}
+		// A hold is shown as one, whether it is the zone's or a rank's.
+		state := p.Rows[i].State
+		switch {
+		case published.View != pool.ViewKnown:
+		case published.Hold != nil && !strings.HasPrefix(state, "held for "), published.Hold == nil && len(z.Holds) > 0 && !strings.HasPrefix(state, "rank "),
+			published.Hold == nil && len(z.Holds) == 0 && strings.Contains(state, "held"), (published.Hold == nil) != (z.Hold == nil):
+			t.Errorf("%s is held as %+v, of the ranks %+v, and shows %q", z.Zone, published.Hold, published.Holds, state)
+		}
+		heldZones += truth(z.Hold != nil || published.View == pool.ViewAbsent)
+		if len(published.Holds) > 1 {
+			heldRanks += float64(len(z.Holds))
+		} else {
+			heldRanks += truth(z.Hold != nil)
+		}
 		if outOfSight(published) && !published.Seen.IsZero() && !strings.Contains(p.Rows[i].Number, "when last seen") {
 			t.Errorf("%s cannot be seen, and shows %q", z.Zone, p.Rows[i].Number)
 		}
@@ -118,7 +141,7 @@ func checkAgreement(t interface {
 	if begin := regexp.MustCompile(`^\d+`).FindString(r.Sentence); (begin == "") != (r.Live == nil) || begin != "" && begin != want {
 		t.Errorf("live %s, sentence %s", want, r.Sentence)
 	}
-	// Only a pool that is seen as a whole, and at its target, is well.
+	// Only a pool that is at its target, and whose zones can all be seen, is shown as well.
 	if well := found[1] == "ok"; well && (seeable != len(s.Zones) || r.Live == nil || *r.Live != s.Target || s.Paused || r.State != "at-target") {
 		t.Errorf("shown as well: %s", r.Sentence)
 	}
@@ -131,8 +154,8 @@ func checkAgreement(t interface {
 	if strings.Contains(r.Sentence, "looked at again") && (openZones == 0 || s.Paused || s.DryRun || r.State == "blind") {
 		t.Errorf("nothing can come of the next look: %s", r.Sentence)
 	}
-	// The plot ends with the same number, or with a gap.
-	if last := r.History[len(r.History)-1]; (last.Live == nil) != (r.Live == nil || r.State == "blind") || last.Live != nil && *last.Live != *r.Live {
+	// The plot ends with the same number, or with a gap. A point that stands for several seconds shows the fewest of them.
+	if last := r.History[len(r.History)-1]; len(r.History) < points/2 && ((last.Live == nil) != (r.Live == nil || r.State == "blind") || last.Live != nil && *last.Live != *r.Live) {
 		t.Errorf("the plot ends with %v, live %s", last.Live, want)
 	}
 	// The metrics have the same numbers.
@@ -155,7 +178,8 @@ func checkAgreement(t interface {
 	}
 	live, shown := values["prevmtable_live_vms"]
 	if shown != (r.Live != nil) || shown && int(live) != *r.Live || int(values["prevmtable_vms live"]) != sum || int(values["prevmtable_vms apart"]) != r.Apart ||
-		int(values["prevmtable_vms starting"]) != r.Starting || int(values["prevmtable_template_vms"]) != sum || values["prevmtable_blind"] != truth(r.State == "blind") {
+		int(values["prevmtable_vms starting"]) != r.Starting || int(values["prevmtable_template_vms"]) != sum || values["prevmtable_blind"] != truth(r.State == "blind") ||
+		values["prevmtable_zone_held"] != heldZones || values["prevmtable_zone_rank_held"] != heldRanks {
 		t.Errorf("JSON %+v, metrics %v", r, values)
 	}
 }

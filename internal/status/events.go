@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// kept is how many events are remembered, and shown is how many of them are at once.
+	// kept is how many events are remembered, and shown is how many of them are shown at once.
 	kept  = 1000
 	shown = 100
-	// maxBatches is how many notable events are remembered. Like ones count as one, if each came within batchGap of the one before.
-	maxBatches = 100
-	batchGap   = time.Minute
-	// openBatches is among how many of the last batches a like one is looked for.
+	// maxBatches is how many batches of notable events are remembered. An event joins one of the last openBatches if that has
+	// similar events, the last of them within batchGap.
+	maxBatches  = 100
 	openBatches = 10
+	batchGap    = time.Minute
 )
 
-// A numbered event can be told from all others.
+// A numbered event has the number by which a page that refreshes itself recognises its row.
 type numbered struct {
 	pool.Event
 	number int
 }
 
-// A batch is a number of like events.
+// A batch stands for one event or several similar ones.
 type batch struct {
 	first, last numbered
 	count       int
@@ -43,9 +43,10 @@ type events struct {
 	batches []*batch   // oldest first
 }
 
-// unremarkable are kinds of events that another one follows.
+// unremarkable kinds of events announce another event, or say that nothing happens.
 var unremarkable = map[pool.Kind]bool{pool.Creating: true, pool.Deleting: true, pool.Draining: true, pool.WouldNothing: true}
 
+// add remembers an event.
 func (s *events) add(e pool.Event) {
 	s.number++
 	n := numbered{e, s.number}
@@ -71,18 +72,17 @@ func (s *events) add(e pool.Event) {
 	s.batches = append(s.batches, &batch{n, n, 1, map[string]bool{e.Zone: true}})
 }
 
-// takes reports whether an event is like those of the batch. Only events about VMs are: the others are few, and each says something
-// of its own.
+// takes reports whether an event joins the batch. Only events about VMs do: the others are few, and each says something of its own.
 func (b *batch) takes(e pool.Event) bool {
 	was := b.last
 	return e.Name != "" && was.Name != "" && e.Kind == was.Kind && e.Class == was.Class && e.Reason == was.Reason && e.Hook == was.Hook &&
 		e.Time.Sub(was.Time) <= batchGap
 }
 
-// newestFirst returns the events, newest first, that a filter wants; at most so many.
-func (s *events) newestFirst(want func(pool.Event) bool, most int) []Event {
+// newestFirst returns at most limit events that a filter wants, newest first.
+func (s *events) newestFirst(want func(pool.Event) bool, limit int) []Event {
 	found := []Event{}
-	for i := s.number; i > max(0, s.number-kept) && len(found) < most; i-- {
+	for i := s.number; i > max(0, s.number-kept) && len(found) < limit; i-- {
 		if n := s.ring[(i-1)%kept]; want(n.Event) {
 			found = append(found, eventOf(n))
 		}
@@ -98,7 +98,7 @@ func (s *events) notable() []Event {
 		if b.count > 1 {
 			since := utc(b.first.Time)
 			e.Number, e.Since, e.Count, e.Name = b.first.number, &since, b.count, ""
-			delete(e.Facts, "took") // of the last one only
+			delete(e.Facts, "took") // these two are facts about the last event only
 			delete(e.Facts, "lived")
 			if e.Zones = slices.Sorted(maps.Keys(b.zones)); len(e.Zones) > 1 {
 				e.Zone = ""
@@ -118,10 +118,10 @@ func zonesText(zones []string) string {
 	return fmt.Sprint(len(zones), " zones")
 }
 
-// An Event as a program reads it. One that stands for several like ones has a count.
+// An Event is one event, or a batch of similar ones, which has a count.
 type Event struct {
-	Number   int            `json:"number"` // from 1, counting from the daemon's start; of the first, if there are several
-	Time     time.Time      `json:"time"`   // of the last, if there are several
+	Number   int            `json:"number"` // counts from 1 at the daemon's start; of a batch, its first
+	Time     time.Time      `json:"time"`   // of a batch, its last
 	Since    *time.Time     `json:"since,omitempty"`
 	Count    int            `json:"count,omitempty"`
 	Zones    []string       `json:"zones,omitempty"`
@@ -149,13 +149,13 @@ func eventOf(n numbered) Event {
 	return e
 }
 
-// texts puts an event's facts into words, each after a comma. Some are about one VM only.
-func texts(n numbered, all bool) string {
+// texts puts an event's facts into words, each after a comma. A batch has no facts about a single VM.
+func texts(n numbered, single bool) string {
 	var b strings.Builder
 	facts := n.Attributes()
 	for i := 0; i+1 < len(facts); i += 2 {
 		switch name := fmt.Sprint(facts[i]); {
-		case name == "zone", name == "name", name == "err", !all && (name == "took" || name == "lived" || name == "status"):
+		case name == "zone", name == "name", name == "err", !single && (name == "took" || name == "lived" || name == "status"):
 		default:
 			fmt.Fprintf(&b, ", %s %s", name, show(facts[i+1]))
 		}
@@ -176,7 +176,7 @@ func typed(fact any) any {
 	return fmt.Sprint(fact)
 }
 
-// show writes a fact for people.
+// show returns a fact in words.
 func show(fact any) string {
 	switch f := fact.(type) {
 	case time.Time:
@@ -194,12 +194,12 @@ func show(fact any) string {
 
 func severity(l slog.Level) string {
 	if l == slog.LevelWarn {
-		return "WARNING" // as Cloud Logging has it
+		return "WARNING" // Cloud Logging's word
 	}
 	return l.String()
 }
 
-// observe counts and remembers an event.
+// observe adds an event to the history, the losses, the failing hooks and the events. The caller holds b.mu.
 func (b *Board) observe(e pool.Event) {
 	switch {
 	case e.Kind == pool.Vanished:
@@ -212,6 +212,7 @@ func (b *Board) observe(e pool.Event) {
 	case e.Kind == pool.NotCreated && e.Class == gce.Exhausted:
 		b.history.at(e.Time).exhausted++
 		b.losses.at(e.Zone, e.Time).Exhausted++
+	case e.Hook == "drain": // a refusal is an answer, and the zones say what it keeps
 	case e.Kind == pool.HookEnded, e.Kind == pool.HookFailed, e.Kind == pool.HookDropped:
 		b.failing = slices.DeleteFunc(b.failing, func(f pool.Event) bool { return f.Hook == e.Hook })
 		if e.Kind != pool.HookEnded {

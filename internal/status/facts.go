@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -8,27 +9,28 @@ import (
 	"prevmtable/internal/pool"
 )
 
-// facts are what follows from a state at some time. Sentence, page, plot, JSON and metrics show these numbers and no others.
+// facts are what follows from a state at some time. Sentence, page, plot, JSON and metrics show these numbers and no others, so that
+// they cannot disagree.
 type facts struct {
 	pool.State
 	now       time.Time
 	attribute string
-	failing   []pool.Event // the last run of each hook that failed
+	failing   []pool.Event // of each hook whose last run failed, that run
 
 	blind      bool      // no zone could be listed at the last update
-	blindSince time.Time // when the last zone went out of sight
+	blindSince time.Time // when the last zone became unknown
 	lastSeen   time.Time // when a zone was last listed; zero if none was
 	anySeen    bool      // some zone has been listed, so that there are numbers
 
 	// Sums over the zones that count.
 	live, starting, deleting, stopped int
-	undeleted, wouldCreate            int
-	wouldDelete                       int
+	undeleted, kept                   int // VMs to be deleted that are still there
+	wouldCreate, wouldDelete          int
 	outdated                          int // live VMs of a lesser rank or of another template
-	apart                             int // live when last seen, in zones that do not count
+	apart                             int // live when last seen, in zones that were seen and do not count
 }
 
-// factsOf draws the facts from a state.
+// factsOf returns the facts that follow from a state.
 func factsOf(s pool.State, now time.Time) *facts {
 	f := &facts{State: s, now: now}
 	f.blind = len(s.Zones) > 0
@@ -52,7 +54,8 @@ func factsOf(s pool.State, now time.Time) *facts {
 		f.starting += z.Starting
 		f.deleting += z.Deleting
 		f.stopped += z.Stopped
-		f.undeleted += z.Undeleted
+		f.undeleted += z.Undeleted.VMs
+		f.kept += z.Kept.VMs
 		f.wouldCreate += z.WouldCreate
 		f.wouldDelete += z.WouldDelete
 		for rank, n := range z.Ranks {
@@ -64,21 +67,23 @@ func factsOf(s pool.State, now time.Time) *facts {
 	return f
 }
 
-// counts reports whether a zone's numbers are part of the pool's. Those of a zone that was never listed are not known. Those of a
-// zone that is written off stand beside the total, as long as other zones can be seen.
+// counts reports whether a zone's numbers are part of the totals. A zone that was never listed has no numbers. A zone that is written off
+// stands beside the totals, unless no zone can be seen: then the totals are those last seen.
 func (f *facts) counts(z pool.ZoneState) bool {
 	return wasSeen(z) && (z.View != pool.ViewWrittenOff || f.blind)
 }
 
+// wasSeen reports whether a zone has been listed.
 func wasSeen(z pool.ZoneState) bool {
 	return z.View == pool.ViewKnown || z.View == pool.ViewAbsent || !z.Seen.IsZero()
 }
 
+// outOfSight reports whether a zone cannot be seen now.
 func outOfSight(z pool.ZoneState) bool {
 	return z.View == pool.ViewUnknown || z.View == pool.ViewUnlisted || z.View == pool.ViewWrittenOff
 }
 
-// missing is how many VMs are neither live nor being created; negative if there are too many.
+// missing is the number of VMs to create; negative if there are too many.
 func (f *facts) missing() int { return f.Target - f.live - f.starting }
 
 // acts reports whether the daemon does anything about the pool now.
@@ -88,17 +93,17 @@ func (f *facts) acts() bool {
 
 func (f *facts) standingBy() bool { return f.now.Before(f.StandBy) }
 
-// open reports whether a VM may be created in a zone.
+// open reports whether a VM may be created in a zone, of some rank.
 func open(z pool.ZoneState) bool { return z.View == pool.ViewKnown && z.Hold == nil }
 
 // allRefused reports whether every zone refuses the template or the daemon's account.
 func (f *facts) allRefused() bool {
 	return len(f.Zones) > 0 && !slices.ContainsFunc(f.Zones, func(z pool.ZoneState) bool {
-		return z.Hold == nil || !z.Hold.Class.Lasting()
+		return z.Hold == nil || !z.Hold.Class.Lasting() || slices.ContainsFunc(z.Holds, func(h *pool.Hold) bool { return h == nil || !h.Class.Lasting() })
 	})
 }
 
-// state is the pool's state in one word that stays the same from version to version.
+// state returns the pool's state as one stable word, for programs.
 func (f *facts) state() string {
 	missing := f.missing()
 	switch {
@@ -126,8 +131,8 @@ func (f *facts) state() string {
 	return "on-its-way"
 }
 
-// problem says how bad the state is: ok, busy, warn, bad, or dry for a dry run, which changes nothing.
-func (f *facts) problem() string {
+// level says how bad the state is: ok, busy, warn, bad, or dry for a dry run, which changes nothing.
+func (f *facts) level() string {
 	switch state := f.state(); {
 	case state == "stalled":
 		return "bad"
@@ -140,13 +145,13 @@ func (f *facts) problem() string {
 	case state != "at-target":
 		return "busy"
 	case slices.ContainsFunc(f.Zones, outOfSight):
-		return "warn" // for it is not known to be true
+		return "warn" // some of these VMs may be gone
 	}
 	return "ok"
 }
 
-// mood puts the state into a few words, which follow the numbers.
-func (f *facts) mood() string {
+// headline puts the state into a few words, which follow the numbers.
+func (f *facts) headline() string {
 	switch state := f.state(); {
 	case state == "waiting":
 		return "No pool yet"
@@ -164,21 +169,25 @@ func (f *facts) mood() string {
 		return "VMs live, dry run"
 	case state == "unlisted":
 		return "VMs known so far"
-	case state == "at-target" && f.problem() == "warn":
+	case state == "at-target" && f.level() == "warn":
 		return "VMs live, as far as can be seen"
 	case state == "at-target":
 		return "VMs live, at the target"
+	case state == "stuck" && f.missing() <= 0:
+		return "VMs live, stuck: deletions fail"
 	case state == "stuck":
-		return "VMs live, stuck: Google refuses the change"
+		return "VMs live, stuck: every zone refuses new ones"
 	case state == "held":
 		return "VMs live, every zone is held"
 	case state == "short":
 		return "VMs live, short of the target"
+	case f.live > f.Target && f.deleting == 0 && f.kept > 0:
+		return "VMs live, kept by the drain hook"
 	}
 	return "VMs live, on the way to the target"
 }
 
-// reason returns the first reason why one of some zones cannot be seen.
+// reason returns why one of the zones that fit cannot be seen.
 func (f *facts) reason(of func(pool.ZoneState) bool) string {
 	for _, z := range f.Zones {
 		if of(z) && z.Why != "" {
@@ -188,23 +197,44 @@ func (f *facts) reason(of func(pool.ZoneState) bool) string {
 	return ""
 }
 
-// heldFor returns the held zones, and when the first hold ends, of those whose class has some words.
-func (f *facts) heldFor(words holdWords) (zones []string, first time.Time, message string) {
+// wholeZone stands for all ranks of a zone.
+const wholeZone = -1
+
+// holdOf returns the hold of a zone, or of one rank where the zone as a whole is not held; nil if there is none.
+func holdOf(z pool.ZoneState, rank int) *pool.Hold {
+	switch {
+	case rank == wholeZone:
+		return z.Hold
+	case z.Hold == nil && rank < len(z.Holds):
+		return z.Holds[rank]
+	}
+	return nil
+}
+
+// ranks is how many ranks there are.
+func (f *facts) ranks() int {
+	if len(f.Zones) == 0 {
+		return 0
+	}
+	return len(slices.MaxFunc(f.Zones, func(a, b pool.ZoneState) int { return len(a.Holds) - len(b.Holds) }).Holds)
+}
+
+// heldFor returns the zones that are held for a class with these words, when the first of these holds ends, and Google's message.
+func (f *facts) heldFor(words holdWords, rank int) (zones []string, first time.Time, message string) {
 	for _, z := range f.Zones {
-		if z.Hold == nil || wordsOf(z.Hold.Class) != words {
+		h := holdOf(z, rank)
+		if h == nil || wordsOf(h.Class) != words {
 			continue
 		}
-		if zones = append(zones, z.Name); first.IsZero() || z.Hold.Until.Before(first) {
-			first = z.Hold.Until
+		if zones = append(zones, z.Name); first.IsZero() || h.Until.Before(first) {
+			first = h.Until
 		}
-		if message == "" {
-			message = z.Hold.Message
-		}
+		message = cmp.Or(message, h.Message)
 	}
 	return zones, first, message
 }
 
-// zonesWith returns the names of the zones that fit.
+// zonesWith returns the names of the zones for which fits returns true.
 func (f *facts) zonesWith(fits func(pool.ZoneState) bool) (names []string) {
 	for _, z := range f.Zones {
 		if fits(z) {
@@ -214,7 +244,7 @@ func (f *facts) zonesWith(fits func(pool.ZoneState) bool) (names []string) {
 	return names
 }
 
-// holdWords say what a hold of a class means, of one zone and of several.
+// holdWords say what a hold of a class means, for one zone and for several.
 type holdWords struct {
 	class     gce.Class
 	guide     string

@@ -9,10 +9,10 @@ import (
 	"prevmtable/misc"
 )
 
-// anchor is a place in the guide that a problem links to.
+// anchor matches a place in the escaped guide that a problem links to.
 var anchor = regexp.MustCompile(`&lt;a id=&#34;([a-z-]+)&#34;&gt;&lt;/a&gt;`)
 
-// serveGuide shows the guide as the text that it is, so that the links from problems work without a network.
+// serveGuide serves the guide as plain text with anchors, so that the links from problems work without a network.
 func serveGuide(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprintf(w, "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>prevmtable: the guide</title><style>%s</style><body><pre>%s</pre>\n",

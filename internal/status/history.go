@@ -8,15 +8,14 @@ import (
 const (
 	// span is how far back the plot and the table of losses go.
 	span = 6 * time.Hour
-	// points is how many the plot has at the most. One may stand for many seconds; a dip in them is not lost.
+	// points is how many points the plot has at most. A point that stands for many seconds shows the lowest number of live VMs.
 	points = 240
 )
 
-// A history remembers each second of the last hours: how many VMs were live and wanted, and what was lost. It takes a quarter
-// of a megabyte.
+// A history remembers each second of the last hours, in a quarter of a megabyte.
 type history struct {
-	first, last int64    // seconds of the Unix clock, both remembered; last is 0 before the first
-	seconds     []second // a ring; the index is the second modulo its length
+	first, last int64    // Unix seconds of the oldest and the newest entry; last is 0 if there is none
+	seconds     []second // a ring; the index is the Unix second modulo its length
 }
 
 // unseen is the number of live VMs in a second in which no zone could be seen.
@@ -29,8 +28,8 @@ type second struct {
 
 const ringLength = int64(span / time.Second)
 
-// at returns the second of a time, having filled the gap since the last one with what was true then. A time shortly before
-// the last counts as that one; if the clock was set back by more, the history begins anew.
+// at returns the entry for a time. Seconds between it and the newest entry are filled with that entry's numbers. A time up to a minute
+// before the newest entry counts as that one. If the clock was set back by more, the history starts again.
 func (h *history) at(t time.Time) *second {
 	now := t.Unix()
 	if h.last == 0 || now < h.last-60 {
@@ -38,7 +37,7 @@ func (h *history) at(t time.Time) *second {
 		h.first, h.last = now, now
 	}
 	was := h.seconds[h.last%ringLength]
-	h.last = max(h.last, now-ringLength) // what lies before would be overwritten anyway
+	h.last = max(h.last, now-ringLength) // older entries would be overwritten
 	for h.last < now {
 		h.last++
 		h.seconds[h.last%ringLength] = second{live: was.live, target: was.target}
@@ -47,7 +46,7 @@ func (h *history) at(t time.Time) *second {
 	return &h.seconds[h.last%ringLength]
 }
 
-// forget notes that nothing is known of the time between two others.
+// forget marks the seconds between two times as unseen.
 func (h *history) forget(from, to time.Time) {
 	for i := max(from.Unix()+1, h.first); i < to.Unix(); i++ {
 		h.seconds[i%ringLength].live = unseen
@@ -63,7 +62,7 @@ type Point struct {
 	Exhausted int       `json:"exhausted"`
 }
 
-// points returns the history of some length up to now, evenly spaced.
+// points returns evenly spaced points of the history, which end now and cover at most the given length.
 func (h *history) points(now time.Time, length time.Duration) []Point {
 	if h.last == 0 {
 		return nil
@@ -73,7 +72,7 @@ func (h *history) points(now time.Time, length time.Duration) []Point {
 	step := (h.last-first)/(points-1) + 1
 	var all []Point
 	for from := first; from <= h.last; {
-		next := from - from%step + step // the same whenever one looks, so that the plot does not jitter
+		next := from - from%step + step // aligned to the clock, so that the plot does not jitter from refresh to refresh
 		p := Point{Time: time.Unix(from, 0).UTC()}
 		live := h.seconds[from%ringLength].live
 		for i := from; i < next && i <= h.last; i++ {
@@ -90,18 +89,18 @@ func (h *history) points(now time.Time, length time.Duration) []Point {
 	return all
 }
 
-// An Hour says what a zone lost in one hour of the clock.
+// An Hour is what a zone lost in one hour of the clock.
 type Hour struct {
 	Hour      time.Time `json:"hour"`      // when it began
-	Vanished  int       `json:"vanished"`  // for whatever reason
-	Preempted int       `json:"preempted"` // of those, VMs that Compute Engine is known to have taken back
-	Exhausted int       `json:"exhausted"` // creations for which there was no room
+	Vanished  int       `json:"vanished"`  // VMs lost, for any reason
+	Preempted int       `json:"preempted"` // of those, the VMs known to be preempted
+	Exhausted int       `json:"exhausted"` // creations that failed for lack of capacity
 }
 
-// losses counts by zone and hour.
+// losses are the hours of each zone in which something was lost, oldest first.
 type losses map[string][]Hour
 
-// at returns the hour of a zone that a time falls into.
+// at returns the entry for a zone and a time.
 func (l losses) at(zone string, t time.Time) *Hour {
 	hours, hour := l[zone], t.UTC().Truncate(time.Hour)
 	if n := len(hours); n == 0 || hours[n-1].Hour.Before(hour) {
@@ -111,7 +110,7 @@ func (l losses) at(zone string, t time.Time) *Hour {
 	return &hours[len(hours)-1]
 }
 
-// recent returns the hours of a zone in which something was lost, of the last six hours of the clock, oldest first.
+// recent returns the entries of a zone for the last six hours of the clock.
 func (l losses) recent(zone string, now time.Time) []Hour {
 	return slices.DeleteFunc(slices.Clone(l[zone]), func(h Hour) bool { return now.Sub(h.Hour) >= span })
 }

@@ -10,7 +10,7 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// A dip that lasts one second in six hours is still to be seen, and so is every loss.
+// The plot of six hours shows a dip of one second, and every loss.
 func TestHistoryKeepsDips(t *testing.T) {
 	var h history
 	set := func(after time.Duration, live int32) {
@@ -38,7 +38,7 @@ func TestHistoryKeepsDips(t *testing.T) {
 	}
 }
 
-// What is older than six hours is forgotten; a clock that is set back, or a daemon that slept for days, does no harm.
+// The history forgets what is older than six hours. Clocks that are set back and daemons that slept for days do no harm.
 func TestHistoryForgets(t *testing.T) {
 	var h history
 	if h.points(epoch, span) != nil {
@@ -69,7 +69,7 @@ func TestHistoryForgets(t *testing.T) {
 	}
 }
 
-// A clock that is set back by a day begins the history anew.
+// If the clock is set back by a day, the history starts again.
 func TestHistoryBack(t *testing.T) {
 	var h history
 	h.at(epoch).live = 5
@@ -121,7 +121,7 @@ func TestLosses(t *testing.T) {
 	}
 }
 
-// TestPlot reads the plot's paths: where they begin and end, and that what there is lies within the frame.
+// TestPlot checks where the plot's paths begin and end, and that they stay within the frame.
 func TestPlot(t *testing.T) {
 	if newPlot(nil) != nil || newPlot([]Point{{Time: epoch}}) != nil {
 		t.Error("a plot of nothing")
@@ -134,7 +134,7 @@ func TestPlot(t *testing.T) {
 		{Time: epoch.Add(40 * time.Second), Live: new(12), Target: 12},
 	}
 	p := newPlot(history)
-	// The scale ends at 15: 12 VMs are 132*12/15 above the ground at 166.
+	// The axis ends at 15 VMs and is 132 long, so 12 VMs are 132*12/15 above its origin at 166.
 	if len(p.Marks) != 2 {
 		t.Fatalf("marks %+v", p.Marks)
 	}
@@ -152,7 +152,7 @@ func TestPlot(t *testing.T) {
 	if len(p.YTicks) != 4 || p.YTicks[3].Text != "15" || len(p.XTicks) != 3 || p.XTicks[0].Text != "12:00:15" {
 		t.Errorf("ticks %+v, %+v", p.YTicks, p.XTicks)
 	}
-	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now 12 of 12. 3 vanished, 1 creation found no room."; p.Text != want {
+	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now 12 of 12. 3 vanished, 1 creation without capacity."; p.Text != want {
 		t.Errorf("%s, want %s", p.Text, want)
 	}
 	for most, want := range map[int]int{0: 1, 1: 1, 4: 1, 5: 2, 12: 5, 21: 10, 10_000: 5000} {
@@ -160,22 +160,22 @@ func TestPlot(t *testing.T) {
 			t.Errorf("step for %d: %d, want %d", most, got, want)
 		}
 	}
-	// What could not be seen is a gap, whatever was known before and after.
+	// Seconds in which no zone could be seen are a gap.
 	history[2].Live, history[4].Live = nil, nil
 	p = newPlot(history)
 	if want := "M40 166H173.6V60.4H307.2M440.8 86.8H574.4"; p.Live != want || p.Gaps != "M307.2 34H440.8V166H307.2zM574.4 34H708V166H574.4z" {
 		t.Errorf("live %s, want %s, gaps %s", p.Live, want, p.Gaps)
 	}
-	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now not to be seen. 3 vanished, 1 creation found no room."; p.Text != want {
+	if want := "From 12:00:00 to 12:00:40 UTC: 0 to 12 VMs live, now not seen. 3 vanished, 1 creation without capacity."; p.Text != want {
 		t.Errorf("%s, want %s", p.Text, want)
 	}
-	// A time too near to the edge would be cut off.
+	// No label is so near to the edge that it would be cut off.
 	if long := newPlot([]Point{{Time: epoch}, {Time: epoch.Add(span - 90*time.Second)}, {Time: epoch.Add(span)}}); len(long.XTicks) != 5 || strings.Contains(long.Live, "NaN") {
 		t.Errorf("%+v", long)
 	}
 }
 
-// A short history may be asked for. Part of it that could not be seen shows as that, and so does the time in which the daemon slept.
+// A shorter range shows the end of the history. Times in which no zone could be seen, or the daemon slept, are gaps.
 func TestHistoryRangesAndGaps(t *testing.T) {
 	var h history
 	for i := range 3 * 3600 {

@@ -15,8 +15,8 @@ import (
 	"prevmtable/internal/pool"
 )
 
-// metrics are what Prometheus reads. Counters follow the events; gauges are read off the state when somebody asks, so that
-// zones which were taken out leave none behind. Labels are zones, and words from fixed lists.
+// metrics are what Prometheus reads. Counters follow the events. Gauges are computed from the state at each scrape, so that a zone that is
+// no longer configured leaves none behind. Labels are zones, ranks, and words from fixed lists.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -28,26 +28,27 @@ type metrics struct {
 	creation, update                                  prometheus.Histogram
 }
 
-// notCreated are the classes that a failed creation may have. The pool takes what is not found for refused.
+// notCreated are the classes that a failed creation may have. The pool counts a 404 as refused.
 var notCreated = []gce.Class{
 	gce.Exhausted, gce.Quota, gce.AddressSpace, gce.RateLimited, gce.Refused, gce.Forbidden, gce.Exists, gce.Transient,
 }
 
-// expect makes the series that will be counted in a zone, so that the first that happens is an increase.
+// expect creates a zone's counters at 0, so that increase() sees the first event.
 func (m *metrics) expect(zone string) {
 	for _, reason := range []pool.Reason{pool.Preempted, pool.DeletedByHand, pool.StoppedByHand, pool.NoReason} {
 		m.vanished.WithLabelValues(zone, string(reason))
 	}
+	m.lifetimes.WithLabelValues(zone, string(pool.Preempted)) // other reasons are rare
 	m.creates.WithLabelValues(zone, "created")
 	for _, class := range notCreated {
 		m.creates.WithLabelValues(zone, label(string(class)))
 	}
 }
 
-// creationSeconds fit operations, which take from seconds to the ten minutes after which the pool gives up.
+// creationSeconds are buckets for operations, most of which take from seconds to minutes.
 var creationSeconds = []float64{2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600}
 
-// lifetimeSeconds fit Spot VMs, which live from minutes to weeks.
+// lifetimeSeconds are buckets for Spot VMs, which live from minutes to weeks.
 var lifetimeSeconds = []float64{120, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400}
 
 func newMetrics(b *Board) *metrics {
@@ -59,9 +60,9 @@ func newMetrics(b *Board) *metrics {
 		vanished: counter("prevmtable_vanished_total", "VMs that vanished, by zone and reason (preempted, deleted, stopped, unknown).", "zone", "reason"),
 		creates:  counter("prevmtable_creates_total", "Creations that ended, by zone and result: created, or the class of the failure.", "zone", "result"),
 		deletes:  counter("prevmtable_deletes_total", "Deletions that ended, by zone and result: deleted, or the class of the failure.", "zone", "result"),
-		holds:    counter("prevmtable_holds_total", "Times that a zone was put on hold, by zone and class of the failure.", "zone", "class"),
+		holds:    counter("prevmtable_holds_total", "Holds begun, by zone and class of the failure.", "zone", "class"),
 		dropped:  counter("prevmtable_hooks_dropped_total", "Hooks that were not run because too many were waiting.", "hook"),
-		calls:    counter("prevmtable_api_requests_total", "Calls of the Compute Engine API, by method and HTTP status: none if there was no answer, other if it is no known status.", "method", "code"),
+		calls:    counter("prevmtable_api_requests_total", "Calls of the Compute Engine API, by method and HTTP status: none without an answer, other for an unknown status.", "method", "code"),
 		configErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "prevmtable_configuration_errors_total", Help: "Configurations that were refused.",
 		}),
@@ -71,22 +72,22 @@ func newMetrics(b *Board) *metrics {
 		}, []string{"hook", "result"}),
 		drains: counter("prevmtable_drains_total", "Drain hooks that ended, by result: ok (the VM may be deleted), failed (it is kept).", "result"),
 		lifetimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "prevmtable_vanished_lifetime_seconds", Help: "How long VMs had lived that vanished, by zone and reason.",
+			Name: "prevmtable_vanished_lifetime_seconds", Help: "How long vanished VMs had lived, by zone and reason.",
 			Buckets: lifetimeSeconds,
 		}, []string{"zone", "reason"}),
 		creation: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "prevmtable_create_duration_seconds", Help: "From the decision to create a VM to the end of its operation, of those that were created.",
+			Name: "prevmtable_create_duration_seconds", Help: "From the decision to create a VM to the successful end of its operation.",
 			Buckets: creationSeconds,
 		}),
 		update: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "prevmtable_update_duration_seconds", Help: "How long the look at all zones took.",
+			Name: "prevmtable_update_duration_seconds", Help: "How long it took to list all zones.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30},
 		}),
 	}
 	for _, result := range []string{"ok", "failed"} {
 		m.drains.WithLabelValues(result)
 	}
-	for _, hook := range []string{"create", "delete", "vanished", "exhausted", "drain"} { // so that the first failure is an increase
+	for _, hook := range []string{"create", "delete", "vanished", "exhausted", "drain"} { // at 0, as in expect
 		m.dropped.WithLabelValues(hook)
 		m.hooks.WithLabelValues(hook, "ok")
 		m.hooks.WithLabelValues(hook, "failed")
@@ -95,14 +96,14 @@ func newMetrics(b *Board) *metrics {
 	return m
 }
 
-// handler serves the metrics, with those of the process and of Go's runtime.
+// handler serves the metrics together with those of the process and of Go's runtime.
 func (m *metrics) handler() http.Handler {
 	all := prometheus.NewRegistry()
 	all.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(prometheus.Gatherers{m.registry, all}, promhttp.HandlerOpts{Timeout: 5 * time.Second, MaxRequestsInFlight: 4})
 }
 
-// label writes a class of failures as one word.
+// label returns a class of failures as a label value.
 func label(s string) string {
 	return strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(s))
 }
@@ -149,13 +150,13 @@ func (m *metrics) apiCall(method string, status int) {
 	switch {
 	case status == 0:
 		code = "none"
-	case http.StatusText(status) == "": // some server sends any numbers
+	case http.StatusText(status) == "": // a broken server must not make labels without limit
 		code = "other"
 	}
 	m.calls.WithLabelValues(method, code).Inc()
 }
 
-// gauges are the metrics that a state gives.
+// gauges are the metrics that are computed from the state.
 type gauges struct{ board *Board }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
@@ -169,23 +170,24 @@ var (
 	poolVMs     = gauge("vms", "VMs of the pool by zone and state (live, starting, deleting, stopped), as last seen; apart: live in a zone that is written off, and not counted.", "zone", "state")
 	templateVMs = gauge("template_vms", "Live VMs by version of their template (current, other) and, where there are alternatives, its rank.", "version", "rank")
 	blindNow    = gauge("blind", "1 if no zone could be listed at the last update.")
-	standingBy  = gauge("standing_by", "1 if an older daemon works on the pool, and this one only looks on.")
+	standingBy  = gauge("standing_by", "1 if an older daemon works on the pool, and this one changes nothing.")
 	zoneUnknown = gauge("zone_unknown", "1 if the zone cannot be seen at present.", "zone")
-	zoneHeld    = gauge("zone_held", "1 if no VM is created in the zone for now, or because there is no such zone.", "zone")
+	zoneHeld    = gauge("zone_held", "1 if no VM can be created in the zone now: it is held for every rank, or does not exist.", "zone")
+	rankHeld    = gauge("zone_rank_held", "1 if the rank is held in the zone.", "zone", "rank")
 	holdEnds    = gauge("zone_hold_end_timestamp_seconds", "When the zone's hold ends; absent without one.", "zone")
-	lastSuccess = gauge("last_successful_update_timestamp_seconds", "When an update last ended in which every zone was seen that is not written off; absent if none has.")
+	lastSuccess = gauge("last_successful_update_timestamp_seconds", "When an update last ended that listed every zone which is not written off; absent if none has.")
 	configSince = gauge("configuration_in_force_timestamp_seconds", "Since when the configuration is in force; absent if none is.")
 	configBad   = gauge("configuration_refused", "1 if the newest configuration is refused.")
-	configRead  = gauge("configuration_readable", "1 if there was an answer when the configuration was last asked for.")
+	configRead  = gauge("configuration_readable", "1 if the configuration could be read when it was last asked for.")
 	paused      = gauge("paused", "1 if the pool is paused because the configuration's attribute is absent.")
 	restSeconds = gauge("rest_seconds", "Seconds between two updates.")
-	hooksNow    = gauge("hooks", "Hooks under way, by state (running, waiting).", "state")
-	restingNow  = gauge("rate_limited_regions", "Regions whose calls the API's rate limit holds back at present.")
+	hooksNow    = gauge("hooks", "Hooks, by state (running, waiting).", "state")
+	restingNow  = gauge("rate_limited_regions", "Regions whose calls wait for the API's rate limit.")
 )
 
 func (g gauges) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, targetVMs, liveVMs, poolVMs, zoneUnknown, zoneHeld, holdEnds, lastSuccess, configSince, configBad, configRead, paused, restSeconds,
+		buildInfo, targetVMs, liveVMs, poolVMs, zoneUnknown, zoneHeld, rankHeld, holdEnds, lastSuccess, configSince, configBad, configRead, paused, restSeconds,
 		hooksNow, restingNow, templateVMs, blindNow, standingBy,
 	} {
 		descs <- d
@@ -206,7 +208,7 @@ func (g gauges) Collect(metrics chan<- prometheus.Metric) {
 			set(d, seconds(t))
 		}
 	}
-	set(configBad, truth(s.Newest.Refusal != nil))
+	set(configBad, truth(len(refusals(s.Newest)) > 0))
 	set(configRead, truth(s.Newest.Err == nil && (s.Newest.Absent || !s.Newest.Read.IsZero())))
 	set(paused, truth(s.Paused))
 	set(restSeconds, s.Rest.Seconds())
@@ -225,6 +227,9 @@ func (g gauges) Collect(metrics chan<- prometheus.Metric) {
 		}
 		set(zoneUnknown, truth(outOfSight(z)), z.Name)
 		set(zoneHeld, truth(z.Hold != nil || z.View == pool.ViewAbsent), z.Name)
+		for rank, h := range z.Holds {
+			set(rankHeld, truth(h != nil), z.Name, strconv.Itoa(rank))
+		}
 		if z.Hold != nil {
 			set(holdEnds, seconds(z.Hold.Until), z.Name)
 		}
@@ -237,8 +242,8 @@ func (g gauges) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// byTemplate counts live VMs by template version and rank. The rank is empty where there are no alternatives, and for VMs that no
-// template in force has made.
+// byTemplate counts live VMs by template version and rank. The rank is empty where there are no alternatives, and for VMs of a template
+// that is not in force.
 func (f *facts) byTemplate() map[[2]string]int {
 	n := map[[2]string]int{{"other", ""}: 0}
 	for _, z := range f.Zones {
@@ -266,5 +271,5 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// seconds is a time as Prometheus counts it.
+// seconds returns a time as Unix seconds.
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

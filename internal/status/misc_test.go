@@ -44,7 +44,7 @@ func exported(t *testing.T) map[string]bool {
 	return names
 }
 
-// checkNames sees to it that a text speaks of no metric that there is not.
+// checkNames checks that all metrics in a text exist.
 func checkNames(t *testing.T, text string) {
 	t.Helper()
 	names := exported(t)
@@ -69,7 +69,7 @@ func TestAlerts(t *testing.T) {
 	promtool(t, "", "test", "rules", "prometheus-alerts_test.yaml")
 }
 
-// TestDashboard has Prometheus read every query of the Grafana dashboard, with values for Grafana's variables.
+// TestDashboard has Prometheus parse every query of the Grafana dashboard, with values for Grafana's variables.
 func TestDashboard(t *testing.T) {
 	text := read(t, "../../misc/grafana-dashboard.json")
 	checkNames(t, text)

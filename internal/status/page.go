@@ -26,7 +26,7 @@ var (
 	style  = mustRead("page/style.css")
 	script = mustRead("page/refresh.js")
 
-	// contentPolicy lets a browser use nothing but what the page brings along, and read the page again.
+	// contentPolicy allows a browser nothing but the page's own style and script, and requests to the daemon.
 	contentPolicy = "default-src 'none'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; " +
 		"img-src data:; style-src " + hash(style) + "; script-src " + hash(script)
 
@@ -52,30 +52,28 @@ var (
 func mustRead(name string) string {
 	b, err := files.ReadFile(name)
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // the file is embedded
 	}
 	return string(b)
 }
 
-// hash allows an inline style or script in a content security policy.
+// hash returns the source of an inline style or script for a content security policy.
 func hash(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 const (
-	// maxZones is how many zones the page shows; those that need attention come first where there are more.
-	maxZones = 100
-	// maxMessage is how much of an event's message the page shows, and maxMessages of how many zones it shows one, in full. All is in
-	// /status.json.
-	maxMessage  = 140
-	maxMessages = 20
-	// maxNames is how many stopped VMs the page names, maxLost of how many zones it has the losses, those of the most first,
-	// and maxProblems how many problems of a configuration it lists.
-	maxNames, maxLost, maxProblems = 100, 20, 20
+	// The page stays small however many zones and VMs there are; /status.json has everything.
+	maxZones    = 100 // shown, of which those that need attention come first
+	maxMessage  = 140 // characters of an event's message
+	maxMessages = 20  // zones with their message, in full
+	maxNames    = 100 // stopped VMs by name
+	maxLost     = 20  // zones with their losses, those with the most first
+	maxProblems = 20  // of a configuration
 )
 
-// A page is what the template shows.
+// A page is the data of the template.
 type page struct {
 	Report
 	Now      time.Time
@@ -84,62 +82,63 @@ type page struct {
 	Ranges   []string
 	Query    template.URL // of the page without a range
 	Rows     []row
-	More     int // zones that are not shown
-	Hours    []time.Time
+	More     int         // zones that are not shown
+	Hours    []time.Time // those in which something was lost
 	Lost     []lostIn
-	AtRest   []Zone // with stopped VMs, as many as can be named
-	Named    int    // how many VMs these have
+	AtRest   []Zone // zones whose stopped VMs are named
+	Named    int    // how many stopped VMs are named
 	Filter   filterForm
 	Settings []setting
 	List     vmPage
-	Mark     string // what the state means: ok, busy, warn, bad or dry
-	Mood     string // the state in a few words
+	Level    string // of the state: ok, busy, warn, bad or dry
+	Headline string // the state in a few words
 	Short    string // the sentence without the problems
 }
 
-// A vmPage is a part of the list of VMs.
+// A vmPage is one page of the list of VMs.
 type vmPage struct {
 	Shown     bool
 	VMs       []VM
 	Time      time.Time
-	From, To  int // of Matching
-	Matching  int
+	From, To  int // the VMs shown, counted from 1
+	Matching  int // VMs that pass the filter
 	Filter    vmFilter
 	Zones     []string
 	States    []pool.VMState
-	Next      string // the query of the next page, empty if there is none
+	Next      string // link to the next page; empty if there is none
 	Previous  string
 	WithRanks bool
 }
 
-// maxVMs is how many VMs the page shows at a time. Up to fewVMs are shown unasked.
+// maxVMs is how many VMs the page shows at a time. A list of up to fewVMs is shown without being asked for.
 const maxVMs, fewVMs = 200, 50
 
 // A row is a zone with its bar. Widths are percent of the longest bar.
 type row struct {
 	Zone
 	LiveTo, StartingTo, DeletingTo, ShareAt string // where the parts of the bar end
-	Number                                  string // its VMs in words
-	Unseen                                  bool   // the bar shows what was seen last
-	Said                                    string // why it is held, or cannot be seen
-	Words                                   string
+	StartingFrom, DeletingFrom              string // where they begin, after a gap
+	Number                                  string // the VMs in words
+	OutOfSight                              bool   // the bar shows what was seen last
+	State                                   string // in words
+	Message                                 string // why the zone is held, or cannot be seen, in Google's words
 }
 
-// lostIn is what a zone lost, hour by hour.
+// A lostIn is what a zone lost, hour by hour.
 type lostIn struct {
 	Zone  string
 	Cells []Hour
 	total int
 }
 
-// A filterForm is what the filter of the events offers, and what is chosen.
+// A filterForm has the choices of the events' filter, and what is chosen.
 type filterForm struct {
 	Zone, Kind   string
-	All          bool // not only notable ones
+	All          bool // each event, not only batches of notable ones
 	Zones, Kinds []string
 }
 
-// offered are the kinds of events that can be chosen.
+// offered are the kinds of events in the filter.
 var offered = func() (ids []string) {
 	for _, kind := range []pool.Kind{
 		pool.Created, pool.NotCreated, pool.Vanished, pool.Deleted, pool.NotDeleted, pool.ZoneHeld, pool.ZoneInUse, pool.ZoneUnknown, pool.ZoneWrittenOff,
@@ -164,12 +163,13 @@ func (b *Board) servePage(w http.ResponseWriter, r *http.Request) {
 	w.Write(buffer.Bytes())
 }
 
+// withoutRange returns a query for links that add another range.
 func withoutRange(q url.Values) template.URL {
 	q.Del("range")
 	return template.URL(q.Encode())
 }
 
-// vmPage makes the part of the list of VMs that is asked for; none unless it is.
+// vmPage returns the page of the list of VMs that a request asks for. A list of many VMs is shown only on request.
 func (b *Board) vmPage(r *http.Request) vmPage {
 	b.mu.Lock()
 	s := b.state
@@ -179,11 +179,11 @@ func (b *Board) vmPage(r *http.Request) vmPage {
 		p.Zones = append(p.Zones, z.Name)
 	}
 	q := r.URL.Query()
-	few := 0
+	n := 0
 	for _, z := range s.Zones {
-		few += z.Live + z.Starting + z.Deleting + z.Stopped
+		n += z.Live + z.Starting + z.Deleting + z.Stopped
 	}
-	if p.Shown = q.Has("vms") || few <= fewVMs; !p.Shown {
+	if p.Shown = q.Has("vms") || n <= fewVMs; !p.Shown {
 		return p
 	}
 	var vms []pool.VM
@@ -215,7 +215,7 @@ func (b *Board) vmPage(r *http.Request) vmPage {
 
 func newPage(r Report, now time.Time, f filter) page {
 	p := page{
-		Report: r, Now: now, Plot: newPlot(r.History), Settings: r.Configuration.InForce.words(), Mark: r.problem, Mood: r.mood, Short: r.short,
+		Report: r, Now: now, Plot: newPlot(r.History), Settings: r.Configuration.InForce.words(), Level: r.level, Headline: r.headline, Short: r.short,
 		Filter: filterForm{Zone: f.zone, Kind: f.kind, All: !f.notable(), Kinds: slices.Clone(offered)},
 	}
 	for _, one := range ranges {
@@ -225,7 +225,12 @@ func newPage(r Report, now time.Time, f filter) page {
 		}
 	}
 	for i := range span / time.Hour {
-		p.Hours = append(p.Hours, now.UTC().Truncate(time.Hour).Add((i+1)*time.Hour-span))
+		hour := now.UTC().Truncate(time.Hour).Add((i+1)*time.Hour - span)
+		if slices.ContainsFunc(r.Zones, func(z Zone) bool {
+			return slices.ContainsFunc(z.Hours, func(h Hour) bool { return h.Hour.Equal(hour) })
+		}) {
+			p.Hours = append(p.Hours, hour)
+		}
 	}
 	names := 0
 	for _, z := range r.Zones {
@@ -249,24 +254,22 @@ func newPage(r Report, now time.Time, f filter) page {
 	for _, z := range zones {
 		longest = max(longest, float64(z.known()+z.Starting+z.Deleting), z.Share)
 	}
+	gap := longest / 200 // tells the parts of a bar from each other without colours
 	messages := 0
 	for _, z := range zones {
 		percent := func(n float64) string { return number(100 * n / longest) }
-		said := z.Why
-		if z.Hold != nil && said == "" {
-			said = z.Hold.Message
-		}
-		said = cmp.Or(said, z.Obstacle)
-		if said != "" {
+		message := cmp.Or(z.Why, z.holdMessage(), z.Obstacle)
+		if message != "" {
 			messages++
 		}
 		if messages > maxMessages {
-			said = ""
+			message = ""
 		}
 		live := z.known()
 		p.Rows = append(p.Rows, row{
-			Zone: z, LiveTo: percent(float64(live)), StartingTo: percent(float64(live + z.Starting)), DeletingTo: percent(float64(live + z.Starting + z.Deleting)),
-			ShareAt: percent(z.Share), Number: numbersOf(z), Unseen: z.isUnseen(), Said: said, Words: wordsFor(z, now),
+			Zone: z, LiveTo: percent(float64(live)), StartingFrom: percent(float64(live) + gap), StartingTo: percent(float64(live + z.Starting)),
+			DeletingFrom: percent(float64(live+z.Starting) + gap), DeletingTo: percent(float64(live + z.Starting + z.Deleting)),
+			ShareAt: percent(z.Share), Number: numbersOf(z), OutOfSight: z.outOfSight(), State: stateOf(z, now), Message: message,
 		})
 		p.Filter.Zones = append(p.Filter.Zones, z.Zone)
 	}
@@ -279,10 +282,10 @@ func newPage(r Report, now time.Time, f filter) page {
 	return p
 }
 
-// attention is how much of it a zone needs.
+// attention ranks zones by how much an operator should look at them.
 func attention(z Zone) int {
 	switch {
-	case z.Hold != nil || z.Undeleted > 0 || z.View != string(pool.ViewKnown):
+	case z.Hold != nil || len(z.Holds) > 0 || z.Undeleted > 0 || z.View != string(pool.ViewKnown):
 		return 2
 	case z.Starting+z.Deleting+z.Stopped > 0:
 		return 1
@@ -290,7 +293,7 @@ func attention(z Zone) int {
 	return 0
 }
 
-// hourly puts what a zone lost into the columns of a table.
+// hourly returns what a zone lost as cells for the given hours.
 func hourly(z Zone, hours []time.Time) lostIn {
 	lost := lostIn{Zone: z.Zone}
 	for _, hour := range hours {
@@ -304,7 +307,18 @@ func hourly(z Zone, hours []time.Time) lostIn {
 	return lost
 }
 
-// known is how many VMs were live when the zone was last seen.
+// holdMessage returns Google's message about the zone's hold, or about its first rank that is held.
+func (z Zone) holdMessage() string {
+	switch {
+	case z.Hold != nil:
+		return z.Hold.Message
+	case len(z.Holds) > 0:
+		return z.Holds[0].Message
+	}
+	return ""
+}
+
+// known returns how many VMs were live when the zone was last seen.
 func (z Zone) known() int {
 	if z.Live != nil {
 		return *z.Live
@@ -312,13 +326,13 @@ func (z Zone) known() int {
 	return z.Apart
 }
 
-func (z Zone) isUnseen() bool {
+func (z Zone) outOfSight() bool {
 	return z.View != string(pool.ViewKnown) && z.View != string(pool.ViewAbsent)
 }
 
-// numbersOf puts a zone's numbers into words. There are none for a zone that was never seen.
+// numbersOf puts a zone's numbers into words. A zone that was never seen has none.
 func numbersOf(z Zone) string {
-	if z.isUnseen() && z.Seen == nil {
+	if z.outOfSight() && z.Seen == nil {
 		return "not known"
 	}
 	var b strings.Builder
@@ -331,17 +345,17 @@ func numbersOf(z Zone) string {
 			fmt.Fprintf(&b, ", %d %s", part.n, part.what)
 		}
 	}
-	if z.isUnseen() {
+	if z.outOfSight() {
 		fmt.Fprintf(&b, " when last seen, at %s", clock(*z.Seen))
 	}
 	return b.String()
 }
 
-// ranksOf says how the VMs are spread over ranks and older templates, where that is of interest.
+// ranksOf says how many VMs are of which rank or of another template. It returns nothing if all are of rank 0.
 func ranksOf(z Zone) string {
 	var parts []string
 	if len(z.Ranks) == 0 || z.Ranks[0] == z.known() {
-		return "" // nothing else
+		return ""
 	}
 	for rank, n := range z.Ranks {
 		switch other := rank == len(z.Ranks)-1; {
@@ -355,11 +369,22 @@ func ranksOf(z Zone) string {
 	return strings.Join(parts, ", ")
 }
 
-// Otherwise is how many VMs vanished that are not known to be preempted.
-func (h Hour) Otherwise() int { return h.Vanished - h.Preempted }
+// Text puts an hour into words.
+func (h Hour) Text() string {
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{h.Preempted, "preempted"}, {h.Vanished - h.Preempted, "lost otherwise"}, {h.Exhausted, "no capacity"}} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprint(part.n, " ", part.what))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
 
-// wordsFor says what a zone is like, but for its numbers.
-func wordsFor(z Zone, now time.Time) string {
+// stateOf says what a zone is like, without its numbers.
+func stateOf(z Zone, now time.Time) string {
 	switch pool.View(z.View) {
 	case pool.ViewUnknown:
 		if z.Since == nil || z.WriteOff == nil {
@@ -380,18 +405,32 @@ func wordsFor(z Zone, now time.Time) string {
 	case pool.ViewAbsent:
 		return "does not exist"
 	}
-	switch {
-	case z.Undeleted > 0 && z.Hold == nil:
-		return vms(z.Undeleted) + " could not be deleted"
-	case z.Hold != nil:
-		return fmt.Sprintf("held for %s: %s", duration(z.Hold.Until.Sub(now)), strings.TrimPrefix(wordsOf(gce.Class(z.Hold.Class)).one, "is "))
-	case z.Trial:
-		return "on trial: one creation at a time"
+	var parts []string
+	if z.Hold != nil {
+		parts = append(parts, heldWords("", *z.Hold, now))
+	} else {
+		for _, h := range z.Holds {
+			parts = append(parts, heldWords(fmt.Sprint("rank ", h.Rank, " "), Hold{h.Class, h.Message, h.Since, h.Until}, now))
+		}
 	}
-	return "in use"
+	if z.Undeleted > 0 {
+		parts = append(parts, vms(z.Undeleted)+" could not be deleted")
+	}
+	if z.Kept > 0 {
+		parts = append(parts, vms(z.Kept)+" kept by the drain hook")
+	}
+	if z.Trial && len(parts) == 0 {
+		parts = append(parts, "on trial: one creation at a time")
+	}
+	return cmp.Or(strings.Join(parts, "; "), "in use")
 }
 
-// day shows a time, with its date if that is not today's.
+// heldWords says for how long, and why, a zone or a rank is held.
+func heldWords(what string, h Hold, now time.Time) string {
+	return fmt.Sprintf("%sheld for %s: %s", what, duration(h.Until.Sub(now)), strings.TrimPrefix(wordsOf(gce.Class(h.Class)).one, "is "))
+}
+
+// day returns the time of day, after the date if that is not today's.
 func day(t, now time.Time) string {
 	if t, now := t.UTC(), now.UTC(); t.YearDay() != now.YearDay() || t.Year() != now.Year() {
 		return t.Format("01-02 15:04:05")
@@ -399,11 +438,11 @@ func day(t, now time.Time) string {
 	return clock(t)
 }
 
-// cut shortens a text to so many characters.
-func cut(s string, most int) string {
+// cut shortens a text to at most limit characters.
+func cut(s string, limit int) string {
 	runes := []rune(s)
-	if len(runes) <= most {
+	if len(runes) <= limit {
 		return s
 	}
-	return strings.TrimSpace(string(runes[:most-1])) + "…"
+	return strings.TrimSpace(string(runes[:limit-1])) + "…"
 }

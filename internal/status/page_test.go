@@ -19,8 +19,8 @@ import (
 	"prevmtable/internal/pool"
 )
 
-// crowded is a board of 10,000 VMs in 100 zones after a bad night: a quarter of the zones are held, each with Google's words,
-// and a thousand events are remembered.
+// crowded returns a board of 10,000 VMs after a bad night: a quarter of the zones are held, each with Google's message, and a thousand
+// events are remembered.
 func crowded(zones int) *Board {
 	b := New("v1.2.3", "prevmtable")
 	now := time.Now()
@@ -63,7 +63,7 @@ func crowded(zones int) *Board {
 	return b
 }
 
-// A page about 10,000 VMs stays small, however bad the night was, and however many zones there are.
+// A page about 10,000 VMs stays small, however much has happened, and however many zones there are.
 func TestPageSize(t *testing.T) {
 	for _, zones := range []int{100, 1000} {
 		synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestPageSize(t *testing.T) {
 	}
 }
 
-// BenchmarkPage is how long such a page takes.
+// BenchmarkPage measures how long such a page takes.
 func BenchmarkPage(b *testing.B) {
 	board := crowded(100)
 	for b.Loop() {
@@ -105,7 +105,7 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
-// What comes from outside is shown as text, wherever it stands; nothing is fetched from elsewhere.
+// Text from outside never becomes markup, and the page loads nothing from elsewhere.
 func TestPageEscapes(t *testing.T) {
 	const evil = `"><script>alert(1)</script><img src=http://192.0.2.1/x onerror=alert(1)>`
 	b := New("v1", evil)
@@ -130,7 +130,7 @@ func TestPageEscapes(t *testing.T) {
 			}
 		}
 	}
-	// A command for the shell holds names of VMs alone, and Google's have no blanks and no quotes. It is text on the page too.
+	// The command for the shell needs no quoting: names of VMs have no blanks and no quotes.
 	if text := string(body(t, b, "/status.json")); strings.Contains(text, "<script>") {
 		t.Error("status.json has markup")
 	}
@@ -144,19 +144,19 @@ func TestDay(t *testing.T) {
 	}
 }
 
-// Each table has headers, and each section a heading; what is drawn has words beside it.
+// Each table has headers, each section a heading, and each drawing a text.
 func TestPageForScreenReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := string(body(t, troubled(), "/"))
 		for _, want := range []string{
 			`<html lang="en">`, `<th scope="col">Zone`, `<th scope="row">us-central1-a`, `5 live, 3 being created`,
-			`role="group" aria-label="From 00:03:00 to 00:10:00 UTC: 13 to 15 VMs live, now 13 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`,
+			`role="group" aria-label="From 00:03:00 to 00:10:00 UTC: 13 to 15 VMs live, now 13 of 15. 2 vanished`, `held for 1 m 40 s: exhausted`, `<td>rank 0 held for 1 m 50 s: over quota<p>Quota`,
 			`role=img aria-label="00:03:56 to 00:04:04 UTC: 2 VMs vanished"`, `1 live when last seen, at 00:08:50`, `4 live when last seen, at 00:02:50`, `3 of rank 0, 1 of rank 1, 1 of another template`,
 			`The zone does not have enough resources available. (503 ZONE_RESOURCE_POOL_EXHAUSTED)`, `is refused:</p>`,
-			`the newest configuration is refused, and the one of 00:01:00 UTC stays in force</summary><pre>line 7, column 18: targetVMCount: -1 is negative</pre></details> <a href="guide#configuration-refused">`,
-			`the vanished and delete hooks failed when last run</summary><pre>00:08:00 pool-5</pre>`,
+			`the newest configuration is refused, and the one of 00:01:00 UTC stays in force <a href="guide#configuration-refused">what to do</a></summary><pre>line 7, column 18: targetVMCount: -1 is negative</pre></details>`,
+			`the vanished and delete hooks failed when last run <a href="guide#hook">what to do</a></summary><pre>00:08:00 pool-5</pre>`,
 			`gcloud compute instances delete --project=demo --zone=us-central1-a pool-7 pool-8`, `cannot be seen for 40 s; written off in 20 s`,
-			`<td>1 preempted 1 lost `, `<td>1 no room`,
+			`<td>1 preempted, 1 lost otherwise`, `<td>1 no capacity`,
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the page lacks %s", want)
@@ -171,7 +171,7 @@ func TestPageForScreenReaders(t *testing.T) {
 	})
 }
 
-// Stopped VMs that the command to delete them leaves out are spoken of, though all are of one zone.
+// The page says how many stopped VMs there are if the command to delete them leaves some out.
 func TestPageOfManyStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("test", "prevmtable")
@@ -191,7 +191,7 @@ func TestPageOfManyStopped(t *testing.T) {
 	})
 }
 
-// listed is a state whose loop lists VMs, so many in each of its zones.
+// listed returns a state whose loop lists some VMs in each zone.
 func listed(s pool.State, each int) pool.State {
 	s.VMs = func() (vms []pool.VM, ok bool) {
 		for _, z := range s.Zones {
@@ -206,7 +206,7 @@ func listed(s pool.State, each int) pool.State {
 	return s
 }
 
-// The list of VMs comes 200 at a time, and a filter narrows it; the page stays small, and quick to make.
+// The list of VMs has pages of 200 and a filter. The page stays small and fast.
 func TestVMList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(12 * time.Hour)
@@ -265,7 +265,7 @@ func TestVMList(t *testing.T) {
 	})
 }
 
-// The guide comes along.
+// The daemon serves the guide.
 func TestGuide(t *testing.T) {
 	text := string(body(t, New("v1", "prevmtable"), "/guide"))
 	if !strings.Contains(text, "When something is wrong") || strings.Contains(text, "<script") {
@@ -273,7 +273,7 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-// Bars can be told from what is behind them: a contrast of three to one at least, in the light and in the dark.
+// All colours have a contrast of 3:1 at least with what is behind them, in light and dark mode.
 func TestContrast(t *testing.T) {
 	luminance := func(hex string) float64 {
 		n, _ := strconv.ParseUint(hex, 16, 32)

@@ -7,43 +7,43 @@ import (
 	"time"
 )
 
-// The plot's measures, in units of its own. Losses and exhaustions have a line each above the curves.
+// The plot's measures, in units of its viewBox. Losses and creations without capacity are marked on a line each above the curves.
 const (
 	plotWidth, plotHeight = 720, 190
 	plotLeft, plotRight   = 40, 708
 	plotTop, plotBottom   = 34, 166
 	vanishedY, exhaustedY = 10, 24
-	labelHalf             = 20 // of the width of a time, which would be cut off nearer to the edge
+	labelHalf             = 20 // half the width of a time; a label nearer to the edge would be cut off
 )
 
 // A plot is a history as the page draws it: the d attributes of paths, and the labels of the axes.
 type plot struct {
 	Live, Area, Target                      string
-	Gaps                                    string // when no zone could be seen
+	Gaps                                    string // times in which no zone could be seen
 	Marks                                   []mark
 	XTicks, YTicks                          []tick
-	Text                                    string // for those who do not see it
-	Lost, Full                              int    // how many marks there are in all
+	Text                                    string // the plot in words, for screen readers
+	Lost, Full                              int    // VMs lost, and creations without capacity, in all
 	Left, Right, Top, Bottom, Width, Height int
 }
 
-// A tick is a label of an axis, and where it stands on it.
+// A tick is a label of an axis, and its position.
 type tick struct {
 	At   string
 	Text string
 }
 
-// A mark is for what was lost, or found no room, in some time.
+// A mark stands for the losses, or the creations without capacity, of some time.
 type mark struct {
 	Class string // vanished or exhausted
 	Path  string
 	Text  string
 }
 
-// maxMarks is how many marks of a kind there are at the most.
+// maxMarks is how many marks of a class there are at most.
 const maxMarks = 60
 
-// newPlot draws a history. It is nil as long as there is too little of it.
+// newPlot draws a history. It returns nil for fewer than two points.
 func newPlot(history []Point) *plot {
 	if len(history) < 2 {
 		return nil
@@ -62,7 +62,7 @@ func newPlot(history []Point) *plot {
 		p.Lost, p.Full = p.Lost+h.Vanished, p.Full+h.Exhausted
 	}
 	begin := first.Time
-	length := last.Time.Sub(begin) + last.Time.Sub(history[len(history)-2].Time) // the last point too stands for some time
+	length := last.Time.Sub(begin) + last.Time.Sub(history[len(history)-2].Time) // the last point stands for as long as the one before
 	x := func(t time.Time) float64 {
 		return plotLeft + (plotRight-plotLeft)*float64(t.Sub(begin))/float64(length)
 	}
@@ -105,9 +105,9 @@ func newPlot(history []Point) *plot {
 	if last.Live != nil {
 		p.Text += fmt.Sprintf("now %d of %d. ", *last.Live, last.Target)
 	} else {
-		p.Text += "now not to be seen. "
+		p.Text += "now not seen. "
 	}
-	p.Text += fmt.Sprintf("%d vanished, %s found no room.", p.Lost, creations(p.Full))
+	p.Text += fmt.Sprintf("%d vanished, %s without capacity.", p.Lost, creations(p.Full))
 	return p
 }
 
@@ -118,7 +118,7 @@ func creations(n int) string {
 	return fmt.Sprint(n, " creations")
 }
 
-// marks puts a mark for what happened at, or soon after, each point.
+// marks returns a mark for each time in which something was lost or not created. Neighbouring points share one if there are many.
 func marks(history []Point, end time.Time, x func(time.Time) float64) (all []mark) {
 	for group := range slices.Chunk(history, (len(history)-1)/maxMarks+1) {
 		vanished, exhausted := 0, 0
@@ -134,13 +134,13 @@ func marks(history []Point, end time.Time, x func(time.Time) float64) (all []mar
 			all = append(all, mark{"vanished", fmt.Sprintf("M%s %dh8l-4 8z", number(x(from)-4), vanishedY-4), when + vms(vanished) + " vanished"})
 		}
 		if exhausted > 0 { // a square
-			all = append(all, mark{"exhausted", fmt.Sprintf("M%s %dh7v7h-7z", number(x(from)-3.5), exhaustedY-3), when + creations(exhausted) + " found no room"})
+			all = append(all, mark{"exhausted", fmt.Sprintf("M%s %dh7v7h-7z", number(x(from)-3.5), exhaustedY-3), when + creations(exhausted) + " without capacity"})
 		}
 	}
 	return all
 }
 
-// steps draws a quantity that stays the same until it changes.
+// steps draws a quantity as a step function.
 func steps(history []Point, end time.Time, x func(time.Time) float64, y func(int) float64, of func(Point) int) string {
 	var b strings.Builder
 	was := of(history[0])
@@ -155,10 +155,10 @@ func steps(history []Point, end time.Time, x func(time.Time) float64, y func(int
 	return b.String()
 }
 
-// number writes a coordinate, to a tenth.
+// number returns a coordinate, rounded to a tenth.
 func number(f float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") }
 
-// niceStep is the distance of the lines that divide a number of VMs into four or so.
+// niceStep returns a round step that divides a number of VMs into at most four.
 func niceStep(most int) int {
 	for unit := 1; ; unit *= 10 {
 		for _, n := range []int{1, 2, 5} {
@@ -169,7 +169,7 @@ func niceStep(most int) int {
 	}
 }
 
-// niceTimes is the distance of the times on an axis of some length, and how they are written.
+// niceTimes returns a round step for an axis of some length, and the format of its times.
 func niceTimes(length time.Duration) (every time.Duration, format string) {
 	for _, d := range []time.Duration{5 * time.Second, 15 * time.Second, 30 * time.Second} {
 		if length <= 6*d {

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -12,7 +13,7 @@ import (
 	"prevmtable/internal/pool"
 )
 
-// A Report is all that there is to see: /status.json is one, and the page is made from one.
+// A Report is everything that can be seen of the pool, except the list of VMs. /status.json is a report, and the page shows one.
 type Report struct {
 	Time     time.Time `json:"time"`    // when it was so
 	Version  string    `json:"version"` // of the daemon
@@ -21,7 +22,7 @@ type Report struct {
 	Prefix   string    `json:"prefix"`
 	DryRun   bool      `json:"dryRun"`
 	State    string    `json:"state"`    // one word of those in facts.state
-	Sentence string    `json:"sentence"` // the same for people, with the reasons
+	Sentence string    `json:"sentence"` // the state for people, with the reasons
 
 	Problems []Problem `json:"problems"` // what is wrong now
 
@@ -45,18 +46,18 @@ type Report struct {
 	History       []Point       `json:"history"`
 	Events        []Event       `json:"events"` // newest first
 
-	problem, mood, short string // for the page
+	level, headline, short string // for the page
 }
 
-// Updates says when the pool was, and will be, looked at.
+// Updates says when the last updates were, and when the next one is due.
 type Updates struct {
 	Last      *time.Time `json:"last"`
-	Succeeded *time.Time `json:"succeeded"` // the last in which every zone was seen that is not written off
+	Succeeded *time.Time `json:"succeeded"` // when one last ended that listed every zone which is not written off
 	Next      *time.Time `json:"next"`
 	Seconds   float64    `json:"seconds"` // between two of them
 }
 
-// Configuration says which document is in force, and what became of the newest one.
+// Configuration says which document is in force, and whether the newest one is refused.
 type Configuration struct {
 	Attribute string     `json:"attribute"`
 	Version   string     `json:"version"` // the first characters of its SHA-256 sum; empty if none is in force
@@ -84,8 +85,9 @@ type Zone struct {
 	Starting int     `json:"starting"`
 	Deleting int     `json:"deleting"`
 	Stopped  int     `json:"stopped"`
-	// Undeleted are VMs that could not be deleted, and Obstacle is why one of them could not.
+	// Undeleted are VMs that could not be deleted, Kept are those that the drain hook keeps, and Obstacle is why one of them remains.
 	Undeleted int    `json:"undeleted,omitempty"`
+	Kept      int    `json:"kept,omitempty"`
 	Obstacle  string `json:"obstacle,omitempty"`
 	Apart     int    `json:"apart"` // live when last seen, in a zone that does not count
 	// Create and Remove are what a dry run would do.
@@ -97,9 +99,11 @@ type Zone struct {
 	StoppedNames []string `json:"stoppedNames,omitempty"`
 	Delete       string   `json:"delete,omitempty"`
 
-	Hold  *Hold  `json:"hold"`
-	Trial bool   `json:"trial"` // one creation at a time, until one succeeds
-	Hours []Hour `json:"hours"` // of the last six of the clock, oldest first, those in which something was lost
+	Hold *Hold `json:"hold"` // no VM can be created in the zone now
+	// Holds are those of the ranks, where there are alternatives.
+	Holds []RankHold `json:"holds,omitempty"`
+	Trial bool       `json:"trial"` // one creation at a time, until one succeeds
+	Hours []Hour     `json:"hours"` // of the last six of the clock, oldest first, those in which something was lost
 }
 
 // A Hold is why no VM is created in a zone.
@@ -110,23 +114,32 @@ type Hold struct {
 	Until   time.Time `json:"until"`
 }
 
-// Hooks are those under way.
+// A RankHold is why no VM of one rank is created in a zone.
+type RankHold struct {
+	Rank    int       `json:"rank"`
+	Class   string    `json:"class"`
+	Message string    `json:"message"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
+}
+
+// Hooks counts the hooks that run, and those that wait for their turn.
 type Hooks struct {
 	Running int `json:"running"`
 	Waiting int `json:"waiting"`
 }
 
-// A RateLimit holds back the calls to a region.
+// A RateLimit says that calls to a region wait for the API's rate limit.
 type RateLimit struct {
 	Region string    `json:"region"`
 	Until  time.Time `json:"until"`
 }
 
-// A filter chooses what to show. An empty field lets all events pass.
+// A filter chooses what a report shows. An empty field lets all events pass.
 type filter struct {
 	zone, kind string
-	all        bool   // events as they came, not the notable ones in batches
-	plot       string // how far back the plot goes, in the words of ranges
+	all        bool   // each event, not batches of notable ones
+	plot       string // the name of a range
 }
 
 func (f filter) wants(e pool.Event) bool {
@@ -135,7 +148,7 @@ func (f filter) wants(e pool.Event) bool {
 
 func (f filter) notable() bool { return !f.all && f.zone == "" && f.kind == "" }
 
-// ranges are how far back the plot may go; the first is chosen unless another is asked for.
+// ranges are how far back the plot may go. The first is the default.
 var ranges = []struct {
 	Name   string
 	length time.Duration
@@ -161,7 +174,7 @@ func filterOf(r *http.Request) filter {
 	return filter{zone: r.FormValue("zone"), kind: r.FormValue("kind"), all: r.FormValue("events") == "all", plot: r.FormValue("range")}
 }
 
-// report gathers what there is to see.
+// report returns what can be seen at a time.
 func (b *Board) report(now time.Time, f filter) Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,7 +186,7 @@ func (b *Board) report(now time.Time, f filter) Report {
 		Updates:       Updates{moment(s.Updated), moment(s.Succeeded), moment(s.Next), s.Rest.Seconds()},
 		Configuration: b.configuration(),
 		Hooks:         Hooks{s.Hooks.Running, s.Hooks.Waiting},
-		problem:       facts.problem(), mood: facts.mood(),
+		level:         facts.level(), headline: facts.headline(),
 	}
 	r.Sentence, r.short, r.Problems = facts.sentence()
 	r.Ready = r.NotReady == ""
@@ -181,7 +194,7 @@ func (b *Board) report(now time.Time, f filter) Report {
 		r.Live = &facts.live
 	}
 	if !r.Healthy {
-		now = s.Time // nothing is known of the time since
+		now = s.Time // the plot must not show what nobody has seen
 	}
 	r.History = b.history.points(now, f.length())
 	for _, z := range s.Zones {
@@ -199,10 +212,10 @@ func (b *Board) report(now time.Time, f filter) Report {
 	return r
 }
 
-// utc is a time as reports show it, to the millisecond.
+// utc returns a time as reports show it.
 func utc(t time.Time) time.Time { return t.UTC().Round(time.Millisecond) }
 
-// moment is nil for a time that never was.
+// moment returns nil for the zero time, which JSON shows as null.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -235,7 +248,7 @@ func (b *Board) zone(z pool.ZoneState, f *facts) Zone {
 	}
 	if f.counts(z) {
 		zone.Live, zone.Starting, zone.Deleting, zone.Stopped, zone.StoppedNames = &z.Live, z.Starting, z.Deleting, z.Stopped, z.StoppedNames
-		zone.Undeleted, zone.Obstacle = z.Undeleted, z.Obstacle
+		zone.Undeleted, zone.Kept, zone.Obstacle = z.Undeleted.VMs, z.Kept.VMs, cmp.Or(z.Undeleted.Why, z.Kept.Why)
 	} else if wasSeen(z) {
 		zone.Apart = z.Live
 	}
@@ -251,8 +264,13 @@ func (b *Board) zone(z pool.ZoneState, f *facts) Zone {
 	if h := z.Hold; h != nil {
 		zone.Hold = &Hold{string(h.Class), h.Message, utc(h.Since), utc(h.Until)}
 	}
+	for rank, h := range z.Holds {
+		if h != nil && len(z.Holds) > 1 {
+			zone.Holds = append(zone.Holds, RankHold{rank, string(h.Class), h.Message, utc(h.Since), utc(h.Until)})
+		}
+	}
 	return zone
 }
 
-// clock shows a time of day.
+// clock returns the time of day in UTC.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }

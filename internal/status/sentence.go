@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,11 +16,11 @@ import (
 type Problem struct {
 	ID      string `json:"id"`      // its row in the guide
 	Text    string `json:"text"`    // as in the sentence
-	Message string `json:"message"` // Google's or the hook's own words, in full
+	Message string `json:"message"` // Google's or the hook's words, in full
 }
 
-// A clause is one part of the sentence. Its say function returns nothing if there is nothing to say. A clause with a row in the
-// guide is a problem.
+// A clause is one part of the sentence. say returns an empty text if there is nothing to say. A clause with a row in the guide is a
+// problem.
 type clause struct {
 	guide string
 	say   func(*facts) (text, message string)
@@ -30,6 +31,7 @@ var clauses = buildClauses()
 
 func buildClauses() []clause {
 	all := []clause{
+		{"", sayDryRun},
 		{"not-seen", sayBlind},
 		{"standing-by", sayStandingBy},
 		{"paused", sayPaused},
@@ -46,6 +48,7 @@ func buildClauses() []clause {
 		clause{"", sayCreating},
 		clause{"", sayDeleting},
 		clause{"not-deleted", sayUndeleted},
+		clause{"kept", sayKept},
 		clause{"rate-limit", sayRateLimits},
 		clause{"", sayTrial},
 		clause{"", sayMissing},
@@ -56,11 +59,10 @@ func buildClauses() []clause {
 		clause{"hook", sayHooks},
 		clause{"configuration-refused", sayRefusal},
 		clause{"configuration-unreadable", sayUnreadable},
-		clause{"", sayDryRun},
 	)
 }
 
-// sentence says how the pool is, why, and what happens next; short leaves out the problems, which the page lists.
+// sentence says what the pool is like, why, and what happens next. short leaves out the problems, which the page lists.
 func (f *facts) sentence() (text, short string, problems []Problem) {
 	problems = []Problem{}
 	if stall := unhealthy(f.State, f.now); stall != "" {
@@ -69,7 +71,7 @@ func (f *facts) sentence() (text, short string, problems []Problem) {
 	}
 	if f.Version == "" {
 		text, problem := f.waiting()
-		return text, text, append(problems, problem)
+		return text, "", append(problems, problem)
 	}
 	parts, others := []string{f.lead()}, []string{f.lead()}
 	for _, c := range clauses {
@@ -100,7 +102,7 @@ func (f *facts) lead() string {
 	return fmt.Sprintf("%d of %s live", f.live, vms(f.Target))
 }
 
-// waiting says what a daemon without a configuration waits for.
+// waiting says what a daemon without a valid configuration waits for.
 func (f *facts) waiting() (string, Problem) {
 	refused := refusals(f.Newest)
 	switch {
@@ -118,9 +120,9 @@ func (f *facts) waiting() (string, Problem) {
 	return text + ".", Problem{"no-configuration", text, ""}
 }
 
-// refusals are the problems of a document that is not valid.
+// refusals returns the problems of the newest document if it is not valid. They are no problem any more once it has been taken away.
 func refusals(n pool.Newest) (texts []string) {
-	if refusal, ok := errors.AsType[*config.Refusal](n.Refusal); ok {
+	if refusal, ok := errors.AsType[*config.Refusal](n.Refusal); ok && !n.Absent {
 		for _, p := range refusal.Problems {
 			texts = append(texts, p.Error())
 		}
@@ -209,23 +211,34 @@ func sayAbsent(f *facts) (string, string) {
 	return fmt.Sprintf("%s %s not exist", list(names), verb(names, "does", "do")), ""
 }
 
-func sayHeld(f *facts, words holdWords) (string, string) {
-	zones, first, message := f.heldFor(words)
-	if len(zones) == 0 || f.blind {
+func sayHeld(f *facts, words holdWords) (text, message string) {
+	if f.blind {
 		return "", ""
 	}
-	who, what := list(zones), verb(zones, words.one, words.many)
-	if len(zones) == len(f.Zones) && len(zones) > 1 {
-		who, what = "every zone", words.one
+	var parts []string
+	for rank := wholeZone; rank < f.ranks(); rank++ {
+		zones, first, said := f.heldFor(words, rank)
+		if len(zones) == 0 {
+			continue
+		}
+		message = cmp.Or(message, said)
+		who, what := list(zones), verb(zones, words.one, words.many)
+		if len(zones) == len(f.Zones) && len(zones) > 1 {
+			who, what = "every zone", words.one
+		}
+		if rank != wholeZone {
+			what += fmt.Sprint(" for rank ", rank)
+		}
+		again := "left alone for"
+		if f.acts() && f.missing() > 0 {
+			again = "tried again in"
+		}
+		if len(zones) > 1 {
+			again = "the first " + again
+		}
+		parts = append(parts, fmt.Sprintf("%s %s, %s %s", who, what, again, duration(first.Sub(f.now))))
 	}
-	again := "left alone for"
-	if f.acts() && f.missing() > 0 {
-		again = "tried again in"
-	}
-	if len(zones) > 1 {
-		again = "the first " + again
-	}
-	return fmt.Sprintf("%s %s, %s %s", who, what, again, duration(first.Sub(f.now))), message
+	return strings.Join(parts, "; "), message
 }
 
 func sayAllRefused(f *facts) (string, string) {
@@ -256,20 +269,35 @@ func (f *facts) doing(n int, what string, count func(pool.ZoneState) int) string
 }
 
 func sayUndeleted(f *facts) (string, string) {
-	if f.undeleted == 0 {
-		return "", ""
-	}
+	return f.remaining("could not be deleted", "tried", func(z pool.ZoneState) pool.Remaining { return z.Undeleted })
+}
+
+func sayKept(f *facts) (string, string) {
+	return f.remaining("kept by the drain hook", "asked", func(z pool.ZoneState) pool.Remaining { return z.Kept })
+}
+
+// remaining says which VMs are still there although they are to be deleted. The message is about the one that is tried next.
+func (f *facts) remaining(why, retried string, of func(pool.ZoneState) pool.Remaining) (text, message string) {
+	n := 0
+	var zones []string
 	var again time.Time
-	message := ""
-	zones := f.zonesWith(func(z pool.ZoneState) bool { return f.counts(z) && z.Undeleted > 0 })
 	for _, z := range f.Zones {
-		if slices.Contains(zones, z.Name) && (again.IsZero() || z.Retry.Before(again)) {
-			again, message = z.Retry, z.Obstacle
+		r := of(z)
+		if !f.counts(z) || r.VMs == 0 {
+			continue
+		}
+		n += r.VMs
+		zones = append(zones, z.Name)
+		if again.IsZero() || r.Retry.Before(again) {
+			again, message = r.Retry, r.Why
 		}
 	}
-	text := fmt.Sprintf("%s in %s could not be deleted", vms(f.undeleted), list(zones))
+	if n == 0 {
+		return "", ""
+	}
+	text = fmt.Sprintf("%s in %s %s", vms(n), list(zones), why)
 	if f.acts() {
-		text += ", tried again in " + duration(later(again, f.Next).Sub(f.now))
+		text += fmt.Sprintf(", %s again in %s", retried, duration(later(again, f.Next).Sub(f.now)))
 	}
 	return text, message
 }
@@ -288,7 +316,7 @@ func sayRateLimits(f *facts) (string, string) {
 	return fmt.Sprintf("calls to %s are held back by the API's rate limit for %s", list(regions), duration(until.Sub(f.now))), ""
 }
 
-// sayTrial says which zones get no more than one VM at a time.
+// sayTrial names the zones in which one creation at a time is tried.
 func sayTrial(f *facts) (string, string) {
 	zones := f.zonesWith(func(z pool.ZoneState) bool { return z.Trial && open(z) })
 	if len(zones) == 0 || f.missing() <= 0 || !f.acts() {
@@ -297,7 +325,7 @@ func sayTrial(f *facts) (string, string) {
 	return fmt.Sprintf("%s %s tried with one VM first", list(zones), verb(zones, "is", "are")), ""
 }
 
-// sayMissing announces the next look only if something may come of it.
+// sayMissing announces the next update only if VMs may be created then.
 func sayMissing(f *facts) (string, string) {
 	n := f.missing()
 	switch {
@@ -309,7 +337,7 @@ func sayMissing(f *facts) (string, string) {
 	return fmt.Sprintf("%d missing, looked at again in %s", n, duration(f.Next.Sub(f.now))), ""
 }
 
-// tooMany reports whether there are VMs to be deleted, and none is being deleted.
+// tooMany reports whether an excess of VMs waits to be deleted.
 func (f *facts) tooMany() bool { return f.live > f.Target && f.deleting == 0 && f.acts() }
 
 func sayOwnVM(f *facts) (string, string) {
@@ -379,7 +407,7 @@ func sayUnreadable(f *facts) (string, string) {
 	return fmt.Sprintf("the configuration cannot be read, and the one of %s UTC stays in force", clock(f.Since)), f.Newest.Err.Error()
 }
 
-// sayDryRun says what the plan is. There is none while nothing may be planned.
+// sayDryRun says what the daemon would do if this were no dry run.
 func sayDryRun(f *facts) (string, string) {
 	if !f.DryRun {
 		return "", ""
@@ -406,7 +434,7 @@ func vms(n int) string {
 	return fmt.Sprint(n, " VMs")
 }
 
-// verb chooses between the forms for one and for many.
+// verb returns one for a single thing, else many.
 func verb(of []string, one, many string) string {
 	if len(of) == 1 {
 		return one
@@ -414,7 +442,7 @@ func verb(of []string, one, many string) string {
 	return many
 }
 
-// list names a few things, and counts many.
+// list names up to three things, or two and the number of the others.
 func list(names []string) string {
 	switch n := len(names); {
 	case n == 0:
@@ -427,13 +455,13 @@ func list(names []string) string {
 	return fmt.Sprintf("%s and %d others", strings.Join(names[:2], ", "), len(names)-2)
 }
 
-// units are those that a duration is shown in.
+// units of durations, longest first.
 var units = [...]struct {
 	length time.Duration
 	name   string
 }{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}}
 
-// duration shows a time for people, in at most two units: 1 m 40 s. What is over, or less than a second, is 0 s.
+// duration returns a duration for people, in at most two units: 1 m 40 s. It returns 0 s for less than a second and for negative ones.
 func duration(d time.Duration) string {
 	for i, u := range units {
 		if d < u.length {

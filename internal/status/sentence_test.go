@@ -12,7 +12,7 @@ import (
 	"prevmtable/internal/pool"
 )
 
-// TestSentence is what the top line says in all kinds of situations: how many, why, and what happens next. Each clause has a case.
+// TestSentence has a case for each clause of the sentence.
 func TestSentence(t *testing.T) {
 	synctest.Test(t, testSentence)
 }
@@ -27,7 +27,13 @@ func testSentence(t *testing.T) {
 		z.Hold = &pool.Hold{Class: class, Message: "no", Until: in(left)}
 		return z
 	}
-	// Unknown for a while, and written off two minutes after the beginning of it.
+	// Held for one rank of two.
+	heldRank := func(z pool.ZoneState, rank int, class gce.Class, left time.Duration) pool.ZoneState {
+		z.Holds = make([]*pool.Hold, 2)
+		z.Holds[rank] = &pool.Hold{Class: class, Message: "no", Until: in(left)}
+		return z
+	}
+	// Unknown for some time, and written off after two minutes.
 	unseenFor := func(d time.Duration, z pool.ZoneState) pool.ZoneState {
 		z.View, z.Seen, z.Unknown, z.WriteOff, z.Why = pool.ViewUnknown, in(-d-10*time.Second), in(-d), in(2*time.Minute-d), "list "+z.Name+": backend error (500)"
 		if d >= 2*time.Minute {
@@ -90,9 +96,19 @@ func testSentence(t *testing.T) {
 		{"a zone on trial", pool.State{Next: in(20 * time.Second), Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Trial: true, Starting: 1, Live: 13}}}, "on-its-way", "busy",
 			"13 of 15 VMs live; 1 being created in a; a is tried with one VM first; 1 missing, looked at again in 20 s."},
 		{"no right to delete", pool.State{Next: in(30 * time.Second), Zones: []pool.ZoneState{
-			{Name: "a", View: pool.ViewKnown, Live: 9, Undeleted: 2, Obstacle: "later", Retry: in(time.Minute)},
-			{Name: "b", View: pool.ViewKnown, Live: 9, Undeleted: 1, Obstacle: "Required 'compute.instances.delete' permission (403 forbidden)", Retry: in(20 * time.Second)},
+			{Name: "a", View: pool.ViewKnown, Live: 9, Undeleted: pool.Remaining{VMs: 2, Why: "later", Retry: in(time.Minute)}},
+			{Name: "b", View: pool.ViewKnown, Live: 9, Undeleted: pool.Remaining{VMs: 1, Why: "Required 'compute.instances.delete' permission (403 forbidden)", Retry: in(20 * time.Second)}},
 		}}, "stuck", "bad", "18 VMs live, 3 more than the target; 3 VMs in a and b could not be deleted, tried again in 30 s."},
+		{"kept by the drain hook", pool.State{Next: in(20 * time.Second), Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Live: 17, Kept: pool.Remaining{VMs: 2, Why: "a job is running", Retry: in(time.Minute)}}}},
+			"on-its-way", "busy", "17 VMs live, 2 more than the target; 2 VMs in a kept by the drain hook, asked again in 1 m."},
+		{"held for one rank", pool.State{Zones: []pool.ZoneState{heldRank(zone("a", 7), 0, gce.Exhausted, 40*time.Second), heldRank(zone("b", 8), 1, gce.Quota, time.Minute)}}, "at-target", "ok",
+			"15 of 15 VMs live; a is exhausted for rank 0, left alone for 40 s; b is over quota for rank 1, left alone for 1 m."},
+		{"every zone held for one rank", pool.State{Zones: []pool.ZoneState{heldRank(zone("a", 7), 0, gce.Exhausted, 40*time.Second), heldRank(zone("b", 7), 0, gce.Exhausted, 30*time.Second)}, Next: in(5 * time.Second)}, "on-its-way", "busy",
+			"14 of 15 VMs live; every zone is exhausted for rank 0, the first tried again in 30 s; 1 missing, looked at again in 5 s."},
+		{"held for one rank, and another is closed", pool.State{Zones: []pool.ZoneState{held(heldRank(zone("a", 7), 0, gce.Exhausted, 40*time.Second), gce.Exhausted, 30*time.Second)}}, "held", "bad",
+			"7 of 15 VMs live; a is exhausted, tried again in 30 s; 8 missing."},
+		{"one rank refused everywhere", pool.State{Zones: []pool.ZoneState{heldRank(held(zone("a", 0), gce.Refused, time.Minute), 0, gce.Refused, time.Minute)}}, "held", "bad",
+			"0 of 15 VMs live; a refuses the template, tried again in 1 m; 15 missing."},
 		{"scaling in", pool.State{Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Live: 16, Deleting: 2}}}, "on-its-way", "busy",
 			"16 VMs live, 1 more than the target; 2 being deleted in a."},
 		{"not known on which VM", pool.State{OwnVMUnknown: true, Zones: []pool.ZoneState{zone("a", 16)}}, "on-its-way", "busy",
@@ -110,7 +126,9 @@ func testSentence(t *testing.T) {
 			"14 of 15 VMs live; 1 being created in a; calls to asia-east1 and us-east1 are held back by the API's rate limit for 30 s."},
 		{"paused", pool.State{Paused: true, Newest: pool.Newest{Absent: true}, Zones: []pool.ZoneState{zone("a", 14)}}, "paused", "warn",
 			"14 of 15 VMs live; paused, because the attribute prevmtable is gone: nothing is created or deleted; 1 missing."},
-		{"paused with too many", pool.State{Paused: true, Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Live: 16, Undeleted: 1}}}, "paused", "warn",
+		{"taken away after it was refused", pool.State{Paused: true, Newest: pool.Newest{Absent: true, Refusal: refusal}, Zones: []pool.ZoneState{zone("a", 15)}}, "paused", "warn",
+			"15 of 15 VMs live; paused, because the attribute prevmtable is gone: nothing is created or deleted."},
+		{"paused with too many", pool.State{Paused: true, Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Live: 16, Undeleted: pool.Remaining{VMs: 1}}}}, "paused", "warn",
 			"16 VMs live, 1 more than the target; paused, because the attribute prevmtable is gone: nothing is created or deleted; 1 VM in a could not be deleted."},
 		{"standing by", pool.State{StandBy: in(10 * time.Minute), Zones: []pool.ZoneState{zone("a", 14)}, Next: in(9 * time.Second)}, "standing-by", "warn",
 			"14 of 15 VMs live; another, older daemon works on this pool: this one stands by until 00:10:00 UTC at least; 1 missing."},
@@ -124,7 +142,7 @@ func testSentence(t *testing.T) {
 		{"cannot be read", pool.State{Since: in(0), Newest: pool.Newest{Err: errors.New("no")}, Zones: []pool.ZoneState{zone("a", 15)}}, "at-target", "ok",
 			"15 of 15 VMs live; the configuration cannot be read, and the one of 00:00:00 UTC stays in force."},
 		{"dry run", pool.State{DryRun: true, Summary: pool.Short, Next: in(9 * time.Second), Zones: []pool.ZoneState{{Name: "a", View: pool.ViewKnown, Live: 13, WouldCreate: 2}, {Name: "b", View: pool.ViewKnown, WouldDelete: 1}}},
-			"short", "dry", "13 of 15 VMs live; 2 missing; a dry run, which would create 2 in a and delete 1 in b."},
+			"short", "dry", "13 of 15 VMs live; a dry run, which would create 2 in a and delete 1 in b; 2 missing."},
 		{"dry run at the target", pool.State{DryRun: true, Zones: []pool.ZoneState{zone("a", 15)}}, "at-target", "dry", "15 of 15 VMs live; a dry run, which would change nothing now."},
 		{"none yet", pool.State{Version: "-"}, "waiting", "busy", "Waiting for a configuration in the project's metadata attribute prevmtable."},
 		{"none valid", pool.State{Version: "-", Newest: pool.Newest{Refusal: refusal}}, "waiting", "busy",
@@ -146,8 +164,8 @@ func testSentence(t *testing.T) {
 		b := New("v1", "prevmtable")
 		b.Publish(s)
 		r := b.report(now, filter{})
-		if r.Sentence != test.want || r.State != test.word || r.problem != test.problem {
-			t.Errorf("%s: %s (%s): %s\nwant %s (%s): %s", test.name, r.State, r.problem, r.Sentence, test.word, test.problem, test.want)
+		if r.Sentence != test.want || r.State != test.word || r.level != test.problem {
+			t.Errorf("%s: %s (%s): %s\nwant %s (%s): %s", test.name, r.State, r.level, r.Sentence, test.word, test.problem, test.want)
 		}
 		f := b.facts(now)
 		for i, c := range clauses {

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// maxConnections bounds the connections served at once; others wait to be accepted. Each takes a file descriptor, which
-	// hooks and calls need too. Go itself raises the soft limit of descriptors to the hard one, and gives children the original.
+	// maxConnections bounds the connections served at once; others wait to be accepted. Each takes a file descriptor, and hooks and calls
+	// need those too.
 	maxConnections = 64
 	// listenAgain is the time between two attempts to listen.
 	listenAgain = 5 * time.Second
 )
 
-// Serve serves the board at an address until ctx ends. If it cannot listen there it logs that once and tries again every 5 s: the
-// pool does not depend on the page. At a loopback address it serves only requests for that address, localhost, or one of hosts.
+// Serve serves the board at an address until ctx ends. If it cannot listen there, it logs that once and retries every 5 s: the pool
+// does not depend on the page. On a loopback address it answers only requests for that address, localhost, or one of hosts.
 func (b *Board) Serve(ctx context.Context, address string, hosts []string, log *slog.Logger) {
 	for logged := false; ; {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
@@ -55,7 +55,7 @@ func (b *Board) serve(ctx context.Context, listener net.Listener, hosts []string
 	return server.Serve(netutil.LimitListener(listener, maxConnections))
 }
 
-// server returns a server whose connections no client can hold for long.
+// server returns a server with timeouts, so that slow clients cannot use up maxConnections.
 func (b *Board) server(log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: b.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -63,8 +63,8 @@ func (b *Board) server(log *slog.Logger) *http.Server {
 	}
 }
 
-// onlyFor answers requests for these hosts. A web page in a browser on this machine can send requests here through a DNS name
-// of its own (DNS rebinding), and could read the answers.
+// onlyFor answers only requests for these hosts. Otherwise any web page in a browser on this machine could read the answers through a DNS
+// name of its own (DNS rebinding).
 func onlyFor(hosts []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := hostOf(r.Host)
@@ -76,7 +76,7 @@ func onlyFor(hosts []string, next http.Handler) http.Handler {
 	})
 }
 
-// hostOf returns the host of an address, which may lack a port.
+// hostOf returns the host of an address with or without a port.
 func hostOf(address string) string {
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		return host
@@ -84,7 +84,7 @@ func hostOf(address string) string {
 	return strings.Trim(address, "[]")
 }
 
-// urlOf is where a browser on this machine finds an address.
+// urlOf returns the URL by which a browser on this machine finds an address.
 func urlOf(a net.Addr) string {
 	host, port, _ := net.SplitHostPort(a.String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {

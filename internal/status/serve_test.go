@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A header has room for what browsers send, and not for much more. The board ends with its context.
+// Headers may be as large as browsers' are, and not much larger. The board stops with its context.
 func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -46,7 +46,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// An address that is taken is logged once, and had as soon as it is free.
+// An address that is in use is logged once, and served as soon as it is free.
 func TestListenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -78,7 +78,7 @@ func TestListenAgain(t *testing.T) {
 	})
 }
 
-// At a loopback address only those are answered who ask for a host that is ours. A web page can have any other name lead here.
+// On a loopback address, requests for other hosts are refused: any web page can let a name of its own lead here.
 func TestHosts(t *testing.T) {
 	for _, test := range []struct {
 		listen, host string
@@ -166,7 +166,7 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// pipes is a listener for the connections that are sent to it.
+// pipes is a listener that accepts the connections sent to it.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -178,7 +178,7 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// A client that is slow to ask, slow to read, or has nothing more to say is sent away after a while.
+// Clients that send slowly, read slowly or stay idle are disconnected.
 func TestSlowClients(t *testing.T) {
 	const get = "GET /healthz HTTP/1.1\r\nHost: x\r\n"
 	for _, test := range []struct {
@@ -218,7 +218,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// noting is a connection that tells when its end is closed.
+// noting is a connection that notes its closing.
 type noting struct {
 	net.Conn
 	tell func()

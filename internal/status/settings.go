@@ -8,7 +8,7 @@ import (
 	"prevmtable/internal/config"
 )
 
-// Settings are the configuration in force, without the templates' contents but for the machine types.
+// Settings are the configuration in force. Of the templates they have the machine types only, since metadata may hold secrets.
 type Settings struct {
 	Zones                []string `json:"zones"`
 	Ranks                []Rank   `json:"ranks"`
@@ -28,7 +28,7 @@ type Rank struct {
 	AfterSeconds float64 `json:"afterSeconds"`
 }
 
-// A Hook is one that is configured, and the attribute that holds its script.
+// A Hook is a configured hook, and the attribute that holds its script.
 type Hook struct {
 	Hook      string `json:"hook"`
 	Attribute string `json:"attribute"`
@@ -79,7 +79,7 @@ func (s *Settings) words() (all []setting) {
 		if r.AfterSeconds > 0 {
 			text += ", when no better rank had room for " + inSeconds(r.AfterSeconds)
 		}
-		all = append(all, setting{name, text + ", names with " + r.Fingerprint})
+		all = append(all, setting{name, text + ", UUIDs start with " + r.Fingerprint})
 	}
 	exhaustion := "tried again at the next update"
 	if s.SecondsForExhaustion > 0 {

@@ -1,7 +1,7 @@
 // Package status shows a pool to people and programs: a page, the same facts as JSON, metrics for Prometheus, and health.
 //
-// A [Board] takes what the pool's loop publishes, and keeps a little history. It asks the loop for nothing but the list
-// of VMs, at most once a second, and nothing in it can change the pool. What it shows has no template in it, no output of hooks, no token and no environment.
+// A [Board] takes what the pool's loop publishes, and keeps a short history. It asks the loop for nothing but the list of VMs, at most once
+// a second, and cannot change the pool. It shows no template, no output of hooks, no token and no environment.
 package status
 
 import (
@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// stalled is how old a state may be before the loop counts as stuck: it publishes every 10 s at least.
+	// stalled is how old a state may be before the loop counts as stuck. The loop publishes every 10 s at least.
 	stalled = time.Minute
-	// leastReady is how old the last successful update may be in any case, whatever SecondsToRest is: a slow answer of one zone
-	// must not make a pool unready that looks every second.
+	// leastReady is how old the last successful update may be, however small SecondsToRest is: one slow answer must not make a pool
+	// unready that updates every second.
 	leastReady = 15 * time.Second
 )
 
@@ -30,7 +30,7 @@ type Board struct {
 	mu      sync.Mutex
 	state   pool.State
 	events  events
-	failing []pool.Event // the last run of each hook that failed
+	failing []pool.Event // of each hook whose last run failed, that run
 	history history
 	losses  losses
 
@@ -110,7 +110,7 @@ func (b *Board) Handler() http.Handler {
 	})
 }
 
-// answerHealth answers a probe; problem is empty if all is well.
+// answerHealth answers a health check; problem is empty if all is well.
 func answerHealth(w http.ResponseWriter, problem string) {
 	if problem != "" {
 		http.Error(w, problem, http.StatusServiceUnavailable)
@@ -120,7 +120,8 @@ func answerHealth(w http.ResponseWriter, problem string) {
 	w.Write([]byte("ok\n"))
 }
 
-// unhealthy says why the daemon had better be restarted; empty if it is well. One that waits for the metadata server is.
+// unhealthy says why the daemon should be restarted; empty if it should not. A restart does not help a daemon that waits for the metadata
+// server.
 func (b *Board) unhealthy(now time.Time) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -134,7 +135,7 @@ func unhealthy(s pool.State, now time.Time) string {
 	return ""
 }
 
-// unready says why the pool is not being looked after; empty if it is.
+// unready says why the pool is not kept up to date; empty if it is.
 func (b *Board) unready(now time.Time) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -148,7 +149,7 @@ func unready(s pool.State, now time.Time) string {
 	case s.Version == "":
 		return "there is no valid configuration yet"
 	case now.Before(s.StandBy):
-		return "an older daemon works on the pool: this one stands by until " + clock(s.StandBy) + " UTC at least"
+		return "an older daemon works on the pool, and this one stands by until " + clock(s.StandBy) + " UTC at least"
 	case s.Paused:
 		return "the configuration's attribute is absent: the pool is paused"
 	case s.Succeeded.IsZero():

@@ -26,13 +26,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// The tests run far from Greenwich: what is shown is in UTC all the same.
+// The tests run in another time zone, to see that all times shown are in UTC.
 func TestMain(m *testing.M) {
 	time.Local = time.FixedZone("elsewhere", -5*60*60)
 	os.Exit(m.Run())
 }
 
-// golden compares what was produced with a file in testdata.
+// golden compares a text with a file in testdata.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
@@ -66,7 +66,7 @@ func body(t *testing.T, b *Board, target string) []byte {
 	return text
 }
 
-// troubled is a board of a pool in which much is going on, ten minutes old. It is made in a bubble, where the time is known.
+// troubled returns a board of a pool, ten minutes old, in which much goes wrong. It needs a bubble, where the time is known.
 func troubled() *Board {
 	b := New("v1.2.3 (abcdef, go1.26)", "prevmtable")
 	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
@@ -119,7 +119,9 @@ func troubled() *Board {
 		{Name: "us-central1-b", View: pool.ViewKnown, Live: 2, Trial: true, Hold: &pool.Hold{
 			Class: gce.Exhausted, Message: stockout.Error(), Since: ago(20 * time.Second), Until: ago(-100 * time.Second),
 		}},
-		{Name: "us-central1-c", View: pool.ViewKnown, Live: 5, Starting: 3},
+		{Name: "us-central1-c", View: pool.ViewKnown, Live: 5, Starting: 3, Holds: []*pool.Hold{
+			{Class: gce.Quota, Message: "Quota 'CPUS' exceeded. (403 quotaExceeded)", Since: ago(10 * time.Second), Until: ago(-110 * time.Second)}, nil,
+		}},
 		{Name: "us-east1-b", View: pool.ViewUnknown, Live: 1, Seen: ago(70 * time.Second), Unknown: ago(40 * time.Second), WriteOff: ago(-20 * time.Second), Why: "list us-east1-b: backend error (500)"},
 		{Name: "us-east1-c", View: pool.ViewWrittenOff, Live: 4, Seen: ago(430 * time.Second), Unknown: ago(400 * time.Second), WriteOff: ago(340 * time.Second), Why: "list us-east1-c: no answer"},
 	}
@@ -159,7 +161,7 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// What there is not is in the metrics as that.
+// Metrics show what is missing: no configuration, no success, no attribute, no such zone.
 func TestMetricsOfWhatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("v1", "prevmtable")
@@ -192,7 +194,7 @@ func TestMetricsOfWhatIsMissing(t *testing.T) {
 	})
 }
 
-// Labels are zones, which no text of theirs leads out of, and words of ours: nothing that is said of a VM or a failure is among them.
+// Labels are zones, safely quoted, and fixed words. No name of a VM and no message becomes a label.
 func TestHostileLabels(t *testing.T) {
 	const zone, evil = "z\"} 1\nprevmtable_target_vms 99\n\\", "evil\nprevmtable_target_vms 98"
 	b := New("v1", evil)
@@ -212,7 +214,7 @@ func TestHostileLabels(t *testing.T) {
 	}
 }
 
-// Zones that were taken out of the configuration leave no gauges behind.
+// A zone that is no longer configured leaves no gauges behind.
 func TestMetricsOfZoneTakenOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := troubled()
@@ -225,7 +227,7 @@ func TestMetricsOfZoneTakenOut(t *testing.T) {
 	})
 }
 
-// TestHealth goes through the life of a daemon.
+// TestHealth checks the health checks during the life of a daemon.
 func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("v1", "prevmtable")
@@ -278,7 +280,7 @@ func TestHealth(t *testing.T) {
 	})
 }
 
-// Nothing there can change anything, and nothing else is there.
+// Only GET and HEAD are answered, and only for the documented paths.
 func TestMethods(t *testing.T) {
 	b := New("v1", "prevmtable")
 	for _, path := range []string{"/", "/status.json", "/metrics", "/healthz", "/readyz"} {
@@ -305,7 +307,7 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// The last hundred events are shown, newest first, of a thousand that are kept; a filter looks through all of these.
+// The page shows the last hundred of a thousand events, newest first. A filter searches all of them.
 func TestEvents(t *testing.T) {
 	b := New("v1", "prevmtable")
 	for i := 1; i <= 2500; i++ {
@@ -333,7 +335,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// Like events that come one after another are one: a thousand VMs are a line, and what else happens is not lost among them.
+// Similar events form a batch, so that a thousand VMs take one line and hide nothing else.
 func TestNotableEvents(t *testing.T) {
 	b := New("v1", "prevmtable")
 	b.Observe(pool.Event{Time: epoch, Kind: pool.ConfigInForce, Facts: []any{"target", 1000}})

@@ -9,7 +9,7 @@ import (
 	"prevmtable/internal/pool"
 )
 
-// A VMList is what /vms.json shows.
+// A VMList is the answer of /vms.json.
 type VMList struct {
 	Time time.Time `json:"time"` // when it was so
 	VMs  []VM      `json:"vms"`
@@ -27,7 +27,7 @@ type VM struct {
 	Seen     *time.Time `json:"seen"`     // when its zone was last listed, if it cannot be seen now
 }
 
-// A vmList is the last list, asked for at most once a second.
+// A vmList caches the pool's VMs.
 type vmList struct {
 	mu    sync.Mutex
 	asked time.Time
@@ -35,7 +35,7 @@ type vmList struct {
 	vms   []pool.VM
 }
 
-// vmsOf asks for the VMs, unless they were asked for in the last second. If the loop does not answer, it returns those known before.
+// vmsOf asks the loop for the VMs, at most once a second. If the loop does not answer, it returns the last list.
 func (b *Board) vmsOf(s pool.State) ([]pool.VM, time.Time) {
 	l := &b.vms
 	l.mu.Lock()
@@ -80,7 +80,7 @@ func vmOf(v pool.VM, s pool.State) VM {
 	return shown
 }
 
-// A vmFilter chooses VMs; an empty field lets all pass.
+// A vmFilter chooses VMs. An empty field lets all pass.
 type vmFilter struct{ Zone, State string }
 
 func vmFilterOf(r *http.Request) vmFilter {

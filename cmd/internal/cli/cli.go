@@ -1,4 +1,4 @@
-// Package cli parses flags and prints the version, in the same way for each of the project's commands.
+// Package cli parses and checks flags and prints the version, in the same way for each of the project's commands.
 package cli
 
 import (
@@ -7,12 +7,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
+	"regexp"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 )
 
-// Parse parses a command's flags, and adds -version. After it has printed the help or the version it returns [flag.ErrHelp]. Any
-// other error is a usage error, which the caller prints.
+// Parse parses a command's flags, -help and -version among them. It returns [flag.ErrHelp] after it has printed what these two ask
+// for. Other errors are the user's, and are not printed.
 func Parse(f *flag.FlagSet, args []string, usage string, stdout io.Writer) error {
 	version := f.Bool("version", false, "print the version and exit")
 	f.SetOutput(io.Discard)
@@ -32,10 +35,33 @@ func Parse(f *flag.FlagSet, args []string, usage string, stdout io.Writer) error
 	return err
 }
 
+// CheckAddress checks the value of a flag that is an address to serve at.
+func CheckAddress(flag, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("-%s %q: HOST:PORT or :PORT with a number from 0 to 65535, as in localhost:9797", flag, address)
+	}
+	return nil
+}
+
+// projectPattern is the API's own pattern, without project numbers: the daemon compares the ID with the metadata server's.
+var projectPattern = regexp.MustCompile(`^(?:[-a-z0-9.]{1,127}:)?[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// CheckProject checks the value of the flag -project.
+func CheckProject(id string) error {
+	if !projectPattern.MatchString(id) {
+		return fmt.Errorf("-project %q: the ID of a project is wanted, not its number, as in my-project-123", id)
+	}
+	return nil
+}
+
 // The linker sets these for the image, which is built without the repository; see Dockerfile.
 var stampedVersion, stampedRevision string
 
-// Version returns the version, the commit and the Go version of this build.
+// Version says which build this is: version, commit, Go version.
 func Version() string {
 	v, commit := stampedVersion, stampedRevision
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,6 +1,5 @@
 "use strict";
-// Brings the page up to date in place. Elements that are still there stay the same elements, so that nothing flickers and the
-// reader's place is kept.
+// Updates the page in place. Elements that remain stay the same elements, so that nothing flickers and the reader's place is kept.
 const every = 2000, patience = 5000;
 const lost = document.getElementById("lost");
 const filters = document.querySelectorAll("form.filter");
@@ -10,7 +9,7 @@ for (const kind of ["mouseover", "focusin", "click"]) plot.addEventListener(kind
 hideButton();
 let title = document.title;
 
-// hideButton hides the button that the filter of the events needs without scripts.
+// hideButton hides the filter's button, which only browsers without scripts need.
 function hideButton() { document.querySelector("#filter button").hidden = true }
 
 async function refresh() {
@@ -38,14 +37,14 @@ async function refresh() {
   setTimeout(refresh, document.hidden ? 5 * every : every);
 }
 
-// isReaders tells the reader's own choice: whether details are open, once the reader has opened or closed them.
+// isReaders reports whether an attribute is the reader's choice: whether details are open that the reader has opened or closed.
 function isReaders(element, attribute) { return attribute === "open" && element.chosen }
 document.addEventListener("click", e => {
   const details = e.target.closest("summary")?.parentElement;
   if (details) details.chosen = true;
 });
 
-// adapt makes an element like another one, child by child; children with an id are the same if the id is.
+// adapt makes an element equal to another one, child by child. Children with an id are matched by it.
 function adapt(old, now) {
   for (const {name, value} of now.attributes) if (old.getAttribute(name) !== value && !isReaders(old, name)) old.setAttribute(name, value);
   for (const {name} of [...old.attributes]) if (!isReaders(old, name) && !now.hasAttribute(name)) old.removeAttribute(name);
