@@ -47,6 +47,7 @@ type availability struct {
 func (m market) measure(t *testing.T) (a availability) {
 	const target = 100
 	w := newWorld(t, gcesim.Options{Project: "demo", Zones: marketZones, Seed: m.seed, KeepCalls: -1})
+	w.measured = true
 	defer func() { w.stop() }()
 	var mu sync.Mutex
 	noticed := 0.0

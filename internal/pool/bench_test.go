@@ -34,6 +34,7 @@ type filling struct {
 // fill fills a pool in a project with Google's quotas, operations of 30 to 90 s, and answers after 0.1 to 0.4 s.
 func fill(t *testing.T, vms int, zones []string) (f filling) {
 	w := newWorld(t, gcesim.Options{Project: "demo", Zones: zones, Seed: 1, KeepCalls: -1})
+	w.measured = true
 	defer w.end()
 	w.fields["AllowedZones"], w.fields["TargetVMCount"], w.fields["SecondsToRest"] = zones, vms, 30
 	w.configure()

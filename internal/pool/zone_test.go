@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// checkCounts recounts the rows of a pool. Every world calls it whenever its daemon publishes.
+// checkCounts recounts the rows of a pool. Every world but those of benchmarks calls it whenever its daemon publishes.
 func checkCounts(t interface {
 	Helper()
 	Errorf(string, ...any)
