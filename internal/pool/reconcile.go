@@ -140,9 +140,9 @@ func (p *Pool) openRanks(s *situation, now time.Time) {
 	}
 }
 
-// addCandidates adds the VMs that may be deleted, and with surge counts the outdated ones.
+// addCandidates adds the VMs that may be deleted, if there are more than the target, and with surge counts the outdated ones.
 func (p *Pool) addCandidates(s *situation, now time.Time) {
-	versioned := s.surge > 0 || len(s.ranks) > 1
+	tooMany, versioned := s.totals().live > s.target, s.surge > 0 || len(s.ranks) > 1
 	for i := range s.zones {
 		z := p.zones[s.zones[i].name]
 		view := &s.zones[i]
@@ -157,7 +157,7 @@ func (p *Pool) addCandidates(s *situation, now time.Time) {
 			}
 			switch {
 			case now.Before(v.retryAt):
-			case v.phase == live:
+			case v.phase == live && tooMany:
 				view.spare = append(view.spare, candidate{v.name, v.class(len(s.ranks), versioned), v.rank > s.best, v.created})
 			case v.phase == stopped && p.config.DeleteStopped:
 				view.stopped = append(view.stopped, candidate{name: v.name})
