@@ -203,17 +203,18 @@ func (p *Pool) longestHold(zone string, rank int, now time.Time) (longest *hold)
 	return longest
 }
 
-// heldFor reports whether a zone is held for all ranks, and returns a failure that is a reason. It is nil for an absent zone.
+// heldFor reports whether a zone is held for all ranks, except those that wait for their AfterSeconds. It returns a failure that is a
+// reason, nil for an absent zone.
 func (p *Pool) heldFor(zone string, now time.Time) (f *gce.Failure, held bool) {
 	if p.zones[zone].absent {
 		return nil, true
 	}
 	for rank := range p.config.Templates {
-		h := p.longestHold(zone, rank, now)
-		if h == nil {
+		if h := p.longestHold(zone, rank, now); h != nil {
+			f = h.failure
+		} else if p.closedUntil(rank, now).IsZero() {
 			return nil, false
 		}
-		f = h.failure
 	}
 	return f, true
 }
