@@ -3,12 +3,17 @@ package pool
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
 
-// report logs the state of the pool if its kind has changed.
+// report logs the state of the pool if its kind has changed. It says nothing while zones are written off and no other zone can be listed.
 func (p *Pool) report(s situation, plan plan, now time.Time) {
+	has := func(v View) bool { return slices.ContainsFunc(s.zones, func(z zoneView) bool { return z.view == v }) }
+	if has(ViewWrittenOff) && !has(ViewKnown) {
+		return
+	}
 	t := s.totals()
 	var unlistedZones, heldZones []string
 	allRefused := true
