@@ -186,6 +186,8 @@ func (p *Pool) isWanted(z *zone, v *vm, t *totals, now time.Time) bool {
 		return t.live+t.pending > p.config.Target
 	case v.rank == len(p.config.Templates): // its template is no longer in force
 		return false
+	case t.anyUnlisted: // there may be VMs that nobody has seen yet
+		return false
 	}
 	for _, h := range p.holds {
 		if h.covers(z.name, v.rank) {
